@@ -1,0 +1,3 @@
+//! The program `backstay`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The conformance suite of stores, stores that fail on purpose, and fixtures.

@@ -1,0 +1,1 @@
+//! What makes a backup credible: rules, findings and the report.

@@ -1,0 +1,1 @@
+//! PostgreSQL backup and recovery: back up, verify, restore.

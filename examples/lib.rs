@@ -1,0 +1,1 @@
+//! Programs that show custom workflows; each file beside this one is one.

@@ -1,0 +1,3 @@
+//! Tasks for people and CI.
+
+fn main() {}
