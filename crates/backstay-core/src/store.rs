@@ -151,7 +151,12 @@ pub struct Error {
 impl Error {
     /// A failure while `doing` (a verb such as `"read"`) `subject` (a key or path).
     pub fn new(kind: ErrorKind, doing: &'static str, subject: impl Into<String>) -> Self {
-        Self { kind, doing, subject: subject.into(), source: None }
+        Self {
+            kind,
+            doing,
+            subject: subject.into(),
+            source: None,
+        }
     }
 
     /// The same with its cause.
@@ -210,6 +215,8 @@ impl fmt::Display for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
+        self.source
+            .as_ref()
+            .map(|source| &**source as &(dyn StdError + 'static))
     }
 }

@@ -1,1 +1,8 @@
-//! A PostgreSQL server as source and target of a backup; knows nothing of stores.
+//! A PostgreSQL server as source and target of a backup.
+//!
+//! It knows nothing of stores, packs on disk or policies. It is a crate of its own because it brings TLS and two
+//! PostgreSQL clients, which a program that only reads backups need not carry.
+
+mod config;
+
+pub use config::{ChannelBinding, ConnectionConfig, Endpoint, Host, RootCertificates, Secret, SslMode};

@@ -50,7 +50,10 @@ impl FromStr for ObjectKey {
         };
         match reason {
             None => Ok(Self(text.to_owned())),
-            Some(reason) => Err(InvalidObjectKey { text: text.to_owned(), reason }),
+            Some(reason) => Err(InvalidObjectKey {
+                text: text.to_owned(),
+                reason,
+            }),
         }
     }
 }
@@ -75,7 +78,17 @@ mod tests {
 
     #[test]
     fn refuses_what_could_leave_the_store() {
-        for bad in ["", "/", "a//b", "../a", "a/./b", "a\\b", "a\nb", ".backstay-tmp-x", "d/.backstay-tmp-x"] {
+        for bad in [
+            "",
+            "/",
+            "a//b",
+            "../a",
+            "a/./b",
+            "a\\b",
+            "a\nb",
+            ".backstay-tmp-x",
+            "d/.backstay-tmp-x",
+        ] {
             assert!(bad.parse::<ObjectKey>().is_err(), "{bad:?}");
         }
         assert!("x".repeat(901).parse::<ObjectKey>().is_err());

@@ -25,17 +25,28 @@ impl MemoryStore {
     }
 
     fn object(&self, doing: &'static str, key: &ObjectKey) -> Result<Arc<[u8]>, Error> {
-        self.objects().get(key).cloned().ok_or_else(|| Error::new(ErrorKind::NotFound, doing, key.as_str()))
+        self.objects()
+            .get(key)
+            .cloned()
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, doing, key.as_str()))
     }
 }
 
 fn meta(key: &ObjectKey, bytes: &[u8]) -> ObjectMeta {
-    ObjectMeta { key: key.clone(), size: bytes.len() as u64, modified_unix_secs: 0 }
+    ObjectMeta {
+        key: key.clone(),
+        size: bytes.len() as u64,
+        modified_unix_secs: 0,
+    }
 }
 
 impl Store for MemoryStore {
     fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, Error> {
-        Ok(Box::new(MemoryWriter { store: self.clone(), key: key.clone(), bytes: Vec::new() }))
+        Ok(Box::new(MemoryWriter {
+            store: self.clone(),
+            key: key.clone(),
+            bytes: Vec::new(),
+        }))
     }
 
     fn read(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send>, Error> {
