@@ -24,6 +24,12 @@ pub const TEMPORARY_PREFIX: &str = ".backstay-tmp-";
 const KEY_BYTES_MAX: usize = 900;
 
 impl ObjectKey {
+    /// A key of which the caller knows that it keeps the invariants.
+    pub(crate) fn from_valid(text: String) -> Self {
+        debug_assert!(text.parse::<Self>().is_ok(), "{text:?} is no key");
+        Self(text)
+    }
+
     /// The key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,0 +1,196 @@
+use std::collections::HashSet;
+
+use super::{Manifest, MemberContent, PackId, ROWS_FOOTER, Span, TableRows};
+use crate::digest::RowDigest;
+use crate::store::ObjectKey;
+
+/// A manifest whose parts contradict each other.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Inconsistency {
+    /// Something refers to an index or id that the manifest does not have.
+    #[error("{what} {index} refers to {target}, which is not there")]
+    Reference {
+        /// What refers.
+        what: &'static str,
+        /// Which of them.
+        index: usize,
+        /// To what.
+        target: String,
+    },
+    /// A range reaches past the end of what it is in, or a number is impossible.
+    #[error("{what} {index} has an impossible size or position")]
+    Range {
+        /// What has it.
+        what: &'static str,
+        /// Which of them.
+        index: usize,
+    },
+    /// Two things share what only one may have.
+    #[error("{what} {index} is there twice")]
+    Twice {
+        /// What it is.
+        what: &'static str,
+        /// Which of them.
+        index: usize,
+    },
+    /// The rows of a table's members do not add up to the table's.
+    #[error("the members of table {table} hold other rows than the table is said to have")]
+    Rows {
+        /// Which table.
+        table: String,
+    },
+    /// The members of the manifest's own pack leave a gap or overlap.
+    #[error("the pack's bytes from {offset} on belong to no member, or to two")]
+    Tiling {
+        /// Where.
+        offset: u64,
+    },
+}
+
+impl Manifest {
+    /// Checks everything that can be checked without reading a pack: references, ranges, sums.
+    ///
+    /// # Errors
+    /// The first contradiction found.
+    pub fn check_consistency(&self) -> Result<(), Inconsistency> {
+        self.check_packs()?;
+        self.check_members()?;
+        self.check_entries()?;
+        self.check_tables()
+    }
+
+    /// Checks that the members which lie in the manifest's own pack fill its first `end` bytes without a gap.
+    ///
+    /// # Errors
+    /// [`Inconsistency::Tiling`] with the first byte where they do not.
+    pub fn check_tiling(&self, end: u64) -> Result<(), Inconsistency> {
+        let own = self.packs.iter().position(|pack| pack.id == PackId::Own);
+        let mut ranges: Vec<(u64, u64)> = self
+            .members
+            .iter()
+            .filter(|member| Some(member.pack as usize) == own)
+            .map(|member| (member.offset, member.stored_bytes))
+            .collect();
+        ranges.sort_unstable();
+        let mut offset = 0;
+        for (start, length) in ranges {
+            if start != offset {
+                return Err(Inconsistency::Tiling { offset });
+            }
+            offset += length;
+        }
+        if offset == end {
+            Ok(())
+        } else {
+            Err(Inconsistency::Tiling { offset })
+        }
+    }
+
+    fn check_packs(&self) -> Result<(), Inconsistency> {
+        let mut names = HashSet::new();
+        for (index, pack) in self.packs.iter().enumerate() {
+            // A manifest may come from a hand that wants other files read.
+            if pack.name.parse::<ObjectKey>().is_err() {
+                return Err(Inconsistency::Range { what: "pack", index });
+            }
+            if !names.insert(&pack.name) {
+                return Err(Inconsistency::Twice { what: "pack", index });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_members(&self) -> Result<(), Inconsistency> {
+        for (index, member) in self.members.iter().enumerate() {
+            let Some(pack) = self.packs.get(member.pack as usize) else {
+                return Err(reference("member", index, "pack", member.pack.into()));
+            };
+            let end = member.offset.checked_add(member.stored_bytes);
+            let fits = end.is_some_and(|end| pack.id == PackId::Own || end <= pack.bytes);
+            if !fits || member.stored_bytes == 0 {
+                return Err(Inconsistency::Range { what: "member", index });
+            }
+            if let MemberContent::Rows(block) = &member.content {
+                if block.table as usize >= self.tables.len() {
+                    return Err(reference("member", index, "table", block.table.into()));
+                }
+                let least = u64::from(block.header_bytes) + block.digest.rows() + ROWS_FOOTER.len() as u64;
+                if member.text_bytes < least {
+                    return Err(Inconsistency::Range { what: "member", index });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_entries(&self) -> Result<(), Inconsistency> {
+        let mut ids = HashSet::new();
+        for (index, entry) in self.entries.iter().enumerate() {
+            if !ids.insert(entry.id) {
+                return Err(Inconsistency::Twice { what: "entry", index });
+            }
+            for span in [entry.definition, entry.owner_statement].into_iter().flatten() {
+                self.check_span(index, span)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_span(&self, index: usize, span: Span) -> Result<(), Inconsistency> {
+        let Some(member) = self.members.get(span.member as usize) else {
+            return Err(reference("entry", index, "member", span.member.into()));
+        };
+        let inside = span
+            .offset
+            .checked_add(span.length)
+            .is_some_and(|end| end <= member.text_bytes);
+        if inside && matches!(member.content, MemberContent::Schema(_)) {
+            Ok(())
+        } else {
+            Err(Inconsistency::Range { what: "entry", index })
+        }
+    }
+
+    fn check_tables(&self) -> Result<(), Inconsistency> {
+        let mut sums = vec![(RowDigest::default(), 0u64, false); self.tables.len()];
+        for (index, member) in self.members.iter().enumerate() {
+            if let MemberContent::Rows(block) = &member.content
+                && let Some((sum, bytes, seen)) = sums.get_mut(block.table as usize)
+            {
+                let Some(rows) = sum.rows().checked_add(block.digest.rows()) else {
+                    return Err(Inconsistency::Range { what: "member", index });
+                };
+                *sum = RowDigest::new(rows, sum.sum().wrapping_add(block.digest.sum()));
+                let text = member.text_bytes - u64::from(block.header_bytes) - ROWS_FOOTER.len() as u64;
+                *bytes = bytes.saturating_add(text);
+                *seen = true;
+            }
+        }
+        for (index, (table, (sum, bytes, seen))) in self.tables.iter().zip(sums).enumerate() {
+            let agrees = match &table.rows {
+                TableRows::Included { digest, text_bytes } => *digest == sum && *text_bytes == bytes,
+                TableRows::Excluded { .. } => !seen,
+            };
+            if !agrees {
+                return Err(Inconsistency::Rows {
+                    table: table.display_name(),
+                });
+            }
+            if let Some(root) = table.load_through
+                && root as usize >= self.tables.len()
+            {
+                return Err(reference("table", index, "table", root.into()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn reference(what: &'static str, index: usize, target: &str, number: u64) -> Inconsistency {
+    Inconsistency::Reference {
+        what,
+        index,
+        target: format!("{target} {number}"),
+    }
+}

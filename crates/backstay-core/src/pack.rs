@@ -1,0 +1,10 @@
+//! Packs: files or objects made of members one after another, ended by the manifest and a trailer.
+
+mod reader;
+mod trailer;
+mod writer;
+
+pub(crate) use reader::read_whole;
+pub use reader::{OpenPack, PackError, open_pack, pack_codec, read_member};
+pub use trailer::{TRAILER_BYTES_MAX, Trailer, TrailerError};
+pub use writer::{FinishedPack, PackWriter};

@@ -1,0 +1,123 @@
+use std::io::Read;
+use std::sync::Arc;
+
+use crate::digest::{Sha256Digest, Sha256Hasher};
+use crate::manifest::{Manifest, Member, MemberContent, PackId, ROWS_FOOTER, RowBlock, Span};
+use crate::pack::{open_pack, read_member};
+use crate::store::{Error, ObjectKey, Store};
+
+use super::RepositoryError;
+
+/// A backup that can be read: its manifest and the store that holds its packs.
+#[derive(Clone, Debug)]
+pub struct BackupReader {
+    store: Arc<dyn Store>,
+    manifest: Arc<Manifest>,
+}
+
+impl BackupReader {
+    pub(super) fn new(store: Arc<dyn Store>, manifest: Manifest) -> Self {
+        Self {
+            store,
+            manifest: Arc::new(manifest),
+        }
+    }
+
+    /// Opens a pack by its name alone, without a manifest beside it.
+    ///
+    /// # Errors
+    /// The pack cannot be read or is damaged; see [`open_pack`].
+    pub fn open_pack(store: Arc<dyn Store>, key: &ObjectKey) -> Result<Self, RepositoryError> {
+        let pack = open_pack(&*store, key).map_err(|source| RepositoryError::Pack {
+            key: key.clone(),
+            source,
+        })?;
+        Ok(Self::new(store, pack.manifest))
+    }
+
+    /// The manifest.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The name of the pack that a member lies in.
+    #[must_use]
+    pub fn pack_of(&self, member: &Member) -> ObjectKey {
+        // A manifest was checked when it was read: the index is there and the name is a key.
+        ObjectKey::from_valid(self.manifest.packs[member.pack as usize].name.clone())
+    }
+
+    /// Reads, checks and decompresses one member.
+    ///
+    /// # Errors
+    /// Those of [`read_member`], with the name of the pack.
+    pub fn text(&self, member: &Member) -> Result<Vec<u8>, RepositoryError> {
+        let key = self.pack_of(member);
+        read_member(&*self.store, &key, self.manifest.codec, member)
+            .map_err(|source| RepositoryError::Pack { key, source })
+    }
+
+    /// The SQL in a span of a schema member whose text is given.
+    #[must_use]
+    pub fn span<'t>(&self, text: &'t [u8], span: Span) -> Option<&'t [u8]> {
+        let start = usize::try_from(span.offset).ok()?;
+        let length = usize::try_from(span.length).ok()?;
+        text.get(start..start.checked_add(length)?)
+    }
+
+    /// Splits the text of a member with rows into the COPY statement and the rows; `None` where it is not of that form.
+    #[must_use]
+    pub fn split_rows<'t>(text: &'t [u8], block: &RowBlock) -> Option<(&'t [u8], &'t [u8])> {
+        let (header, rest) = text.split_at_checked(block.header_bytes as usize)?;
+        let rows = rest.strip_suffix(ROWS_FOOTER)?;
+        let whole = header.ends_with(b" FROM stdin;\n") && (rows.is_empty() || rows.ends_with(b"\n"));
+        whole.then_some((header, rows))
+    }
+
+    /// The members with rows, with their place in the list of members.
+    pub fn row_members(&self) -> impl Iterator<Item = (usize, &Member, &RowBlock)> {
+        self.manifest
+            .members
+            .iter()
+            .enumerate()
+            .filter_map(|(index, member)| match &member.content {
+                MemberContent::Rows(block) => Some((index, member, block)),
+                _ => None,
+            })
+    }
+
+    /// Hashes a whole pack and compares it with its id; `None` for the pack that a manifest alone cannot know.
+    ///
+    /// # Errors
+    /// The store fails, or gives fewer bytes than it said.
+    pub fn pack_digest_agrees(&self, pack: usize) -> Result<Option<bool>, Error> {
+        let pack = &self.manifest.packs[pack];
+        let PackId::Sha256(expected) = pack.id else {
+            return Ok(None);
+        };
+        let key = ObjectKey::from_valid(pack.name.clone());
+        Ok(Some(object_digest(&*self.store, &key)? == expected))
+    }
+}
+
+/// The SHA-256 of a whole object, read in pieces.
+pub(super) fn object_digest(store: &dyn Store, key: &ObjectKey) -> Result<Sha256Digest, Error> {
+    let mut reader = store.read(key, None)?;
+    let mut hasher = Sha256Hasher::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish()),
+            Ok(length) => hasher.update(&buffer[..length]),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Error::io("read", key.as_str(), e)),
+        }
+    }
+}

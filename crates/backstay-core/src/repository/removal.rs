@@ -1,0 +1,157 @@
+use std::collections::HashSet;
+
+use crate::id::BackupId;
+use crate::store::{Error, ErrorKind, Leftover, ObjectKey, ObjectWriter};
+
+use super::{ObjectRole, Repository, RepositoryError, names, object_role};
+
+/// What removing a backup did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Removal {
+    /// Objects deleted.
+    pub deleted: Vec<ObjectKey>,
+    /// Packs kept because another backup needs them, or because a manifest could not be read.
+    pub kept: Vec<ObjectKey>,
+}
+
+/// What crashes left in a store.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Litter {
+    /// What may be removed.
+    pub items: Vec<LitterItem>,
+    /// Packs without a manifest, which are never removed as litter.
+    pub adoptable: Vec<ObjectKey>,
+}
+
+/// One thing that a crash left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the format says what counts as litter")]
+pub enum LitterItem {
+    /// An unpublished object whose writer is gone.
+    Temporary(Leftover),
+    /// A backup whose deletion was begun and did not end.
+    HalfDeleted(BackupId),
+}
+
+impl Repository {
+    /// Removes a backup: a tombstone first, then the manifest (which ends the backup's existence), then the packs that
+    /// no other manifest names, then what stood beside them, and the tombstone last.
+    ///
+    /// # Errors
+    /// Those of the store. What was begun is finished by [`Repository::remove_litter`].
+    pub fn remove(&self, id: &BackupId) -> Result<Removal, RepositoryError> {
+        let tombstone = names::tombstone_key(id);
+        match self.store().create(&tombstone).and_then(ObjectWriter::publish) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error.into()),
+        }
+        let manifest = names::manifest_key(id);
+        self.store().delete(&manifest)?;
+        let mut removal = self.finish_removal(id)?;
+        removal.deleted.insert(0, manifest);
+        Ok(removal)
+    }
+
+    /// Looks for what crashes left. Temporary objects younger than `grace_secs` at `now_unix_secs` by the store's
+    /// clock, or whose writer lives, are passed over.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn litter(&self, now_unix_secs: i64, grace_secs: i64) -> Result<Litter, Error> {
+        let mut items: Vec<LitterItem> = self
+            .store()
+            .list_leftovers()?
+            .into_iter()
+            .filter(|left| !left.in_use && left.modified_unix_secs <= now_unix_secs.saturating_sub(grace_secs))
+            .map(LitterItem::Temporary)
+            .collect();
+        let tombstones = self.store().list(names::TOMBSTONES)?;
+        let half_deleted: Vec<BackupId> = tombstones
+            .iter()
+            .filter_map(|object| names::tombstone_id(&object.key))
+            .collect();
+        let mut adoptable = self.list()?.adoptable;
+        adoptable.retain(|key| object_role(key).is_none_or(|(id, _)| !half_deleted.contains(&id)));
+        items.extend(half_deleted.into_iter().map(LitterItem::HalfDeleted));
+        Ok(Litter { items, adoptable })
+    }
+
+    /// Removes what [`Repository::litter`] found. A backup that has a tombstone and still its manifest exists, so
+    /// only the tombstone goes.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn remove_litter(&self, litter: &Litter) -> Result<(), RepositoryError> {
+        for item in &litter.items {
+            match item {
+                LitterItem::Temporary(leftover) => self.store().delete_leftover(leftover)?,
+                LitterItem::HalfDeleted(id) => {
+                    let exists = self
+                        .store()
+                        .list(names::manifest_key(id).as_str())?
+                        .iter()
+                        .any(|object| object_role(&object.key).is_some_and(|(_, role)| role == ObjectRole::Manifest));
+                    if exists {
+                        self.store().delete(&names::tombstone_key(id))?;
+                    } else {
+                        self.finish_removal(id)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish_removal(&self, id: &BackupId) -> Result<Removal, RepositoryError> {
+        let mut removal = Removal::default();
+        let needed = self.packs_in_use()?;
+        let mut beside = Vec::new();
+        for object in self.store().list(&format!("{id}."))? {
+            let Some((_, role)) = object_role(&object.key) else {
+                continue;
+            };
+            match role {
+                ObjectRole::Pack => {
+                    if needed
+                        .as_ref()
+                        .is_none_or(|needed| needed.contains(object.key.as_str()))
+                    {
+                        removal.kept.push(object.key);
+                    } else {
+                        self.store().delete(&object.key)?;
+                        removal.deleted.push(object.key);
+                    }
+                }
+                ObjectRole::Checksum | ObjectRole::Record => beside.push(object.key),
+                ObjectRole::Manifest => {}
+            }
+        }
+        if removal.kept.is_empty() {
+            for key in beside {
+                self.store().delete(&key)?;
+                removal.deleted.push(key);
+            }
+            self.store().delete(&names::tombstone_key(id))?;
+        }
+        Ok(removal)
+    }
+
+    /// The names of all packs that a manifest names; `None` where a manifest cannot be read, so that every pack may be
+    /// needed.
+    fn packs_in_use(&self) -> Result<Option<HashSet<String>>, RepositoryError> {
+        let mut packs = HashSet::new();
+        for backup in self.list()?.backups {
+            match self.read_manifest(&backup.id) {
+                Ok(manifest) => packs.extend(manifest.packs.into_iter().map(|pack| pack.name)),
+                // Deleted by somebody else in the meantime.
+                Err(error) if error.is_not_found() => {}
+                Err(RepositoryError::Store(error)) => return Err(error.into()),
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(Some(packs))
+    }
+}
