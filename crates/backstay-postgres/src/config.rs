@@ -1,4 +1,4 @@
-use std::fmt;
+use std::fmt::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -122,4 +122,45 @@ pub struct ConnectionConfig {
     pub application_name: String,
     /// Limit for each attempt to connect; `None` waits as long as the operating system does.
     pub connect_timeout: Option<Duration>,
+}
+
+impl ConnectionConfig {
+    /// `user@host:port/database`, for messages: no password, and no control characters.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut text = format!("{}@", self.user);
+        for (index, endpoint) in self.endpoints.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{comma}{endpoint}");
+        }
+        text.push('/');
+        text.push_str(&self.database);
+        text.replace(char::is_control, "\u{fffd}")
+    }
+
+    /// Tells whether an endpoint is Supabase's pooler in transaction mode, whose connections keep no session: neither
+    /// settings nor an exported snapshot are safe there.
+    #[must_use]
+    pub fn looks_like_transaction_pooler(&self) -> bool {
+        const TRANSACTION_PORT: u16 = 6543;
+        self.endpoints.iter().any(|endpoint| match &endpoint.host {
+            Host::Tcp { name, .. } => {
+                let name = name.trim_end_matches('.').to_ascii_lowercase();
+                let is_supabase = name.ends_with(".supabase.co") || name.ends_with(".supabase.com");
+                is_supabase && endpoint.port == TRANSACTION_PORT
+            }
+            Host::Unix(_) => false,
+        })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Tcp { name, .. } if name.contains(':') => write!(f, "[{name}]:{}", self.port),
+            Host::Tcp { name, .. } => write!(f, "{name}:{}", self.port),
+            Host::Unix(folder) => write!(f, "{}:{}", folder.display(), self.port),
+        }
+    }
 }

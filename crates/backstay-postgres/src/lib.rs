@@ -4,5 +4,10 @@
 //! PostgreSQL clients, which a program that only reads backups need not carry.
 
 mod config;
+mod conninfo;
 
 pub use config::{ChannelBinding, ConnectionConfig, Endpoint, Host, RootCertificates, Secret, SslMode};
+pub use conninfo::{
+    ChildEnvironment, ConninfoError, DotenvError, DotenvProblem, Origin, Resolved, Source, Variables, Warning,
+    parse_dotenv, resolve, resolve_source,
+};

@@ -1,0 +1,138 @@
+use super::{shown, variables};
+use crate::conninfo::{Source, resolve_source};
+
+#[track_caller]
+fn check(explicit: Option<&str>, more: &[(&str, &str)], expected: Result<(Source, &str), &str>) {
+    let resolved = resolve_source(explicit, &variables(more));
+    match (resolved, expected) {
+        (Ok(resolved), Ok((source, expected))) => {
+            assert_eq!(
+                (resolved.source, shown(&resolved.config).as_str()),
+                (source, expected),
+                "{more:?}"
+            );
+        }
+        (Err(error), Err(expected)) => assert_eq!(error.to_string(), expected, "{more:?}"),
+        (resolved, expected) => panic!("{more:?}: {resolved:?} instead of {expected:?}"),
+    }
+}
+
+const POOLER: (&str, &str) = (
+    "SUPABASE_POOLER_URL",
+    "postgresql://postgres.ref@pooler.supabase.com:5432/postgres",
+);
+const REFERENCE: (&str, &str) = ("SUPABASE_PROJECT_REF", "abcdefghij");
+const DB_PASSWORD: (&str, &str) = ("SUPABASE_DB_PASSWORD", "sp");
+const URL: (&str, &str) = ("DATABASE_URL", "postgres://u:p@h/d");
+const NOTHING: &str = "no database is named: give a connection, or set DATABASE_URL, SUPABASE_POOLER_URL (with \
+                       SUPABASE_DB_PASSWORD), SUPABASE_PROJECT_REF and SUPABASE_DB_PASSWORD, or PGHOST, PGDATABASE \
+                       and the other PG* variables";
+
+#[test]
+fn each_rule_yields_to_those_before_it() {
+    let all = [URL, POOLER, REFERENCE, DB_PASSWORD, ("PGHOST", "eh")];
+    check(Some("host=x"), &all, Ok((Source::Given, "me@x:5432/me")));
+    check(Some("d"), &all, Ok((Source::Given, "me@eh:5432/d")));
+    check(None, &all, Ok((Source::DatabaseUrl, "u@h:5432/d password=p")));
+    let pooler = "postgres.ref@pooler.supabase.com:5432/postgres password=sp";
+    check(None, &all[1..], Ok((Source::SupabasePoolerUrl, pooler)));
+    let project = "postgres@db.abcdefghij.supabase.co:5432/postgres password=sp ssl=Require";
+    check(None, &all[2..], Ok((Source::SupabaseProject, project)));
+    check(None, &all[3..], Ok((Source::Environment, "me@eh:5432/me")));
+    check(
+        None,
+        &[REFERENCE, ("PGHOST", "eh")],
+        Ok((Source::Environment, "me@eh:5432/me")),
+    );
+    check(None, &[DB_PASSWORD], Err(NOTHING));
+    check(None, &[REFERENCE], Err(NOTHING));
+    check(None, &[("PGPASSWORD", "p"), ("PGSSLMODE", "require")], Err(NOTHING));
+    check(None, &[("DATABASE_URL", ""), ("PGHOST", "")], Err(NOTHING));
+}
+
+#[test]
+fn an_empty_connection_is_no_connection() {
+    check(Some(""), &[URL], Err("the given connection is empty"));
+    check(Some(" \n"), &[URL], Err("the given connection is empty"));
+}
+
+#[test]
+fn the_url_variables_hold_connection_strings() {
+    let message = "DATABASE_URL is not a PostgreSQL connection: a URL begins with postgresql:// or postgres://";
+    for value in ["file:./dev.db", "orders", "mysql://u:p@h/d", "sqlite:///x"] {
+        check(None, &[("DATABASE_URL", value)], Err(message));
+    }
+    check(
+        None,
+        &[("DATABASE_URL", "host=h")],
+        Ok((Source::DatabaseUrl, "me@h:5432/me")),
+    );
+    check(
+        None,
+        &[("DATABASE_URL", "postgres://h/d?hots=x")],
+        Err("unknown key at character 16 of DATABASE_URL; the nearest known key is `host`"),
+    );
+}
+
+#[test]
+fn the_poolers_password() {
+    let check_url = |url: &str, more: &[(&str, &str)], expected| {
+        check(None, &[&[("SUPABASE_POOLER_URL", url)], more].concat(), expected);
+    };
+    let other = [DB_PASSWORD, ("PGPASSWORD", "ep")];
+    let found = Ok((Source::SupabasePoolerUrl, "u@h:5432/d password=sp"));
+    check_url("postgresql://u@h/d", &other, found);
+    check_url("postgresql://u:@h/d", &other, found);
+    check_url("postgresql://u:[YOUR-PASSWORD]@h/d", &other, found);
+    check_url("postgresql://u:%5BYOUR-PASSWORD%5D@h/d", &other, found);
+    check_url(
+        "postgresql://u:own@h/d",
+        &other,
+        Ok((Source::SupabasePoolerUrl, "u@h:5432/d password=own")),
+    );
+    check_url(
+        "postgresql://u@h/d",
+        &other[1..],
+        Ok((Source::SupabasePoolerUrl, "u@h:5432/d password=ep")),
+    );
+    let placeholder = "SUPABASE_POOLER_URL still has a placeholder where the password belongs";
+    check_url("postgresql://u:[YOUR-PASSWORD]@h/d", &other[1..], Err(placeholder));
+    let placeholder = "DATABASE_URL still has a placeholder where the password belongs";
+    check(
+        None,
+        &[("DATABASE_URL", "postgresql://u:[YOUR-PASSWORD]@h/d"), DB_PASSWORD],
+        Err(placeholder),
+    );
+}
+
+#[test]
+fn the_projects_direct_host() {
+    let check_with = |more: &[(&str, &str)], expected: &str| {
+        let all = [&[REFERENCE, DB_PASSWORD], more].concat();
+        let expected = format!("postgres@db.abcdefghij.supabase.co:5432/postgres password=sp{expected}");
+        check(None, &all, Ok((Source::SupabaseProject, &expected)));
+    };
+    check_with(&[], " ssl=Require");
+    check_with(&[("PGSSLMODE", "prefer")], "");
+    check_with(&[("PGSSLROOTCERT", "/r")], " ssl=VerifyFull root=/r");
+    check_with(&[("PGSSLROOTCERT", "system")], " ssl=VerifyFull root=system");
+    check_with(
+        &[("PGSSLROOTCERT", "/r"), ("PGSSLMODE", "verify-ca")],
+        " ssl=VerifyCa root=/r",
+    );
+    // What says where another server is must not redirect this one.
+    check_with(
+        &[
+            ("PGHOST", "x"),
+            ("PGHOSTADDR", "10.0.0.1"),
+            ("PGPORT", "1"),
+            ("PGUSER", "x"),
+            ("PGDATABASE", "x"),
+        ],
+        " ssl=Require",
+    );
+    for reference in ["a.evil.example/", "a b", "ref@host"] {
+        let message = "SUPABASE_PROJECT_REF is not a project reference: letters and digits are expected";
+        check(None, &[("SUPABASE_PROJECT_REF", reference), DB_PASSWORD], Err(message));
+    }
+}
