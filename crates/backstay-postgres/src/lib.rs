@@ -3,6 +3,16 @@
 //! It knows nothing of stores, packs on disk or policies. It is a crate of its own because it brings TLS and two
 //! PostgreSQL clients, which a program that only reads backups need not carry.
 
+mod cancel;
 mod config;
+mod connect;
+mod tls;
+mod wire;
 
+pub use cancel::CancelToken;
 pub use config::{ChannelBinding, ConnectionConfig, Endpoint, Host, RootCertificates, Secret, SslMode};
+pub use connect::{ConnectError, ConnectErrorKind, connect_client};
+pub use tls::TlsSetupError;
+pub use wire::{
+    CommandTag, CopyIn, Row, RowFault, ServerError, SqlState, TransactionStatus, WireConnection, WireError,
+};
