@@ -3,6 +3,11 @@
 //! It knows nothing of stores, packs on disk or policies. It is a crate of its own because it brings TLS and two
 //! PostgreSQL clients, which a program that only reads backups need not carry.
 
+mod archive;
 mod config;
 
+pub use archive::{
+    MAX_ARCHIVE_ENTRIES, MAX_ARCHIVE_STRING_BYTES, MAX_ARCHIVE_TOC_BYTES, PrintError, PrintedEntry, Printer,
+    ReadArchiveError, RestorePass, Section, Session, Toc, TocEntry,
+};
 pub use config::{ChannelBinding, ConnectionConfig, Endpoint, Host, RootCertificates, Secret, SslMode};
