@@ -45,7 +45,9 @@ pub(super) fn statement(entry: &TocEntry, major: u32) -> Result<Option<Vec<u8>>,
         | b"SERVER"
         | b"PUBLICATION"
         | b"SUBSCRIPTION" => {
-            out.extend_from_slice(&entry.kind);
+            // pg_dump up to 15 does so for servers older than any that matters, and we print what it prints.
+            let as_table = major < 16 && matches!(entry.kind.as_slice(), b"VIEW" | b"SEQUENCE" | b"MATERIALIZED VIEW");
+            out.extend_from_slice(if as_table { b"TABLE" } else { &entry.kind });
             out.push(b' ');
             push_qualified(&mut out, entry.namespace.as_deref(), &entry.tag, major);
         }

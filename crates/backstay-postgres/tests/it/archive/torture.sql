@@ -54,12 +54,12 @@ create transform for int language sql (from sql with function prsd_lextype(inter
 create table public.t (id int generated always as identity, n s.positive, m s.mood default 'sad', twice int generated always as (1 + 1) stored, note text not null default E'a\\b''\n' check (note <> ''), "Col ""x""" int) tablespace fast;
 comment on table public.t is 'a table'; comment on column public.t."Col ""x""" is 'col';
 grant select ("Col ""x"""), update (note) on public.t to plain, public; grant all on public.t to "select" with grant option; revoke insert on public.t from current_user;
-create table s.t2 (id bigserial primary key using index tablespace "Slow "";", other int unique deferrable initially deferred) using heap2 tablespace "Slow "";"; alter table s.t2 owner to plain;
+create table s.t2 (id bigserial primary key using index tablespace "Slow "";", other int unique, later int unique deferrable initially deferred) using heap2 tablespace "Slow "";"; alter table s.t2 owner to plain;
 create table s.t3 (like s.t2 including all) using "Heap 3"; alter table s.t3 owner to "select"; comment on constraint t3_pkey on s.t3 is 'pk'; alter table s.t3 cluster on t3_pkey;
-create unlogged table s.nothing (); create table s.toast (a text storage external compression pglz) with (fillfactor = 70, autovacuum_enabled = off); alter table s.toast alter a set statistics 7, alter a set (n_distinct = -0.5); alter table s.toast replica identity full;
+create unlogged table s.nothing (); create table s.toast (a text compression pglz) with (fillfactor = 70, autovacuum_enabled = off); alter table s.toast alter a set storage external, alter a set statistics 7, alter a set (n_distinct = -0.5); alter table s.toast replica identity full;
 create table s.parent (a int, constraint positive check (a > 0)); create table s.child (b int, constraint no check (b is not null) no inherit) inherits (s.parent); alter table s.child alter a set default 5;
 alter table public.t add constraint pk primary key (id); alter table public.t add constraint fk foreign key ("Col ""x""") references s.t2 (other) on delete set null not valid; comment on constraint fk on public.t is 'fk';
-alter table s.t2 add constraint back foreign key (other) references public.t (id) deferrable; alter table s.t2 add constraint ex exclude using gist (int8range(id, id + 1) with &&) tablespace fast;
+alter table s.t2 add constraint back foreign key (other) references public.t (id) deferrable; alter table s.t2 add constraint ex exclude using gist (int8range(id, id + 1) with &&) using index tablespace fast;
 create table s.typed of s.pair (a primary key);
 create index plain_index on public.t (note text_pattern_ops, lower(note) desc nulls last) include (id) with (fillfactor = 50) tablespace fast where id > 3; comment on index plain_index is 'index'; alter index plain_index alter column 2 set statistics 99;
 create unique index on public.t using btree (note) nulls not distinct; alter table public.t replica identity using index pk;
@@ -73,7 +73,7 @@ create table "S 2"."Part ""am""" (id int) partition by range (id) using "Heap 3"
 \if :is_18
 create table s.virtual (a int, b int generated always as (a * 2) virtual, constraint nn not null a not valid, check (a > 0) not enforced);
 \endif
-create sequence s.seq as smallint increment -3 cycle owned by public.t.n; comment on sequence s.seq is 'seq'; alter sequence s.seq owner to supabase_admin; grant usage on sequence s.seq to plain; create unlogged sequence s.lone; select setval('s.lone', 7);
+create sequence s.seq as smallint increment -3 cycle; create sequence public.owned owned by public.t.n; comment on sequence s.seq is 'seq'; alter sequence s.seq owner to supabase_admin; grant usage on sequence s.seq to plain; create unlogged sequence s.lone; select setval('s.lone', 7);
 alter table public.t alter n set default nextval('s.seq');
 create statistics s.stat (ndistinct, mcv) on id, note from public.t; comment on statistics s.stat is 'st'; alter statistics s.stat set statistics 55; alter statistics s.stat owner to plain; create statistics s.expr on (id + 1), (note || 'x') from public.t;
 
@@ -115,7 +115,7 @@ insert into pg_seclabel values ('public.t'::regclass, 'pg_class'::regclass, 0, '
 grant select on pg_catalog.pg_authid to plain; revoke execute on function pg_catalog.pg_ls_waldir() from pg_monitor; grant execute on function pg_catalog.pg_ls_waldir() to plain;
 
 -- hostile names, for each kind of entry that is printed in another way
-do $$
+do $hostile$
 declare n text; i int := 0;
 begin
   foreach n in array array[E'line\nend', E'cr\rlf\r\n', 'quo"te', 'apo''strophe', E'back\\slash', 'unicode ☃ "é"', '100%s %I', 'a=b', E'\n\\connect evil\n', '; drop table t; --', '"', '-- x', ' ', 'SELECT', 'select', 'json', E'tab\tbell\a', '$$', ':var', '{}', repeat('x', 63)] loop
@@ -127,4 +127,4 @@ begin
     execute format('create view %1$I.%4$I as select 1 as %2$I; alter view %1$I.%4$I owner to %2$I; create sequence %1$I.%3$I; alter sequence %1$I.%3$I owner to %2$I', left(n, 60) || i, n, left(n, 60) || 's', left(n, 60) || 'v');
     execute format('create domain %1$I.%3$I as int; alter domain %1$I.%3$I owner to %2$I; create index %4$I on %1$I.%2$I (id); create rule %2$I as on delete to %1$I.%2$I do instead nothing; create policy %2$I on %1$I.%2$I to %2$I', left(n, 60) || i, n, left(n, 60) || 'd', left(n, 60) || 'i');
   end loop;
-end $$;
+end $hostile$;
