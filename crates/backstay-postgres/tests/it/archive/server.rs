@@ -114,6 +114,16 @@ impl Server {
         }
     }
 
+    /// An archive with whatever options.
+    pub(super) fn pg_dump(&self, database: &str, options: &[&str]) -> Vec<u8> {
+        let mut command = Command::new(self.bin.join("pg_dump"));
+        command
+            .arg("--host")
+            .arg(&self.folder)
+            .args(["--username", self.superuser, "--dbname", database]);
+        stdout(command.env_remove("PGPORT").arg("--format=custom").args(options))
+    }
+
     /// What `pg_restore` prints of an archive.
     pub(super) fn pg_restore(&self, archive: &[u8]) -> Vec<u8> {
         pipe(Command::new(self.bin.join("pg_restore")).arg("--file=-"), archive)
