@@ -19,4 +19,16 @@ pub use connect::{ConnectError, ConnectErrorKind, connect_client};
 pub use tls::TlsSetupError;
 pub use wire::{
     CommandTag, CopyIn, Row, RowFault, ServerError, SqlState, TransactionStatus, WireConnection, WireError,
+mod archive;
+mod config;
+mod pg_dump;
+
+pub use archive::{
+    MAX_ARCHIVE_ENTRIES, MAX_ARCHIVE_STRING_BYTES, MAX_ARCHIVE_TOC_BYTES, PrintError, PrintedEntry, Printer,
+    ReadArchiveError, RestorePass, Section, Session, Toc, TocEntry,
+};
+pub use config::{ChannelBinding, ConnectionConfig, Endpoint, Host, RootCertificates, Secret, SslMode};
+pub use pg_dump::{
+    ChildEnvironment, FindProgramError, MAX_DUMP_BYTES, PgDump, PgDumpall, ProgramError, ProgramVersion, RolePasswords,
+    SchemaDumpOptions, SearchPath, dump_globals, dump_schema, find_pg_dump, find_pg_dumpall,
 };

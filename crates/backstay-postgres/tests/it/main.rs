@@ -1,0 +1,3 @@
+//! Tests through the public interface, on real servers.
+
+mod archive;
