@@ -4,5 +4,9 @@
 //! PostgreSQL clients, which a program that only reads backups need not carry.
 
 mod config;
+mod server;
 
 pub use config::{ChannelBinding, ConnectionConfig, Endpoint, Host, RootCertificates, Secret, SslMode};
+pub use server::{
+    Authentication, Durability, Installation, SearchPath, ServerError, ServerOptions, ThrowawayServer, remove_leftovers,
+};
