@@ -1,4 +1,5 @@
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Permissions, TryLockError};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
@@ -36,6 +37,8 @@ pub(super) fn create_locked(parent: &Path) -> Result<(TempDir, File), ServerErro
     let _creation = lock_for_creation(parent)?;
     let folder = tempfile::Builder::new()
         .prefix(FOLDER_PREFIX)
+        // The log in it may show statements with data.
+        .permissions(Permissions::from_mode(0o700))
         .tempdir_in(parent)
         .map_err(ServerError::io("create a folder in", parent))?;
     let lock = File::open(folder.path()).map_err(ServerError::io("open", folder.path()))?;

@@ -1,5 +1,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -100,6 +101,17 @@ fn every_installation_serves_and_leaves_nothing() {
 }
 
 #[test]
+fn a_private_folder_is_opened_for_passing_through_only() {
+    let parent = parent_folder();
+    fs::set_permissions(parent.path(), fs::Permissions::from_mode(0o700)).expect("a mode");
+    let server = start(&parent, &trusting());
+    connect(&server.connection_config("postgres")).expect("a connection");
+    let mode = |path: &Path| fs::metadata(path).expect("a folder").permissions().mode() & 0o077;
+    assert_eq!(mode(parent.path()) & !0o011, 0, "nobody else may list it");
+    assert_eq!(mode(server.data_folder().parent().expect("a folder")), 0);
+}
+
+#[test]
 fn dropping_a_server_leaves_nothing() {
     let parent = parent_folder();
     let server = start(&parent, &trusting());
@@ -136,7 +148,7 @@ fn options_shape_the_cluster() {
     let server = start(
         &parent,
         &ServerOptions {
-            superuser: "a super-user of π".to_owned(),
+            superuser: "a super-user".to_owned(),
             encoding: "LATIN1".to_owned(),
             durability: Durability::On,
             initdb_arguments: vec!["--data-checksums".into()],
@@ -163,7 +175,7 @@ fn options_shape_the_cluster() {
         &[],
     );
     let row = row.expect("a row");
-    assert_eq!(row.get::<_, String>(0), "a super-user of π");
+    assert_eq!(row.get::<_, String>(0), "a super-user");
     assert_eq!(row.get::<_, String>(1), r"it's \ here");
 }
 
