@@ -52,7 +52,7 @@ impl Code {
                 let after = self.text[start + found.len()..].chars().next();
                 let opens = text.starts_with(|c: char| is_part(c));
                 let closes = text.ends_with(|c: char| is_part(c));
-                !(opens && before.is_some_and(is_part)) && !(closes && after.is_some_and(is_part))
+                !(opens && before.is_some_and(is_part) || closes && after.is_some_and(is_part))
             })
             .map(|(start, _)| self.line_of(start))
             .collect()
