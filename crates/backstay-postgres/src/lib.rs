@@ -4,9 +4,11 @@
 //! PostgreSQL clients, which a program that only reads backups need not carry.
 
 mod config;
+mod search_path;
 mod server;
 
 pub use config::{ChannelBinding, ConnectionConfig, Endpoint, Host, RootCertificates, Secret, SslMode};
+pub use search_path::SearchPath;
 pub use server::{
-    Authentication, Durability, Installation, SearchPath, ServerError, ServerOptions, ThrowawayServer, remove_leftovers,
+    Authentication, Durability, Installation, ServerError, ServerOptions, ThrowawayServer, remove_leftovers,
 };

@@ -20,7 +20,7 @@ mod process;
 mod watchdog;
 
 pub use error::ServerError;
-pub use installation::{Installation, SearchPath};
+pub use installation::Installation;
 pub use leftovers::remove_leftovers;
 
 use account::Account;

@@ -42,20 +42,35 @@ impl Code {
         lines
     }
 
+    /// What is used of a module by its last name, as in `env::var` or `env::{var, args}`, with the lines.
+    pub(super) fn uses_of(&self, module: &str) -> Vec<(usize, &str)> {
+        let mut uses = Vec::new();
+        for (start, found) in self.words(&format!("{module}::")) {
+            let at = start + found.len();
+            let rest = &self.text[at..];
+            match rest.strip_prefix('{') {
+                Some(group) => uses
+                    .extend(members(group).map(|(offset, member)| (self.line_of(at + 1 + offset), first_word(member)))),
+                None => uses.push((self.line_of(at), first_word(rest))),
+            }
+        }
+        uses
+    }
+
     /// Lines with `text`, not as part of a longer word.
     pub(super) fn lines_with(&self, text: &str) -> Vec<usize> {
+        self.words(text).map(|(start, _)| self.line_of(start)).collect()
+    }
+
+    fn words<'a>(&'a self, text: &str) -> impl Iterator<Item = (usize, &'a str)> {
         let is_part = |c: char| c.is_alphanumeric() || c == '_';
-        self.text
-            .match_indices(text)
-            .filter(|(start, found)| {
-                let before = self.text[..*start].chars().next_back();
-                let after = self.text[start + found.len()..].chars().next();
-                let opens = text.starts_with(|c: char| is_part(c));
-                let closes = text.ends_with(|c: char| is_part(c));
-                !(opens && before.is_some_and(is_part) || closes && after.is_some_and(is_part))
-            })
-            .map(|(start, _)| self.line_of(start))
-            .collect()
+        let opens = text.starts_with(is_part);
+        let closes = text.ends_with(is_part);
+        self.text.match_indices(text).filter(move |(start, found)| {
+            let before = self.text[..*start].chars().next_back();
+            let after = self.text[start + found.len()..].chars().next();
+            !(opens && before.is_some_and(is_part) || closes && after.is_some_and(is_part))
+        })
     }
 
     fn line_of(&self, position: usize) -> usize {
@@ -215,6 +230,12 @@ mod tests {
         check("use std::{fs, io};", "std::fs", &[1]);
         check("use std::{io::fs, fmt};\nuse std::fsync;", "std::fs", &[]);
         check("let now = Instant::now();", "Instant::now", &[1]);
+    }
+
+    #[test]
+    fn what_is_used_of_a_module_is_known() {
+        let code = Code::new("use std::env;\nenv::var(x);\nuse std::env::{self,\n args};\nmyenv::x();");
+        assert_eq!(code.uses_of("env"), [(2, "var"), (3, "self"), (4, "args")]);
     }
 
     #[test]

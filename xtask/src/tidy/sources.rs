@@ -19,8 +19,8 @@ const IO: [&str; 9] = [
 
 const PRINTING: [&str; 5] = ["println!", "eprintln!", "print!", "eprint!", "dbg!"];
 
-/// Pure functions on values that happen to live in `std::env`.
-const HARMLESS: [&str; 2] = ["std::env::split_paths", "std::env::join_paths"];
+/// What may be used of `std::env`: pure functions on values, and the module's own name.
+const HARMLESS: [&str; 3] = ["split_paths", "join_paths", "self"];
 
 pub(super) fn core_does_no_io(tree: &Tree) -> Vec<Finding> {
     sources(tree, |name| name == "backstay-core")
@@ -38,15 +38,14 @@ pub(super) fn core_does_no_io(tree: &Tree) -> Vec<Finding> {
 pub(super) fn libraries_read_no_environment(tree: &Tree) -> Vec<Finding> {
     sources(tree, is_library)
         .flat_map(|(file, code)| {
-            let harmless: Vec<usize> = HARMLESS.iter().flat_map(|path| code.lines_with(path)).collect();
-            let lines = |path: &str| {
-                let mut lines = code.lines_naming(path);
-                lines.retain(|line| !harmless.contains(line));
-                lines
-            };
-            find(file, &["std::env"], lines, |_| {
-                "libraries do not read the environment: take the value as an argument".to_owned()
-            })
+            let uses = code.uses_of("env");
+            let harmful = uses.into_iter().filter(|(_, name)| !HARMLESS.contains(name));
+            let found = harmful.map(|(line, name)| {
+                let message =
+                    format!("libraries do not read the environment: take what env::{name} gives as an argument");
+                Finding::new(&file.path, line, message)
+            });
+            found.collect::<Vec<_>>()
         })
         .collect()
 }
@@ -228,8 +227,12 @@ mod tests {
 
     #[test]
     fn reading_the_environment_in_a_library_is_found() {
-        let source = "std::env::split_paths(value);\nstd::env::var(name);";
-        expect(libraries_read_no_environment, &[(VERIFY, source)], &[(VERIFY, 2)]);
+        let source = "use std::{env, fs};\nenv::split_paths(value);\nstd::env::var(name);\nenv::args();";
+        expect(
+            libraries_read_no_environment,
+            &[(VERIFY, source)],
+            &[(VERIFY, 3), (VERIFY, 4)],
+        );
         expect(
             libraries_read_no_environment,
             &[("crates/backstay-cli/src/a.rs", source)],

@@ -1,58 +1,8 @@
-use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::ServerError;
-
-/// Folders of packages, in which `*` stands for one name: Debian and Ubuntu; the RPMs of the PostgreSQL project;
-/// Homebrew on both kinds of Mac; Postgres.app; the installer of EDB; Alpine.
-const PACKAGE_FOLDERS: [&str; 7] = [
-    "/usr/lib/postgresql/*/bin",
-    "/usr/pgsql-*/bin",
-    "/opt/homebrew/opt/postgresql@*/bin",
-    "/usr/local/opt/postgresql@*/bin",
-    "/Applications/Postgres.app/Contents/Versions/*/bin",
-    "/Library/PostgreSQL/*/bin",
-    "/usr/libexec/postgresql*",
-];
-
-/// Where to look for PostgreSQL.
-#[derive(Clone, Debug, Default)]
-pub struct SearchPath {
-    folders: Vec<PathBuf>,
-}
-
-impl SearchPath {
-    /// The folders of `path`, the value of the environment variable `PATH`, and those of well-known packages.
-    #[must_use]
-    pub fn new(path: Option<&OsStr>) -> Self {
-        let of_path = path.map(std::env::split_paths).into_iter().flatten();
-        let of_packages = PACKAGE_FOLDERS.iter().flat_map(|pattern| expand(pattern));
-        Self {
-            folders: of_path.chain(of_packages).collect(),
-        }
-    }
-
-    /// Only these folders, in this order.
-    #[must_use]
-    pub fn only(folders: Vec<PathBuf>) -> Self {
-        Self { folders }
-    }
-
-    /// The same with these folders before all others.
-    #[must_use]
-    pub fn preferring(mut self, folders: impl IntoIterator<Item = PathBuf>) -> Self {
-        self.folders.splice(0..0, folders);
-        self
-    }
-
-    /// The folders, in the order in which they are looked at.
-    #[must_use]
-    pub fn folders(&self) -> &[PathBuf] {
-        &self.folders
-    }
-}
+use crate::SearchPath;
 
 /// The programs of one PostgreSQL server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +31,7 @@ impl Installation {
     #[must_use]
     pub fn find_all(search: &SearchPath) -> Vec<Self> {
         let mut found: Vec<Self> = Vec::new();
-        for folder in &search.folders {
+        for folder in search.folders() {
             // `pg_ctl` and the like are often linked into `/usr/bin`; the server itself must lie in the folder.
             if let Ok(installation) = Self::at(folder)
                 && !found.iter().any(|other| other.bin == installation.bin)
@@ -172,34 +122,9 @@ fn leading_number(text: &str) -> Option<u32> {
     text[..end].parse().ok()
 }
 
-/// Lists the folders that a pattern with one `*` stands for, in order of their names.
-fn expand(pattern: &str) -> Vec<PathBuf> {
-    let Some((before, after)) = pattern.split_once('*') else {
-        return vec![PathBuf::from(pattern)];
-    };
-    let (parent, prefix) = before.rsplit_once('/').unwrap_or(("", before));
-    let Ok(entries) = fs::read_dir(Path::new(parent)) else {
-        return Vec::new();
-    };
-    let mut names: Vec<OsString> = entries
-        .filter_map(Result::ok)
-        .map(|entry| entry.file_name())
-        .filter(|name| name.to_string_lossy().starts_with(prefix))
-        .collect();
-    names.sort_unstable();
-    names
-        .into_iter()
-        .map(|name| {
-            let mut path = Path::new(parent).join(name).into_os_string();
-            path.push(after);
-            PathBuf::from(path)
-        })
-        .filter(|path| path.is_dir())
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
@@ -264,20 +189,5 @@ mod tests {
         let partial = fake(folder.path(), "partial", "postgres (PostgreSQL) 17.1");
         fs::remove_file(partial.join("initdb")).expect("a removal");
         check(&partial, "no initdb");
-    }
-
-    #[test]
-    fn patterns_list_folders_in_order() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        for name in ["pg-17/bin", "pg-15/bin", "pg-16/other", "else/bin"] {
-            fs::create_dir_all(folder.path().join(name)).expect("a folder");
-        }
-        let pattern = format!("{}/pg-*/bin", folder.path().display());
-        let expected: Vec<PathBuf> = ["pg-15/bin", "pg-17/bin"]
-            .iter()
-            .map(|n| folder.path().join(n))
-            .collect();
-        assert_eq!(expand(&pattern), expected);
-        assert_eq!(expand("/absent-folder/*/bin"), Vec::<PathBuf>::new());
     }
 }

@@ -1,8 +1,10 @@
 use super::*;
+use crate::SearchPath;
 
 fn installation() -> Installation {
     let path = std::env::var_os("PATH");
-    Installation::find(&SearchPath::new(path.as_deref())).expect("PostgreSQL is needed: run `cargo xtask test`")
+    Installation::find(&SearchPath::with_usual_places(path.as_deref()))
+        .expect("PostgreSQL is needed: run `cargo xtask test`")
 }
 
 fn start(parent: &Path) -> ThrowawayServer {
