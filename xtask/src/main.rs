@@ -1,3 +1,54 @@
-//! Tasks for people and CI.
+//! Tasks for people and CI: `cargo xtask <task>`.
+//!
+//! It is a crate of its own because Cargo runs nothing else without a build script, and has no dependencies so that
+//! `tidy` answers at once. It may print.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "talking to people is its purpose"
+)]
 
-fn main() {}
+mod ci;
+mod postgres;
+mod run;
+mod system;
+mod test;
+mod tidy;
+
+use std::env;
+use std::process::ExitCode;
+
+use run::Failure;
+
+const USAGE: &str = "\
+usage: cargo xtask <task>
+
+tasks:
+  test [--with-pg17] [CARGO-TEST-ARGUMENTS]
+         provides what the tests need (installs it when root with apt), then runs all tests, or those
+         that the arguments name; --with-pg17 also fetches PostgreSQL 17 (in CI that is the default)
+  tidy   checks the rules of this workspace that the compiler does not know
+  ci     fmt, tidy, clippy, doc, then test";
+
+fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    let task = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    let outcome = match (task.as_deref(), rest.as_slice()) {
+        (Some("test"), rest) => test::Request::parse(rest).run(),
+        (Some("tidy"), []) => tidy::run(),
+        (Some("ci"), []) => ci::run(),
+        (Some("help" | "--help" | "-h"), _) => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(Failure::new(USAGE)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

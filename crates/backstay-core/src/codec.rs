@@ -244,7 +244,10 @@ pub fn decode_member(codec: Codec, stored: &[u8], text_bytes: u64) -> Result<Vec
         .filter(|_| text_bytes <= MEMBER_TEXT_BYTES_MAX)
         .ok_or(CodecError::TooLong { text_bytes })?;
     if stored.is_empty() {
-        return Err(CodecError::Decode { codec, detail: "there are no bytes".to_owned() });
+        return Err(CodecError::Decode {
+            codec,
+            detail: "there are no bytes".to_owned(),
+        });
     }
     let mut text = vec![0; length];
     let actual = match codec {

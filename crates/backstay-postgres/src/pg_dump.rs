@@ -13,9 +13,9 @@ use std::process::Command;
 use std::time::Duration;
 
 pub use child::ProgramError;
-pub use find::{FindProgramError, SearchPath, find_pg_dump, find_pg_dumpall};
+pub use find::{FindProgramError, find_pg_dump, find_pg_dumpall};
 
-use crate::config::Secret;
+use crate::conninfo::ChildEnvironment;
 
 /// Most bytes that a dump of the schema or of the globals may have: it is held in memory.
 pub const MAX_DUMP_BYTES: u64 = 2 << 30;
@@ -57,54 +57,6 @@ pub struct PgDumpall {
     pub path: PathBuf,
     /// What it said of itself.
     pub version: ProgramVersion,
-}
-
-/// What differs between the environment of a child and that of this process.
-///
-/// `Debug` shows names only.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct ChildEnvironment {
-    changes: Vec<(OsString, Option<Secret>)>,
-}
-
-impl ChildEnvironment {
-    /// An environment like that of this process.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets a variable; a later call for the same name wins.
-    pub fn set(&mut self, name: impl Into<OsString>, value: Secret) -> &mut Self {
-        self.changes.push((name.into(), Some(value)));
-        self
-    }
-
-    /// Takes a variable away; a later call for the same name wins.
-    pub fn remove(&mut self, name: impl Into<OsString>) -> &mut Self {
-        self.changes.push((name.into(), None));
-        self
-    }
-
-    fn apply(&self, command: &mut Command) {
-        use std::os::unix::ffi::OsStrExt as _;
-        for (name, value) in &self.changes {
-            match value {
-                Some(value) => command.env(name, OsStr::from_bytes(value.expose())),
-                None => command.env_remove(name),
-            };
-        }
-    }
-}
-
-impl fmt::Debug for ChildEnvironment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self
-            .changes
-            .iter()
-            .map(|(name, value)| (name, if value.is_some() { "set" } else { "removed" }));
-        f.debug_map().entries(names).finish()
-    }
 }
 
 /// What a dump of the schema covers; the default is all of the database.
@@ -262,10 +214,9 @@ mod tests {
     #[test]
     fn arguments_and_environment_reach_the_program() {
         let folder = tempfile::tempdir().unwrap();
-        let mut environment = ChildEnvironment::new();
-        environment
-            .remove("PGSERVICE")
-            .set("PGPASSWORD", Secret::new("hunter2"));
+        let mut environment = ChildEnvironment::default();
+        environment.remove.push("PGSERVICE".into());
+        environment.set.push(("PGPASSWORD".into(), "hunter2".into()));
         let options = SchemaDumpOptions {
             snapshot: Some("00000003-1"),
             encoding: Some("LATIN1"),
@@ -295,7 +246,7 @@ mod tests {
             path: echo(folder.path()),
             version: VERSION,
         };
-        let environment = ChildEnvironment::new();
+        let environment = ChildEnvironment::default();
         let output = dump_globals(
             &program,
             &environment,
@@ -310,18 +261,6 @@ mod tests {
             ),
             "{}",
             output.escape_ascii()
-        );
-    }
-
-    #[test]
-    fn debug_shows_no_values() {
-        let mut environment = ChildEnvironment::new();
-        environment
-            .set("PGPASSWORD", Secret::new("hunter2"))
-            .remove("PGSERVICE");
-        assert_eq!(
-            format!("{environment:?}"),
-            r#"{"PGPASSWORD": "set", "PGSERVICE": "removed"}"#
         );
     }
 }

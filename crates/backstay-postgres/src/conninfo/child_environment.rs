@@ -1,6 +1,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStringExt;
+use std::process::Command;
 
 use crate::{ChannelBinding, ConnectionConfig, Endpoint, Host, RootCertificates, SslMode};
 
@@ -60,7 +61,7 @@ const VARIABLES: &[&str] = &[
 ///
 /// The two lists have no name in common, and together they hold every variable that libpq listens to. `Debug` shows no
 /// password.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChildEnvironment {
     /// Variables to set, with their values.
@@ -83,6 +84,18 @@ impl fmt::Debug for ChildEnvironment {
             .field("set", &self.set.iter().map(shown).collect::<Vec<_>>())
             .field("remove", &self.remove)
             .finish()
+    }
+}
+
+impl ChildEnvironment {
+    /// Gives the variables to a child that is about to be started.
+    pub(crate) fn apply(&self, command: &mut Command) {
+        for name in &self.remove {
+            command.env_remove(name);
+        }
+        for (name, value) in &self.set {
+            command.env(name, value);
+        }
     }
 }
 

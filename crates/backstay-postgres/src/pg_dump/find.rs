@@ -4,74 +4,15 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use std::{env, fmt, fs};
+use std::{fmt, fs};
 
 use super::child::{self, ProgramError};
 use super::{PgDump, PgDumpall, ProgramVersion};
+use crate::search_path::SearchPath;
 
 /// How long a program may take to tell its version.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 const VERSION_BYTES: u64 = 4 << 10;
-
-/// Where packages put PostgreSQL's programs: Debian and Ubuntu, Red Hat, Homebrew, Postgres.app, a build from source.
-/// One folder name of each may have a `*`, for the version.
-const USUAL_PLACES: &[&str] = &[
-    "/usr/lib/postgresql/*/bin",
-    "/usr/pgsql-*/bin",
-    "/opt/homebrew/opt/postgresql@*/bin",
-    "/opt/homebrew/opt/libpq/bin",
-    "/usr/local/opt/postgresql@*/bin",
-    "/usr/local/opt/libpq/bin",
-    "/Applications/Postgres.app/Contents/Versions/*/bin",
-    "/usr/local/pgsql/bin",
-];
-
-/// Folders to look for programs in, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SearchPath {
-    folders: Vec<PathBuf>,
-}
-
-impl SearchPath {
-    /// The folders of a `PATH` value, then those where packages put PostgreSQL's programs.
-    #[must_use]
-    pub fn with_usual_places(path: Option<&OsStr>) -> Self {
-        let mut folders: Vec<_> = path
-            .into_iter()
-            .flat_map(env::split_paths)
-            .filter(|folder| folder.is_absolute())
-            .collect();
-        folders.extend(USUAL_PLACES.iter().flat_map(|pattern| matching_folders(pattern)));
-        Self { folders }
-    }
-
-    /// These folders and no others.
-    #[must_use]
-    pub fn only(folders: Vec<PathBuf>) -> Self {
-        Self { folders }
-    }
-}
-
-/// Folders that match a pattern with at most one `*`; a place that cannot be listed has none.
-fn matching_folders(pattern: &str) -> Vec<PathBuf> {
-    let Some((before, after)) = pattern.split_once('*') else {
-        return vec![PathBuf::from(pattern)];
-    };
-    let (parent, prefix) = before.rsplit_once('/').unwrap_or(("", before));
-    let names = fs::read_dir(parent)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.file_name());
-    let mut names: Vec<_> = names
-        .filter(|name| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
-        .collect();
-    names.sort();
-    names
-        .into_iter()
-        .map(|name| Path::new(parent).join(name).join(after.trim_start_matches('/')))
-        .collect()
-}
 
 /// Why no program can be used.
 #[derive(Debug, thiserror::Error)]
@@ -204,7 +145,7 @@ fn find(
 ) -> Result<(PathBuf, ProgramVersion), FindProgramError> {
     let mut found: Vec<(PathBuf, ProgramVersion)> = Vec::new();
     let mut seen = Vec::new();
-    for folder in &search.folders {
+    for folder in search.folders() {
         let path = folder.join(program);
         // Debian's wrapper in /usr/bin chooses another version each time by other rules; what it chooses from is in
         // the usual places.
@@ -414,26 +355,5 @@ mod tests {
                 ..
             })
         ));
-    }
-
-    #[test]
-    fn a_pattern_finds_folders_of_every_version() {
-        let machine = Machine::new(&[
-            ("postgresql@15/bin/x", ""),
-            ("postgresql@17/bin/x", ""),
-            ("other/bin/x", ""),
-        ]);
-        let pattern = format!("{}/postgresql@*/bin", machine.0.path().display());
-        assert_eq!(
-            matching_folders(&pattern),
-            [machine.path("postgresql@15/bin"), machine.path("postgresql@17/bin")]
-        );
-        assert_eq!(matching_folders("/nonexistent/*/bin"), [] as [PathBuf; 0]);
-    }
-
-    #[test]
-    fn relative_folders_of_a_path_are_left_out() {
-        let search = SearchPath::with_usual_places(Some(OsStr::new("/first:.:bin::/second")));
-        assert_eq!(search.folders[..2], [PathBuf::from("/first"), PathBuf::from("/second")]);
     }
 }

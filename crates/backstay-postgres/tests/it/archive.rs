@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use backstay_postgres::{
     ChildEnvironment, PgDump, PgDumpall, PrintedEntry, ProgramError, RestorePass, RolePasswords, SchemaDumpOptions,
-    Secret, Toc, dump_globals, dump_schema,
+    Toc, dump_globals, dump_schema,
 };
 use server::Server;
 
@@ -211,7 +211,7 @@ fn pg_dump(server: &Server) -> PgDump {
 }
 
 fn environment(server: &Server, database: &str) -> ChildEnvironment {
-    let mut environment = ChildEnvironment::new();
+    let mut environment = ChildEnvironment::default();
     for name in [
         "PGHOSTADDR",
         "PGPORT",
@@ -221,12 +221,13 @@ fn environment(server: &Server, database: &str) -> ChildEnvironment {
         "PGPASSWORD",
         "PGPASSFILE",
     ] {
-        environment.remove(name);
+        environment.remove.push(name.into());
     }
-    environment.set("PGHOST", Secret::new(server.folder.as_os_str().as_encoded_bytes()));
-    environment
-        .set("PGUSER", Secret::new(SUPERUSER))
-        .set("PGDATABASE", Secret::new(database));
+    environment.set = vec![
+        ("PGHOST".into(), server.folder.as_os_str().to_owned()),
+        ("PGUSER".into(), SUPERUSER.into()),
+        ("PGDATABASE".into(), database.into()),
+    ];
     environment
 }
 

@@ -1,3 +1,4 @@
-//! Tests through the public interface, on real servers.
+//! Tests of the crate through its public interface, against real servers.
 
 mod archive;
+mod server;
