@@ -13,33 +13,49 @@ pub use memory::MemoryStore;
 
 /// A place that keeps named, immutable objects: a folder, a bucket, memory.
 ///
-/// What every implementation promises (the conformance suite of `backstay-testkit` has one function per promise):
+/// What every implementation promises; the functions of the conformance suite in `backstay-testkit` name the promise
+/// that each of them checks.
 ///
 /// 1. **Create only.** An object is created once and never changed. [`ObjectWriter::publish`] under a key that
-///    exists fails with [`ErrorKind::AlreadyExists`] and leaves the existing object as it was, also when two writers
-///    race for one key: exactly one wins.
-/// 2. **Nothing half-written.** Before `publish` returns `Ok` the object is neither listed nor readable under its key.
-///    A writer that is dropped, or that failed once, publishes nothing. After `publish` returned `Ok` the object is
-///    whole, and stays so through a crash of this process or, where the store can promise it, of the machine.
-/// 3. **Reads see what was written.** `read` gives exactly the bytes of the range; a range that reaches past the end
-///    fails with [`ErrorKind::OutOfRange`] instead of giving fewer bytes.
+///    exists fails with [`ErrorKind::AlreadyExists`] and leaves the existing object as it was, also when writers race
+///    for one key: exactly one wins, and `AlreadyExists` always means that this writer did not. A deleted key is free
+///    again.
+/// 2. **Nothing half-written.** Until `publish` is called, the object is neither listed nor readable under its key; it
+///    then appears at once and whole, or not at all. A writer that is dropped, or whose `append` failed, publishes
+///    nothing. When `publish` returned `Ok`, every method sees the object, and it stays through a crash of this process
+///    and, where the store can promise it, of the machine. An error of `publish` other than `AlreadyExists` may be a
+///    lost answer: the object is then there and whole, or not there, and [`Store::head`] tells which.
+/// 3. **Reads see what was written.** `read` gives exactly the bytes of the range. A range that reaches past the end,
+///    or that ends before it starts, fails with [`ErrorKind::OutOfRange`] before any byte is given; an empty range
+///    within the object (its end included) gives no bytes. A reader that cannot give all that was promised fails; it
+///    never just ends.
 /// 4. **Complete, sorted lists.** `list` gives every published object whose key begins with the prefix, in byte order
-///    of the keys, with its size; no temporary objects.
-/// 5. **Deletion is idempotent.** Deleting a key that does not exist succeeds.
-/// 6. **Errors are classed** as [`ErrorKind`] says; a missing object is [`ErrorKind::NotFound`], never an empty one.
-///
-/// All methods may be called from several threads at once.
+///    of the keys, with its size; no temporary objects. A list that cannot be complete is an error.
+/// 5. **Deletion is idempotent**, as durable as publishing, and touches no other key. Deleting a key that does not
+///    exist succeeds.
+/// 6. **Errors are classed** as [`ErrorKind`] says. A missing object is [`ErrorKind::NotFound`], never an empty one; a
+///    missing store is [`ErrorKind::StoreMissing`], never an empty one. Every [`ObjectKey`] can be kept, or is refused
+///    with [`ErrorKind::UnsupportedKey`] by `create` or `publish` and changes nothing: a folder refuses `a` beside
+///    `a/b`, and parts that are too long for a file name.
+/// 7. **Leftovers are no objects.** What an interrupted writer left behind shows only in `list_leftovers`, and
+///    `delete_leftover` never removes an object, whatever name it is given. While a writer runs, what it holds is
+///    either not listed, or refused to `delete_leftover` with [`ErrorKind::InUse`], or its removal makes `publish` fail.
+/// 8. **Threads.** All methods may be called from several threads at once, and several writers may be open at once.
 pub trait Store: Send + Sync + fmt::Debug {
     /// Begins a new object.
     ///
     /// # Errors
-    /// [`ErrorKind::AlreadyExists`] may come already here where the store can tell cheaply.
+    /// [`ErrorKind::AlreadyExists`] and [`ErrorKind::UnsupportedKey`] may come already here where the store can tell
+    /// cheaply.
     fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, Error>;
 
     /// Opens a range of bytes of an object; `None` is the whole.
     ///
+    /// What the object does to an open reader when it is deleted is not promised: the reader goes on or fails.
+    ///
     /// # Errors
-    /// [`ErrorKind::NotFound`]; [`ErrorKind::OutOfRange`] where the range ends behind the object's end.
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::OutOfRange`] where the range ends behind the object's end or before its own
+    /// start. The reader fails with [`std::io::ErrorKind::UnexpectedEof`] where the object turns out to be shorter.
     fn read(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send>, Error>;
 
     /// Tells the size and age of one object.
@@ -70,7 +86,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Removes one leftover; one that does not exist counts as removed.
     ///
     /// # Errors
-    /// Only those of the store itself.
+    /// [`ErrorKind::InUse`] where the store can tell that its writer still runs, as of now and not as of the listing;
+    /// [`ErrorKind::UnsupportedKey`] for a name that no leftover of this store can have.
     fn delete_leftover(&self, leftover: &Leftover) -> Result<(), Error>;
 
     /// A name for messages: a path or URL without credentials.
@@ -89,7 +106,8 @@ pub trait ObjectWriter: Send {
     /// Makes the object durable and visible under its key.
     ///
     /// # Errors
-    /// [`ErrorKind::AlreadyExists`] where the key exists by now; then nothing was changed.
+    /// [`ErrorKind::AlreadyExists`] where the key exists by now; then nothing was changed. After any other error the
+    /// object may be there, then whole (see promise 2 of [`Store`]).
     fn publish(self: Box<Self>) -> Result<ObjectMeta, Error>;
 }
 
@@ -101,7 +119,8 @@ pub struct ObjectMeta {
     pub key: ObjectKey,
     /// Its length in bytes.
     pub size: u64,
-    /// When it was published, in seconds since the Unix epoch by the store's own clock; for age, never for identity.
+    /// When it was written or published, in seconds since the Unix epoch by the store's own clock; for age, never for
+    /// identity.
     pub modified_unix_secs: i64,
 }
 
@@ -115,7 +134,7 @@ pub struct Leftover {
     pub size: u64,
     /// When it was last written, in seconds since the Unix epoch by the store's own clock.
     pub modified_unix_secs: i64,
-    /// Whether the store can tell that its writer still runs.
+    /// Whether the store can tell that its writer still runs; `false` may also mean that it cannot tell.
     pub in_use: bool,
 }
 
@@ -123,10 +142,16 @@ pub struct Leftover {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// There is no object of that name.
+    /// There is no object of that name; the store itself was there to ask.
     NotFound,
+    /// The store itself is not there: the folder is gone, the bucket does not exist.
+    StoreMissing,
     /// There is one already; it was not changed.
     AlreadyExists,
+    /// This store cannot keep an object of that name.
+    UnsupportedKey,
+    /// Another writer holds it.
+    InUse,
     /// The range reaches past the end of the object.
     OutOfRange,
     /// The store refuses: credentials, permissions, a read-only place.
@@ -171,6 +196,7 @@ impl Error {
         use std::io::ErrorKind as Io;
         let kind = match source.kind() {
             Io::NotFound => ErrorKind::NotFound,
+            Io::InvalidFilename => ErrorKind::UnsupportedKey,
             Io::AlreadyExists => ErrorKind::AlreadyExists,
             Io::PermissionDenied | Io::ReadOnlyFilesystem => ErrorKind::Denied,
             Io::StorageFull | Io::QuotaExceeded => ErrorKind::Full,
@@ -204,6 +230,9 @@ impl fmt::Display for Error {
         let Self { doing, subject, .. } = self;
         match self.kind {
             ErrorKind::NotFound => write!(f, "cannot {doing} {subject}: it does not exist"),
+            ErrorKind::StoreMissing => write!(f, "cannot {doing} {subject}: the store does not exist"),
+            ErrorKind::UnsupportedKey => write!(f, "cannot {doing} {subject}: the store cannot keep that name"),
+            ErrorKind::InUse => write!(f, "cannot {doing} {subject}: it is in use"),
             ErrorKind::AlreadyExists => write!(f, "cannot {doing} {subject}: it exists already"),
             ErrorKind::OutOfRange => write!(f, "cannot {doing} {subject}: it is shorter than expected"),
             ErrorKind::Denied => write!(f, "cannot {doing} {subject}: access denied"),
@@ -218,5 +247,38 @@ impl StdError for Error {
         self.source
             .as_ref()
             .map(|source| &**source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::io;
+
+    use super::{Error, ErrorKind};
+
+    #[test]
+    fn failures_of_the_operating_system_are_classed() {
+        for (io_kind, kind) in [
+            (io::ErrorKind::NotFound, ErrorKind::NotFound),
+            (io::ErrorKind::AlreadyExists, ErrorKind::AlreadyExists),
+            (io::ErrorKind::InvalidFilename, ErrorKind::UnsupportedKey),
+            (io::ErrorKind::PermissionDenied, ErrorKind::Denied),
+            (io::ErrorKind::ReadOnlyFilesystem, ErrorKind::Denied),
+            (io::ErrorKind::StorageFull, ErrorKind::Full),
+            (io::ErrorKind::QuotaExceeded, ErrorKind::Full),
+            (io::ErrorKind::TimedOut, ErrorKind::Transient),
+            (io::ErrorKind::InvalidData, ErrorKind::Other),
+        ] {
+            let error = Error::io("write", "a/b", io::Error::new(io_kind, "the cause"));
+            assert_eq!(error.kind(), kind, "{io_kind:?}");
+            assert_eq!(error.is_transient(), kind == ErrorKind::Transient);
+            assert_eq!(error.source().unwrap().to_string(), "the cause");
+            let message = error.to_string();
+            assert!(
+                message.starts_with("cannot write a/b") && !message.contains("the cause"),
+                "{message}"
+            );
+        }
     }
 }

@@ -1,1 +1,14 @@
 //! The conformance suite of stores, stores that fail on purpose, and fixtures.
+//!
+//! It is a crate of its own because only tests use it: it is not published, and it may panic.
+
+pub mod conformance;
+mod damage;
+mod faulty;
+mod recording;
+mod verb;
+
+pub use damage::Damage;
+pub use faulty::{Fault, Faulty, When};
+pub use recording::{Call, Recording};
+pub use verb::Verb;

@@ -1,17 +1,21 @@
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
+use std::fmt;
+use std::io::{self, Read};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Error, ErrorKind, Leftover, ObjectKey, ObjectMeta, ObjectWriter, Store};
 
 /// A store in memory, for tests and for programs that hand a backup on by themselves.
 ///
-/// It has no clock: every object counts as published at the Unix epoch.
-#[derive(Clone, Debug, Default)]
+/// It has no clock: every object counts as published at the Unix epoch. Its writers leave nothing behind, so it has no
+/// leftovers.
+#[derive(Clone, Default)]
 pub struct MemoryStore {
-    objects: Arc<Mutex<BTreeMap<ObjectKey, Arc<[u8]>>>>,
+    objects: Arc<Mutex<Objects>>,
 }
+
+type Objects = BTreeMap<ObjectKey, Arc<Vec<u8>>>;
 
 impl MemoryStore {
     /// An empty store; clones share its content.
@@ -20,15 +24,26 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn objects(&self) -> std::sync::MutexGuard<'_, BTreeMap<ObjectKey, Arc<[u8]>>> {
+    fn objects(&self) -> MutexGuard<'_, Objects> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn object(&self, doing: &'static str, key: &ObjectKey) -> Result<Arc<[u8]>, Error> {
+    fn object(&self, doing: &'static str, key: &ObjectKey) -> Result<Arc<Vec<u8>>, Error> {
         self.objects()
             .get(key)
             .cloned()
             .ok_or_else(|| Error::new(ErrorKind::NotFound, doing, key.as_str()))
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let objects = self.objects();
+        let bytes: usize = objects.values().map(|object| object.len()).sum();
+        f.debug_struct("MemoryStore")
+            .field("objects", &objects.len())
+            .field("bytes", &bytes)
+            .finish()
     }
 }
 
@@ -52,12 +67,14 @@ impl Store for MemoryStore {
     fn read(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send>, Error> {
         let object = self.object("read", key)?;
         let range = range.unwrap_or(0..object.len() as u64);
-        let bytes = usize::try_from(range.start)
+        let within = usize::try_from(range.start)
             .ok()
             .zip(usize::try_from(range.end).ok())
-            .and_then(|(start, end)| object.get(start..end))
-            .ok_or_else(|| Error::new(ErrorKind::OutOfRange, "read", key.as_str()))?;
-        Ok(Box::new(Cursor::new(bytes.to_vec())))
+            .filter(|&(start, end)| object.get(start..end).is_some());
+        let Some((at, end)) = within else {
+            return Err(Error::new(ErrorKind::OutOfRange, "read", key.as_str()));
+        };
+        Ok(Box::new(MemoryReader { object, at, end }))
     }
 
     fn head(&self, key: &ObjectKey) -> Result<ObjectMeta, Error> {
@@ -88,6 +105,20 @@ impl Store for MemoryStore {
     }
 }
 
+struct MemoryReader {
+    object: Arc<Vec<u8>>,
+    at: usize,
+    end: usize,
+}
+
+impl Read for MemoryReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = (&self.object[self.at..self.end]).read(buffer)?;
+        self.at += count;
+        Ok(count)
+    }
+}
+
 struct MemoryWriter {
     store: MemoryStore,
     key: ObjectKey,
@@ -106,7 +137,21 @@ impl ObjectWriter for MemoryWriter {
             return Err(Error::new(ErrorKind::AlreadyExists, "publish", self.key.as_str()));
         }
         let meta = meta(&self.key, &self.bytes);
-        objects.insert(self.key.clone(), self.bytes.into());
+        objects.insert(self.key, Arc::new(self.bytes));
         Ok(meta)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MemoryStore, Store as _};
+
+    #[test]
+    fn debug_output_shows_no_content() {
+        let store = MemoryStore::new();
+        let mut writer = store.create(&"a".parse().unwrap()).unwrap();
+        writer.append(&[7; 1000]).unwrap();
+        writer.publish().unwrap();
+        assert_eq!(format!("{store:?}"), "MemoryStore { objects: 1, bytes: 1000 }");
     }
 }
