@@ -289,6 +289,8 @@ pub struct Entry {
     pub definition: Option<Span>,
     /// Where its `ALTER … OWNER TO` is.
     pub owner_statement: Option<Span>,
+    /// Where the statement is that sets the access method of a partitioned table.
+    pub access_method_statement: Option<Span>,
     /// How to build a key through its index.
     pub key: Option<KeyConstraint>,
 }

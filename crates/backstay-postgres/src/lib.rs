@@ -5,12 +5,17 @@
 
 mod archive;
 mod cancel;
+mod catalog;
 mod config;
 mod connect;
 mod conninfo;
 mod pg_dump;
+mod plan;
 mod search_path;
 mod server;
+mod session;
+mod snapshot;
+mod source;
 mod tls;
 mod wire;
 
@@ -19,6 +24,7 @@ pub use archive::{
     ReadArchiveError, RestorePass, Section, Session, Toc, TocEntry,
 };
 pub use cancel::CancelToken;
+pub use catalog::CatalogError;
 pub use config::{ChannelBinding, ConnectionConfig, Endpoint, Host, RootCertificates, Secret, SslMode};
 pub use connect::{ConnectError, ConnectErrorKind, connect_client};
 pub use conninfo::{
@@ -32,6 +38,12 @@ pub use pg_dump::{
 pub use search_path::SearchPath;
 pub use server::{
     Authentication, Durability, Installation, ServerOptions, ThrowawayError, ThrowawayServer, remove_leftovers,
+};
+pub use session::SessionError;
+pub use snapshot::SnapshotError;
+pub use source::{
+    DatabaseImage, Globals, Inclusion, InvalidPattern, MemberSink, Selection, SourceError, SourceEvent, SourceObserver,
+    SourceOptions, read_database,
 };
 pub use tls::TlsSetupError;
 pub use wire::{

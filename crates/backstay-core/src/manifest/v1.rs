@@ -245,6 +245,7 @@ struct EntryJson {
     access_method: Option<String>,
     definition: Option<SpanJson>,
     owner_statement: Option<SpanJson>,
+    access_method_statement: Option<SpanJson>,
     key_index: Option<String>,
     key_attach: Option<String>,
 }
@@ -654,6 +655,7 @@ impl From<&Entry> for EntryJson {
             access_method: e.access_method.as_ref().map(DbText::to_json),
             definition: e.definition.as_ref().map(span),
             owner_statement: e.owner_statement.as_ref().map(span),
+            access_method_statement: e.access_method_statement.as_ref().map(span),
             key_index: e.key.as_ref().map(|k| k.index_definition.to_json()),
             key_attach: e.key.as_ref().map(|k| k.attach_statement.to_json()),
         }
@@ -690,6 +692,7 @@ impl TryFrom<EntryJson> for Entry {
             access_method: e.access_method.as_deref().map(text),
             definition: e.definition.map(span),
             owner_statement: e.owner_statement.map(span),
+            access_method_statement: e.access_method_statement.map(span),
             key,
         })
     }

@@ -130,7 +130,8 @@ impl Manifest {
             if !ids.insert(entry.id) {
                 return Err(Inconsistency::Twice { what: "entry", index });
             }
-            for span in [entry.definition, entry.owner_statement].into_iter().flatten() {
+            let spans = [entry.definition, entry.owner_statement, entry.access_method_statement];
+            for span in spans.into_iter().flatten() {
                 self.check_span(index, span)?;
             }
         }

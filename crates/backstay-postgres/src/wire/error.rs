@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::server_error::ServerError;
+use super::server_error::{ServerError, SqlState};
 
 /// Why a statement did not do what was asked.
 ///
@@ -81,6 +81,12 @@ impl WireError {
             Self::Server(error) => Some(error),
             _ => None,
         }
+    }
+
+    /// The server's code, where it was the server that refused.
+    #[must_use]
+    pub fn sql_state(&self) -> Option<SqlState> {
+        self.server_error().map(ServerError::code)
     }
 }
 

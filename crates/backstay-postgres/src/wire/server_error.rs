@@ -39,6 +39,8 @@ impl SqlState {
     pub const SERIALIZATION_FAILURE: Self = Self(*b"40001");
     /// `undefined_object`; of an exported snapshot that is gone, too.
     pub const UNDEFINED_OBJECT: Self = Self(*b"42704");
+    /// `invalid_schema_name`: the schema does not exist.
+    pub const INVALID_SCHEMA_NAME: Self = Self(*b"3F000");
     /// `undefined_table`
     pub const UNDEFINED_TABLE: Self = Self(*b"42P01");
     /// `undefined_function`

@@ -1,0 +1,243 @@
+use std::collections::HashMap;
+
+use backstay_core::DbText;
+use backstay_core::manifest::{Column, Persistence, RowSecurity};
+use postgres::Transaction;
+
+use super::{CatalogError, OWN_SCHEMA, Reading, db_text, optional_db_text, rows};
+
+/// Kinds of relations that a backup cares for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RelationKind {
+    Table,
+    Partitioned,
+    Foreign,
+    MaterializedView,
+    View,
+    Sequence,
+}
+
+/// A relation as the snapshot sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Relation {
+    pub(crate) oid: u32,
+    pub(crate) schema: DbText,
+    pub(crate) name: DbText,
+    pub(crate) kind: RelationKind,
+    pub(crate) persistence: Persistence,
+    /// Whether the storage that the snapshot's catalog names is the storage there is now.
+    pub(crate) storage_is_current: bool,
+    pub(crate) heap: bool,
+    /// Access method, where there is one.
+    pub(crate) access_method: Option<String>,
+    pub(crate) pages: u32,
+    /// Bytes of the main fork and of the TOAST table.
+    pub(crate) heap_bytes: u64,
+    pub(crate) row_security: RowSecurity,
+    /// Whether row level security would hide rows from this role.
+    pub(crate) row_security_active: bool,
+    pub(crate) readable: bool,
+    pub(crate) populated: bool,
+    /// The extension that owns it.
+    pub(crate) extension: Option<DbText>,
+    /// The condition of an extension's configuration table: empty for all rows.
+    pub(crate) configuration: Option<DbText>,
+    /// The partition root through which its rows must be loaded.
+    pub(crate) load_through: Option<u32>,
+    pub(crate) policies: Vec<DbText>,
+    pub(crate) indexes: Vec<DbText>,
+}
+
+/// Lists what a snapshot holder must lock, as quoted names, before there is a snapshot: own tables and configuration
+/// tables of extensions.
+pub(crate) fn lockable_relations(client: &mut postgres::Client) -> Result<Vec<(u32, DbText, DbText)>, CatalogError> {
+    let sql = format!(
+        "SELECT c.oid, convert_to(n.nspname, getdatabaseencoding()), convert_to(c.relname, getdatabaseencoding())
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {OWN_SCHEMA}
+         ORDER BY c.oid"
+    );
+    let what = "the tables to lock";
+    let found = client.query(&sql, &[]).reading(what)?;
+    found
+        .iter()
+        .map(|row| Ok((row.try_get(0)?, db_text(row, 1)?, db_text(row, 2)?)))
+        .collect::<Result<_, postgres::Error>>()
+        .reading(what)
+}
+
+/// Reads every relation outside the system schemas.
+pub(crate) fn read_relations(
+    transaction: &mut Transaction<'_>,
+    server_version_num: u32,
+) -> Result<Vec<Relation>, CatalogError> {
+    let access_method = if server_version_num >= 120_000 {
+        "a.amname"
+    } else {
+        "NULL::name"
+    };
+    let sql = format!(
+        "SELECT c.oid, convert_to(n.nspname, getdatabaseencoding()), convert_to(c.relname, getdatabaseencoding()),
+                c.relkind::text, c.relpersistence::text,
+                c.relfilenode IS NOT DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid),
+                {access_method}::text,
+                CASE WHEN c.relkind IN ('r', 'm') THEN coalesce(pg_catalog.pg_relation_size(c.oid), 0) ELSE 0 END,
+                CASE WHEN c.reltoastrelid <> 0 THEN coalesce(pg_catalog.pg_relation_size(c.reltoastrelid), 0) ELSE 0 END,
+                c.relrowsecurity, c.relforcerowsecurity,
+                CASE WHEN c.relkind IN ('r', 'p') THEN pg_catalog.row_security_active(c.oid) ELSE false END,
+                pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+                c.relispopulated,
+                (SELECT convert_to(e.extname, getdatabaseencoding())
+                   FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+                  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.objsubid = 0
+                    AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'),
+                (SELECT convert_to(coalesce(e.extcondition[array_position(e.extconfig, c.oid)], ''), getdatabaseencoding())
+                   FROM pg_catalog.pg_extension e WHERE c.oid = ANY (e.extconfig) LIMIT 1),
+                current_setting('block_size')::int8
+         FROM pg_catalog.pg_class c
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam
+         WHERE c.relkind IN ('r', 'p', 'f', 'm', 'v', 'S') AND c.relpersistence <> 't' AND {OWN_SCHEMA}
+         ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\""
+    );
+    let mut relations = rows(transaction, "the relations", &sql, |row| {
+        let kind: String = row.try_get(3)?;
+        let persistence: String = row.try_get(4)?;
+        let access_method: Option<String> = row.try_get(6)?;
+        let main_bytes: i64 = row.try_get(7)?;
+        let toast_bytes: i64 = row.try_get(8)?;
+        let block_size: i64 = row.try_get(16)?;
+        let kind = match kind.as_str() {
+            "p" => RelationKind::Partitioned,
+            "f" => RelationKind::Foreign,
+            "m" => RelationKind::MaterializedView,
+            "v" => RelationKind::View,
+            "S" => RelationKind::Sequence,
+            _ => RelationKind::Table,
+        };
+        Ok(Relation {
+            oid: row.try_get(0)?,
+            schema: db_text(row, 1)?,
+            name: db_text(row, 2)?,
+            kind,
+            persistence: if persistence == "u" {
+                Persistence::Unlogged
+            } else {
+                Persistence::Permanent
+            },
+            // Only tables and materialized views have storage that a truncation or rewrite replaces under a reader.
+            storage_is_current: kind != RelationKind::Table || row.try_get(5)?,
+            heap: access_method.as_deref().is_none_or(|method| method == "heap"),
+            access_method,
+            pages: u32::try_from(main_bytes / block_size.max(1)).unwrap_or(u32::MAX),
+            heap_bytes: u64::try_from(main_bytes.saturating_add(toast_bytes)).unwrap_or(0),
+            row_security: match (row.try_get(9)?, row.try_get(10)?) {
+                (true, true) => RowSecurity::Forced,
+                (true, false) => RowSecurity::Enabled,
+                (false, _) => RowSecurity::Off,
+            },
+            row_security_active: row.try_get(11)?,
+            readable: row.try_get(12)?,
+            populated: row.try_get(13)?,
+            extension: optional_db_text(row, 14)?,
+            configuration: optional_db_text(row, 15)?,
+            load_through: None,
+            policies: Vec::new(),
+            indexes: Vec::new(),
+        })
+    })?;
+    let mut policies = names_by_table(
+        transaction,
+        "the policies",
+        "SELECT polrelid, convert_to(polname, getdatabaseencoding()) FROM pg_catalog.pg_policy ORDER BY polname COLLATE \"C\"",
+    )?;
+    let mut indexes = names_by_table(
+        transaction,
+        "the indexes",
+        "SELECT i.indrelid, convert_to(c.relname, getdatabaseencoding())
+         FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+         WHERE i.indisvalid OR c.relkind = 'I' ORDER BY c.relname COLLATE \"C\"",
+    )?;
+    let mut roots = unsafe_partition_roots(transaction, server_version_num)?;
+    for relation in &mut relations {
+        relation.policies = policies.remove(&relation.oid).unwrap_or_default();
+        relation.indexes = indexes.remove(&relation.oid).unwrap_or_default();
+        relation.load_through = roots.remove(&relation.oid);
+    }
+    Ok(relations)
+}
+
+fn names_by_table(
+    transaction: &mut Transaction<'_>,
+    what: &'static str,
+    sql: &str,
+) -> Result<HashMap<u32, Vec<DbText>>, CatalogError> {
+    let mut names: HashMap<u32, Vec<DbText>> = HashMap::new();
+    for (oid, name) in rows(transaction, what, sql, |row| Ok((row.try_get(0)?, db_text(row, 1)?)))? {
+        names.entry(oid).or_default().push(name);
+    }
+    Ok(names)
+}
+
+/// Leaves whose rows may belong to another leaf in another database, with their root.
+///
+/// That is so below a hash partitioning by an expression, by a column with a collation that is not deterministic, or by
+/// a type whose hash depends on OIDs: enums, and everything that is made of user-defined types.
+fn unsafe_partition_roots(
+    transaction: &mut Transaction<'_>,
+    server_version_num: u32,
+) -> Result<HashMap<u32, u32>, CatalogError> {
+    if server_version_num < 120_000 {
+        return Ok(HashMap::new());
+    }
+    let sql = "
+        WITH hashed AS (
+          SELECT p.partrelid FROM pg_catalog.pg_partitioned_table p
+          WHERE p.partstrat = 'h' AND EXISTS (
+            SELECT FROM unnest(p.partattrs::int2[], p.partcollation::oid[]) AS k (attnum, coll)
+            LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = k.attnum
+            LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+            LEFT JOIN pg_catalog.pg_collation c ON c.oid = k.coll
+            WHERE k.attnum = 0 OR t.oid >= 16384 OR t.typelem >= 16384 OR NOT coalesce(c.collisdeterministic, true)))
+        SELECT DISTINCT l.relid::oid, pg_catalog.pg_partition_root(h.partrelid)::oid
+        FROM hashed h, pg_catalog.pg_partition_tree(h.partrelid) l WHERE l.isleaf";
+    let pairs = rows(transaction, "the partitions", sql, |row| {
+        Ok((row.try_get::<_, u32>(0)?, row.try_get::<_, u32>(1)?))
+    })?;
+    Ok(pairs.into_iter().collect())
+}
+
+/// Reads the columns that are copied, by table: no dropped and no generated ones.
+pub(crate) fn read_columns(
+    transaction: &mut Transaction<'_>,
+    server_version_num: u32,
+) -> Result<HashMap<u32, Vec<Column>>, CatalogError> {
+    let not_generated = if server_version_num >= 120_000 {
+        "a.attgenerated = ''"
+    } else {
+        "true"
+    };
+    let sql = format!(
+        "SELECT a.attrelid, convert_to(a.attname, getdatabaseencoding()),
+                convert_to(pg_catalog.format_type(a.atttypid, a.atttypmod), getdatabaseencoding())
+         FROM pg_catalog.pg_attribute a
+         JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p', 'f') AND a.attnum > 0 AND NOT a.attisdropped AND {not_generated} AND {OWN_SCHEMA}
+         ORDER BY a.attrelid, a.attnum"
+    );
+    let mut columns: HashMap<u32, Vec<Column>> = HashMap::new();
+    let found = rows(transaction, "the columns", &sql, |row| {
+        Ok((
+            row.try_get(0)?,
+            Column {
+                name: db_text(row, 1)?,
+                data_type: db_text(row, 2)?,
+            },
+        ))
+    })?;
+    for (table, column) in found {
+        columns.entry(table).or_default().push(column);
+    }
+    Ok(columns)
+}

@@ -1,0 +1,264 @@
+//! The entries of the schema, as text in members and as a list for the manifest.
+
+use std::collections::HashMap;
+
+use backstay_core::manifest::{Entry, KeyConstraint, MemberContent, Span, Stage};
+use backstay_core::script::check_statements;
+use backstay_core::{DbText, MemberEncoder};
+
+use super::{MemberSink, SourceError};
+use crate::archive::{RestorePass, Section, Toc};
+use crate::catalog::{KeyOfIndex, LargeObjectOwner};
+
+/// Definitions after which a member ends.
+const MEMBER_TEXT_BYTES: usize = 4 << 20;
+
+/// OID of `pg_constraint`, which archives name as the catalog of a constraint.
+const CONSTRAINT_CATALOG: u32 = 2606;
+
+/// One entry with its text, ready to be written.
+struct Piece {
+    entry: Entry,
+    session: Vec<u8>,
+    header: Vec<u8>,
+    definition: Vec<u8>,
+    owner: Vec<u8>,
+    access_method: Vec<u8>,
+}
+
+/// The schema of a backup, cut into stages.
+pub(super) struct Schema {
+    pieces: Vec<Piece>,
+}
+
+impl Schema {
+    /// Prints the entries of an archive, with the statements about large objects where they belong.
+    ///
+    /// # Errors
+    /// An entry cannot be printed, or its statements could become commands of psql.
+    pub(super) fn new(
+        toc: &Toc,
+        mut keys: HashMap<u32, KeyOfIndex>,
+        large_objects: &[LargeObjectOwner],
+    ) -> Result<Self, SourceError> {
+        let by_id: HashMap<i32, usize> = toc
+            .entries
+            .iter()
+            .enumerate()
+            .map(|(index, entry)| (entry.dump_id, index))
+            .collect();
+        let mut stages = HashMap::new();
+        // What has no section of its own (comments, security labels) stands behind what it belongs to.
+        let mut stage = Stage::PreData;
+        for entry in &toc.entries {
+            match entry.section {
+                Section::PreData => stage = Stage::PreData,
+                Section::Data | Section::PostData => stage = Stage::PostData,
+                Section::None => {}
+            }
+            stages.insert(entry.dump_id, stage);
+        }
+        let mut pieces = Vec::new();
+        for printed in toc.print() {
+            let printed = printed?;
+            let Some(source) = by_id.get(&printed.dump_id).map(|&index| &toc.entries[index]) else {
+                continue;
+            };
+            let key = if source.table_oid == CONSTRAINT_CATALOG {
+                keys.remove(&source.oid)
+            } else {
+                None
+            };
+            let stage = match printed.pass {
+                RestorePass::Main => stages.get(&printed.dump_id).copied().unwrap_or(Stage::PostData),
+                RestorePass::Acl => Stage::Privileges,
+                RestorePass::PostAcl => Stage::Last,
+            };
+            let text = |bytes: &Option<Vec<u8>>| {
+                bytes
+                    .as_ref()
+                    .filter(|bytes| !bytes.is_empty())
+                    .map(|bytes| DbText::new(bytes.clone()))
+            };
+            let entry = Entry {
+                id: printed.dump_id,
+                kind: String::from_utf8_lossy(&source.kind).into_owned(),
+                schema: text(&source.namespace),
+                name: DbText::new(source.tag.clone()),
+                owner: text(&source.owner),
+                stage,
+                dependencies: source.dependencies.clone(),
+                drop_statement: (!source.drop_statement.is_empty()).then(|| DbText::new(source.drop_statement.clone())),
+                tablespace: source.tablespace.clone().map(DbText::new),
+                access_method: if printed.access_method.is_some() {
+                    None
+                } else {
+                    text(&source.table_access_method)
+                },
+                definition: None,
+                owner_statement: None,
+                access_method_statement: None,
+                key: key.map(|key| KeyConstraint {
+                    index_definition: key.index_definition,
+                    attach_statement: key.attach_statement,
+                }),
+            };
+            let piece = Piece {
+                entry,
+                session: printed.session,
+                header: printed.header,
+                definition: printed.definition,
+                owner: printed.owner.unwrap_or_default(),
+                access_method: printed.access_method.unwrap_or_default(),
+            };
+            piece.check()?;
+            pieces.push(piece);
+        }
+        let next_id = toc.entries.iter().map(|entry| entry.dump_id).max().unwrap_or(0) + 1;
+        let mut schema = Self { pieces };
+        schema.add_large_objects(next_id, large_objects)?;
+        Ok(schema)
+    }
+
+    fn add_large_objects(&mut self, mut next_id: i32, objects: &[LargeObjectOwner]) -> Result<(), SourceError> {
+        let mut add = |kind: &str, stage, object: &LargeObjectOwner, definition: &[u8], owner: &[u8]| {
+            let name = format!("LARGE OBJECT {}", object.oid);
+            let piece = Piece {
+                entry: Entry {
+                    id: next_id,
+                    kind: kind.to_owned(),
+                    schema: None,
+                    name: DbText::from(name.as_str()),
+                    owner: Some(object.owner.clone()),
+                    stage,
+                    dependencies: Vec::new(),
+                    drop_statement: None,
+                    tablespace: None,
+                    access_method: None,
+                    definition: None,
+                    owner_statement: None,
+                    access_method_statement: None,
+                    key: None,
+                },
+                session: Vec::new(),
+                header: format!("-- Name: {name}; Type: {kind}\n").into_bytes(),
+                definition: definition.to_vec(),
+                owner: owner.to_vec(),
+                access_method: Vec::new(),
+            };
+            next_id += 1;
+            piece.check()?;
+            self.pieces.push(piece);
+            Ok::<_, SourceError>(())
+        };
+        for object in objects {
+            let comment = object.comment_statement.as_deref().unwrap_or_default();
+            add(
+                "LARGE OBJECT",
+                Stage::PostData,
+                object,
+                comment,
+                &object.owner_statement,
+            )?;
+            if !object.grants.is_empty() {
+                add("ACL", Stage::Privileges, object, &object.grants, &[])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the entries of a stage and gives them with their places.
+    pub(super) fn write(
+        &mut self,
+        stage: Stage,
+        encoder: &mut MemberEncoder,
+        sink: &mut dyn MemberSink,
+    ) -> Result<Vec<Entry>, SourceError> {
+        let (now, later) = std::mem::take(&mut self.pieces)
+            .into_iter()
+            .partition(|piece| piece.entry.stage == stage);
+        self.pieces = later;
+        let mut done: Vec<Entry> = Vec::new();
+        let mut text = Vec::new();
+        let mut first_in_member = 0;
+        for piece in now {
+            let Piece {
+                mut entry,
+                session,
+                header,
+                definition,
+                owner,
+                access_method,
+            } = piece;
+            text.extend(session);
+            text.extend(header);
+            entry.definition = push(&mut text, &definition);
+            entry.owner_statement = push(&mut text, &owner);
+            entry.access_method_statement = push(&mut text, &access_method);
+            done.push(entry);
+            if text.len() >= MEMBER_TEXT_BYTES {
+                place(&mut done[first_in_member..], flush(&mut text, stage, encoder, sink)?);
+                first_in_member = done.len();
+            }
+        }
+        if !text.is_empty() {
+            place(&mut done[first_in_member..], flush(&mut text, stage, encoder, sink)?);
+        }
+        Ok(done)
+    }
+}
+
+impl Piece {
+    /// Refuses statements that psql would take for commands of its own: what a hostile server may have put in.
+    fn check(&self) -> Result<(), SourceError> {
+        for sql in [&self.session, &self.definition, &self.owner, &self.access_method] {
+            check_statements(sql).map_err(|source| SourceError::Hazard {
+                kind: self.entry.kind.clone(),
+                name: self.entry.name.to_string(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds statements to a member's text; the member is filled in when it is written.
+fn push(text: &mut Vec<u8>, sql: &[u8]) -> Option<Span> {
+    if sql.is_empty() {
+        return None;
+    }
+    let span = Span {
+        member: 0,
+        offset: text.len() as u64,
+        length: sql.len() as u64,
+    };
+    text.extend_from_slice(sql);
+    Some(span)
+}
+
+fn flush(
+    text: &mut Vec<u8>,
+    stage: Stage,
+    encoder: &mut MemberEncoder,
+    sink: &mut dyn MemberSink,
+) -> Result<u32, SourceError> {
+    let member = encoder.encode(text)?;
+    text.clear();
+    sink.append(member, MemberContent::Schema(stage))
+        .map_err(SourceError::Sink)
+}
+
+fn place(entries: &mut [Entry], member: u32) {
+    for entry in entries {
+        for span in [
+            &mut entry.definition,
+            &mut entry.owner_statement,
+            &mut entry.access_method_statement,
+        ]
+        .into_iter()
+        .flatten()
+        {
+            span.member = member;
+        }
+    }
+}
