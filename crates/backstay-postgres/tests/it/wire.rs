@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use backstay_postgres::{
-    CancelToken, ChannelBinding, ConnectErrorKind, ConnectionConfig, Endpoint, Host, Secret, SqlState,
+    CancelToken, ChannelBinding, ConnectError, ConnectErrorKind, ConnectionConfig, Endpoint, Host, Secret, SqlState,
     TransactionStatus, WireConnection, WireError, connect_client,
 };
 use server::Server;
@@ -29,11 +29,11 @@ fn both(name: &str, config: &ConnectionConfig) -> Option<ConnectErrorKind> {
     let ours = ours.map(|mut connection| connection.execute(b"SELECT 1").map(drop).expect("the session works"));
     let (ours, theirs) = (ours.err(), theirs.err());
     assert_eq!(
-        ours.as_ref().map(|error| error.kind()),
-        theirs.as_ref().map(|error| error.kind()),
+        ours.as_ref().map(ConnectError::kind),
+        theirs.as_ref().map(ConnectError::kind),
         "{name}: {ours:?} {theirs:?}"
     );
-    ours.map(|error| error.kind())
+    ours.as_ref().map(ConnectError::kind)
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use backstay_postgres::{CancelToken, ConnectionConfig, SqlState, WireConnection, WireError};
+use backstay_postgres::{CancelToken, ConnectionConfig, ServerError, SqlState, WireConnection, WireError};
 
 use super::server::Server;
 use super::{cancels_a_sleep, connect};
@@ -149,7 +149,7 @@ fn the_end_of_a_session_is_told(config: &ConnectionConfig) {
         .find_map(|_| copy.send(&b"1\ta\n".repeat(20_000)).err())
         .unwrap();
     assert_eq!(
-        error.server_error().map(|error| error.code()),
+        error.server_error().map(ServerError::code),
         Some(SqlState::ADMIN_SHUTDOWN),
         "{error:?}"
     );
