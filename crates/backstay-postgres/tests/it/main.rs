@@ -2,3 +2,6 @@
 
 mod archive;
 mod server;
+//! Tests against real servers.
+
+mod wire;

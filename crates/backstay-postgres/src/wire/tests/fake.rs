@@ -110,11 +110,8 @@ impl Fake {
                 client.write_all(&notice)?;
             }
             let mut lines = 0;
-            loop {
-                match read_frame(&mut client)? {
-                    (b'd', body) => lines += body.iter().filter(|byte| **byte == b'\n').count(),
-                    _ => break,
-                }
+            while let (b'd', body) = read_frame(&mut client)? {
+                lines += body.iter().filter(|byte| **byte == b'\n').count();
             }
             client.write_all(&frame(b'C', format!("COPY {lines}\0").as_bytes()))?;
             client.write_all(READY)?;
