@@ -134,6 +134,16 @@ impl fmt::Display for Warning {
 /// It reads the password file, the service file and the names of the default certificate files, all found through
 /// `variables`. An empty `connection` is the same as none.
 ///
+/// ```
+/// use backstay_postgres::{Variables, resolve};
+///
+/// // A program hands in `std::env::vars_os().collect()`.
+/// let variables: Variables = [("PGPASSWORD", "secret"), ("PGCONNECT_TIMEOUT", "10")].into_iter().collect();
+/// let resolved = resolve(Some("postgresql://ada@db.example.org/orders"), &variables)?;
+/// assert_eq!(resolved.config.describe(), "ada@db.example.org:5432/orders");
+/// # Ok::<(), backstay_postgres::ConninfoError>(())
+/// ```
+///
 /// # Errors
 /// Whatever is malformed, contradictory or not supported; see [`ConninfoError`]. No error shows a part of `connection`.
 pub fn resolve(connection: Option<&str>, variables: &Variables) -> Result<Resolved, ConninfoError> {

@@ -197,3 +197,92 @@ fn channel_binding(binding: ChannelBinding) -> &'static str {
         ChannelBinding::Require => "require",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::conninfo::keys::KEYS;
+    use crate::conninfo::{Variables, resolve};
+
+    fn config(connection: &str) -> ConnectionConfig {
+        let variables: Variables = [("HOME", "/nonexistent")].into_iter().collect();
+        resolve(Some(connection), &variables).unwrap().config
+    }
+
+    #[track_caller]
+    fn check(config: &ConnectionConfig, expected: &[(&str, &str)]) {
+        let set = config.child_environment().set;
+        let set: Vec<_> = set
+            .iter()
+            .map(|(name, value)| (name.to_str().unwrap(), value.to_str().unwrap()))
+            .collect();
+        assert_eq!(set, expected);
+    }
+
+    #[test]
+    fn what_is_set() {
+        check(
+            &config("host=/sock user=u dbname=d"),
+            &[
+                ("PGHOST", "/sock"),
+                ("PGPORT", "5432"),
+                ("PGUSER", "u"),
+                ("PGDATABASE", "d"),
+                ("PGSSLMODE", "prefer"),
+                ("PGSSLCERTMODE", "disable"),
+                ("PGCHANNELBINDING", "prefer"),
+                ("PGGSSENCMODE", "disable"),
+                ("PGAPPNAME", "backstay"),
+            ],
+        );
+        let mut all = config(
+            "host=a,b hostaddr=,::1 port=1,2 user=u dbname=d password=p sslmode=verify-full sslrootcert=/r sslcert=/c \
+             sslkey=/k channel_binding=require options='-c x=y' application_name=n",
+        );
+        all.connect_timeout = Some(Duration::from_millis(1001));
+        check(
+            &all,
+            &[
+                ("PGHOST", "a,b"),
+                ("PGHOSTADDR", ",::1"),
+                ("PGPORT", "1,2"),
+                ("PGUSER", "u"),
+                ("PGDATABASE", "d"),
+                ("PGPASSWORD", "p"),
+                ("PGSSLMODE", "verify-full"),
+                ("PGSSLROOTCERT", "/r"),
+                ("PGSSLCERT", "/c"),
+                ("PGSSLKEY", "/k"),
+                ("PGCHANNELBINDING", "require"),
+                ("PGGSSENCMODE", "disable"),
+                ("PGOPTIONS", "-c x=y"),
+                ("PGAPPNAME", "n"),
+                ("PGCONNECT_TIMEOUT", "2"),
+            ],
+        );
+    }
+
+    #[test]
+    fn no_timeout_becomes_libpqs_zero_which_waits_for_ever() {
+        let mut config = config("host=h user=u");
+        config.connect_timeout = Some(Duration::ZERO);
+        let set = config.child_environment().set;
+        assert!(set.contains(&("PGCONNECT_TIMEOUT".into(), "1".into())));
+    }
+
+    #[test]
+    fn every_variable_is_either_set_or_removed() {
+        let environment = config("host=h user=u password=p").child_environment();
+        let set: BTreeSet<_> = environment.set.iter().map(|(name, _)| name.to_str().unwrap()).collect();
+        let removed: BTreeSet<_> = environment.remove.iter().map(|name| name.to_str().unwrap()).collect();
+        assert_eq!(set.intersection(&removed).next(), None);
+        let files = ["PGSERVICE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGREQUIRESSL"];
+        for name in KEYS.iter().filter_map(|key| key.variable).chain(files) {
+            assert!(set.contains(name) || removed.contains(name), "{name}");
+        }
+        assert!(removed.contains("PGPASSFILE") && removed.contains("PGHOSTADDR"));
+    }
+}
