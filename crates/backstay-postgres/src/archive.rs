@@ -115,7 +115,7 @@ impl Toc {
         read::read_toc(archive)
     }
 
-    /// Prints the entries as `pg_restore --schema-only --file=-` does, in that order, one at a time.
+    /// Prints the entries as `pg_restore --file=-` of the version that dumped them does, in that order, one at a time.
     ///
     /// The settings at the head (`ENCODING`, `STDSTRINGS`, `SEARCHPATH`) and what `pg_restore` prints only with
     /// `--create` ([`TocEntry::is_of_database`]) are not among them, nor is any data. The same archive gives the same

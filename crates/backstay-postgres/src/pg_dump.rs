@@ -98,7 +98,23 @@ pub enum RolePasswords {
 /// for [`Toc::parse`](crate::Toc::parse).
 ///
 /// Returns only what a `pg_dump` wrote that then ended well. `cancelled` is asked several times a second; when it
-/// says yes, and whenever this function returns, the child and the processes it started are gone.
+/// says yes, and whenever this function returns, the child is gone; so are the processes it started, unless it ended
+/// by itself and left them behind.
+///
+/// ```no_run
+/// use backstay_postgres::{ChildEnvironment, SchemaDumpOptions, SearchPath, Secret, Toc, dump_schema, find_pg_dump};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pg_dump = find_pg_dump(&SearchPath::with_usual_places(None), 17)?;
+/// let mut environment = ChildEnvironment::new();
+/// environment.set("PGDATABASE", Secret::new("kulti")).remove("PGCLIENTENCODING");
+/// let archive = dump_schema(&pg_dump, &environment, &SchemaDumpOptions::default(), &|| false)?;
+/// for entry in Toc::parse(&archive)?.print() {
+///     let sql = entry?.text();
+/// }
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// See [`ProgramError`].

@@ -226,20 +226,8 @@ impl Iterator for Printer<'_> {
 
 /// `_tocEntryRequired` without options: whether there is anything to print but data.
 fn is_printed(entry: &TocEntry) -> bool {
-    if entry.is_setting() || entry.is_of_database() {
-        return false;
-    }
-    let has_schema = !entry.definition.is_empty() && !entry.definition.starts_with(b"-- load via partition root ");
-    // What describes data without having any is printed as a part of the data, even where it says nothing.
-    has_schema || (!entry.has_data && is_data_without_dumper(entry))
-}
-
-fn is_data_without_dumper(entry: &TocEntry) -> bool {
-    match entry.kind.as_slice() {
-        b"SEQUENCE SET" | b"BLOB" | b"BLOB METADATA" => true,
-        b"ACL" | b"COMMENT" | b"SECURITY LABEL" => entry.tag.starts_with(b"LARGE OBJECT"),
-        _ => false,
-    }
+    let describes_data = entry.definition.starts_with(b"-- load via partition root ");
+    !entry.definition.is_empty() && !describes_data && !entry.is_setting() && !entry.is_of_database()
 }
 
 fn header(entry: &TocEntry) -> Vec<u8> {

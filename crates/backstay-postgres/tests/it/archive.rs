@@ -47,22 +47,13 @@ fn printed_entries_equal_pg_restore() {
             );
         }
 
-        let large_objects = if server.major >= 16 {
-            "--large-objects"
-        } else {
-            "--blobs"
-        };
         for database in ["torture", "latin", "anything", "postgres", "template1"] {
-            for extra in [&[][..], &[large_objects]] {
-                let extra = extra.iter().map(Into::into).collect();
-                let options = SchemaDumpOptions {
-                    extra,
-                    ..SchemaDumpOptions::default()
-                };
-                let environment = environment(&server, database);
-                let archive = dump_schema(&pg_dump(&server), &environment, &options, &|| false).unwrap();
-                compare(&server, database, &archive);
-            }
+            let environment = environment(&server, database);
+            let options = SchemaDumpOptions::default();
+            let schema = dump_schema(&pg_dump(&server), &environment, &options, &|| false).unwrap();
+            compare(&server, database, &schema);
+            // Large objects, positions of sequences and refreshes of views are only in archives with data.
+            compare(&server, database, &server.pg_dump(database, &[]));
             if server.major >= 18 {
                 // The planner's statistics do not go together with --schema-only.
                 compare(
@@ -75,12 +66,17 @@ fn printed_entries_equal_pg_restore() {
     }
 }
 
-/// Compares what we print of an archive with what `pg_restore` does.
+/// Compares what we print of an archive with what `pg_restore` does of the entries without data.
 fn compare(server: &Server, database: &str, archive: &[u8]) {
     let toc = Toc::parse(archive).unwrap();
     let entries: Vec<_> = toc.print().map(Result::unwrap).collect();
     let ours: Vec<u8> = entries.iter().flat_map(PrintedEntry::text).collect();
-    let theirs = server.pg_restore(archive);
+    let wanted = toc
+        .entries
+        .iter()
+        .filter(|entry| !entry.has_data)
+        .map(|entry| entry.dump_id);
+    let theirs = server.pg_restore(archive, wanted);
     let name = format!("{database} of PostgreSQL {}", server.major);
     assert_same(&ours, without_frame(&theirs), &name);
 

@@ -124,9 +124,14 @@ impl Server {
         stdout(command.env_remove("PGPORT").arg("--format=custom").args(options))
     }
 
-    /// What `pg_restore` prints of an archive.
-    pub(super) fn pg_restore(&self, archive: &[u8]) -> Vec<u8> {
-        pipe(Command::new(self.bin.join("pg_restore")).arg("--file=-"), archive)
+    /// What `pg_restore` prints of these entries of an archive.
+    pub(super) fn pg_restore(&self, archive: &[u8], dump_ids: impl Iterator<Item = i32>) -> Vec<u8> {
+        let mut list = tempfile::NamedTempFile::new().unwrap();
+        for id in dump_ids {
+            writeln!(list, "{id};").unwrap();
+        }
+        let mut command = Command::new(self.bin.join("pg_restore"));
+        pipe(command.arg("--file=-").arg("--use-list").arg(list.path()), archive)
     }
 }
 
