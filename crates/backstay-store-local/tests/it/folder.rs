@@ -6,6 +6,8 @@ use std::io::{ErrorKind as IoKind, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use backstay_core::store::{ErrorKind, Leftover, Store as _};
@@ -191,6 +193,34 @@ fn abandoned_temporary_files_are_told_from_running_writers() {
     assert_eq!(other.list_leftovers().unwrap().len(), 1);
     writer.publish().unwrap();
     assert_eq!(names(&store), ["running"]);
+}
+
+#[test]
+fn cleaning_up_all_the_time_harms_no_writer() {
+    let (folder, store) = new_store();
+    let store = store.with_durability(Durability::Unsynced);
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let janitor = LocalStore::open(folder.path()).unwrap();
+                while !is_done.load(Ordering::Relaxed) {
+                    for leftover in janitor.list_leftovers().unwrap() {
+                        // Not what the listing said counts, but what is so when it is deleted.
+                        if let Err(error) = janitor.delete_leftover(&leftover) {
+                            assert_eq!(error.kind(), ErrorKind::InUse, "{error}");
+                        }
+                    }
+                }
+            });
+        }
+        let results: Vec<_> = (0..3000)
+            .map(|_| put(&store, "a", b"x").and_then(|meta| store.delete(&meta.key)))
+            .collect();
+        // The others must end before this thread may panic.
+        is_done.store(true, Ordering::Relaxed);
+        results.into_iter().for_each(|result| result.unwrap());
+    });
 }
 
 #[test]
