@@ -170,7 +170,7 @@ impl Holder {
 
     fn execute(&mut self, doing: &'static str, sql: &[u8]) -> Result<(), SnapshotError> {
         self.connection
-            .execute(&sql)
+            .execute(sql)
             .map(drop)
             .map_err(|source| SnapshotError::Wire { doing, source })
     }

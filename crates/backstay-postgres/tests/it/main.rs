@@ -2,6 +2,4 @@
 
 mod archive;
 mod server;
-//! Tests against real servers.
-
 mod wire;
