@@ -11,6 +11,7 @@ mod connect;
 mod conninfo;
 mod pg_dump;
 mod plan;
+mod preflight;
 mod search_path;
 mod server;
 mod session;
@@ -35,6 +36,7 @@ pub use pg_dump::{
     FindProgramError, MAX_DUMP_BYTES, PgDump, PgDumpall, ProgramError, ProgramVersion, RolePasswords,
     SchemaDumpOptions, dump_globals, dump_schema, find_pg_dump, find_pg_dumpall,
 };
+pub use preflight::{Preflight, PreflightError, PreflightFinding, PreflightNeeds, PreflightSeverity, preflight};
 pub use search_path::SearchPath;
 pub use server::{
     Authentication, Durability, Installation, ServerOptions, ThrowawayError, ThrowawayServer, remove_leftovers,

@@ -1,1 +1,23 @@
 //! PostgreSQL backup and recovery: back up, verify, restore.
+//!
+//! This is the library that services link; the program `backstay` is a thin layer over it. It never prints, and reads
+//! neither the environment nor the clock: what it needs is handed in. All work on databases runs on threads of its own,
+//! so every function may be called from a thread that runs an asynchronous runtime (where it blocks, as any
+//! synchronous call does; `spawn_blocking` is the place for it).
+
+mod backup;
+mod progress;
+mod store;
+
+pub use backstay_core::manifest;
+pub use backstay_core::repository::{Listing, ReadBack, Repository, RepositoryError};
+pub use backstay_core::store::{MemoryStore, ObjectKey, Store};
+pub use backstay_core::{BackupId, Compression, DbText, Manifest, Prefix};
+pub use backstay_postgres::{
+    CancelToken, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, Inclusion, Preflight, PreflightError,
+    PreflightFinding, PreflightNeeds, PreflightSeverity, SearchPath, Selection, SourceError, Variables, parse_dotenv,
+    preflight, resolve, resolve_source,
+};
+pub use backup::{BackupError, BackupOptions, BackupReport, GlobalsOption, back_up};
+pub use progress::{Phase, Progress, ProgressEvent, Silent};
+pub use store::{OpenStoreError, WhenMissing, open_store};
