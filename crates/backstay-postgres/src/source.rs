@@ -18,8 +18,8 @@ use backstay_core::manifest::{
     Entry, LargeObjects, MemberContent, Omission, Persistence, Refresh, Sequence, Source, Stage, Table, TableKind,
     TableRows,
 };
-use backstay_core::script::ScriptHazard;
-use backstay_core::sql::{quote_identifier, quote_literal, quote_qualified, settings_text};
+use backstay_core::script::{ScriptHazard, depends_on_session};
+use backstay_core::sql::{literal_settings, quote_identifier, quote_literal, quote_qualified, settings_text};
 use backstay_core::{CodecError, Compression, DbText, EncodedMember, MemberEncoder, RowDigest};
 
 use crate::archive::{PrintError, ReadArchiveError, Toc};
@@ -462,7 +462,7 @@ impl Reading<'_> {
             sink.append(encoder.encode(&text)?, MemberContent::Globals)
                 .map_err(SourceError::Sink)?;
         }
-        let mut entries = schema.write(Stage::PreData, &mut encoder, sink)?;
+        let mut entries = schema.write(Stage::PreData, encoding, &mut encoder, sink)?;
         self.observer.event(SourceEvent::Planned {
             tables: plan.jobs.len(),
             heap_bytes: plan.chunks.iter().map(|chunk| chunk.heap_bytes).sum(),
@@ -494,15 +494,21 @@ impl Reading<'_> {
         } else {
             None
         };
-        let sequences = write_sequences(&mut holder.connection, &prepared.objects.sequences, &mut encoder, sink)?;
-        entries.extend(schema.write(Stage::PostData, &mut encoder, sink)?);
-        entries.extend(schema.write(Stage::Privileges, &mut encoder, sink)?);
+        let sequences = write_sequences(
+            &mut holder.connection,
+            encoding,
+            &prepared.objects.sequences,
+            &mut encoder,
+            sink,
+        )?;
+        entries.extend(schema.write(Stage::PostData, encoding, &mut encoder, sink)?);
+        entries.extend(schema.write(Stage::Privileges, encoding, &mut encoder, sink)?);
         if !prepared.objects.refreshes.is_empty() {
-            let text = refresh_text(&prepared.objects.refreshes);
+            let text = refresh_text(&prepared.objects.refreshes, encoding);
             sink.append(encoder.encode(&text)?, MemberContent::Refreshes)
                 .map_err(SourceError::Sink)?;
         }
-        entries.extend(schema.write(Stage::Last, &mut encoder, sink)?);
+        entries.extend(schema.write(Stage::Last, encoding, &mut encoder, sink)?);
 
         // A lost holder means lost locks: what was read since may not belong together.
         holder
@@ -598,7 +604,7 @@ impl Reading<'_> {
                 .then_with(|| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)))
         });
         for (index, relation, root) in order {
-            plan.add_job(index, relation, root);
+            plan.add_job(index, relation, root, &prepared.facts.encoding);
         }
         for (schema, name) in &prepared.invalid_indexes {
             plan.omit(format!("index {schema}.{name}"), "it is invalid in the source");
@@ -777,7 +783,7 @@ impl Plan {
         });
     }
 
-    fn add_job(&mut self, index: u32, relation: &Relation, root: Option<&Relation>) {
+    fn add_job(&mut self, index: u32, relation: &Relation, root: Option<&Relation>, encoding: &str) {
         let table = &self.tables[index as usize];
         let columns: Vec<Vec<u8>> = table
             .columns
@@ -786,7 +792,14 @@ impl Plan {
             .collect();
         let columns = columns.join(&b", "[..]);
         let target = root.unwrap_or(relation);
-        let mut header = b"COPY ".to_vec();
+        let mut header = Vec::new();
+        if depends_on_session(&columns)
+            || depends_on_session(target.name.as_bytes())
+            || depends_on_session(target.schema.as_bytes())
+        {
+            header.extend(literal_settings(encoding));
+        }
+        header.extend_from_slice(b"COPY ");
         header.extend(quote_qualified(target.schema.as_bytes(), target.name.as_bytes()));
         if !columns.is_empty() {
             header.extend_from_slice(b" (");
@@ -826,6 +839,7 @@ impl Plan {
 /// Reads the sequences, which are not part of any snapshot: their values are those of now, never too small.
 fn write_sequences(
     connection: &mut WireConnection,
+    encoding: &str,
     names: &[(DbText, DbText)],
     encoder: &mut MemberEncoder,
     sink: &mut dyn MemberSink,
@@ -861,6 +875,9 @@ fn write_sequences(
                     what: format!("the sequence {schema}.{name}"),
                 });
             };
+            if depends_on_session(name.as_bytes()) || depends_on_session(schema.as_bytes()) {
+                text.extend(literal_settings(encoding));
+            }
             text.extend_from_slice(b"SELECT pg_catalog.setval(");
             text.extend(quote_literal(&quote_qualified(schema.as_bytes(), name.as_bytes())));
             text.extend(format!(", {last_value}, {is_called});\n").into_bytes());
@@ -887,9 +904,12 @@ fn add_rows(tables: &mut [Table], block: &backstay_core::manifest::RowBlock, mem
     }
 }
 
-fn refresh_text(refreshes: &[Refresh]) -> Vec<u8> {
+fn refresh_text(refreshes: &[Refresh], encoding: &str) -> Vec<u8> {
     let mut text = Vec::new();
     for view in refreshes {
+        if depends_on_session(view.name.as_bytes()) || depends_on_session(view.schema.as_bytes()) {
+            text.extend(literal_settings(encoding));
+        }
         text.extend_from_slice(b"REFRESH MATERIALIZED VIEW ");
         text.extend(quote_qualified(view.schema.as_bytes(), view.name.as_bytes()));
         text.extend_from_slice(b";\n");

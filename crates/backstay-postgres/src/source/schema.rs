@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use backstay_core::manifest::{Entry, KeyConstraint, MemberContent, Span, Stage};
-use backstay_core::script::check_statements;
+use backstay_core::script::{check_statements, depends_on_session, statements};
+use backstay_core::sql::literal_settings;
 use backstay_core::{DbText, MemberEncoder};
 
 use super::{MemberSink, SourceError};
@@ -171,6 +172,7 @@ impl Schema {
     pub(super) fn write(
         &mut self,
         stage: Stage,
+        encoding: &str,
         encoder: &mut MemberEncoder,
         sink: &mut dyn MemberSink,
     ) -> Result<Vec<Entry>, SourceError> {
@@ -190,11 +192,11 @@ impl Schema {
                 owner,
                 access_method,
             } = piece;
-            text.extend(session);
+            text.extend(guarded(&session, encoding));
             text.extend(header);
-            entry.definition = push(&mut text, &definition);
-            entry.owner_statement = push(&mut text, &owner);
-            entry.access_method_statement = push(&mut text, &access_method);
+            entry.definition = push(&mut text, &guarded(&definition, encoding));
+            entry.owner_statement = push(&mut text, &guarded(&owner, encoding));
+            entry.access_method_statement = push(&mut text, &guarded(&access_method, encoding));
             done.push(entry);
             if text.len() >= MEMBER_TEXT_BYTES {
                 place(&mut done[first_in_member..], flush(&mut text, stage, encoder, sink)?);
@@ -220,6 +222,27 @@ impl Piece {
         }
         Ok(())
     }
+}
+
+/// Puts the settings that say where literals end before each statement that depends on them.
+fn guarded(sql: &[u8], encoding: &str) -> Vec<u8> {
+    if !depends_on_session(sql) {
+        return sql.to_vec();
+    }
+    let mut text = Vec::with_capacity(sql.len() + 128);
+    let mut end = 0;
+    for statement in statements(sql) {
+        if depends_on_session(statement) {
+            if !text.is_empty() && !text.ends_with(b"\n") {
+                text.push(b'\n');
+            }
+            text.extend(literal_settings(encoding));
+        }
+        text.extend_from_slice(statement);
+        end += statement.len();
+    }
+    text.extend_from_slice(&sql[end..]);
+    text
 }
 
 /// Adds statements to a member's text; the member is filled in when it is written.

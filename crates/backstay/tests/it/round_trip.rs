@@ -8,9 +8,10 @@ fn one_of_everything_comes_back_by_psql() {
         cluster.sql_file("source", &testdata("sample/one-of-everything.sql"), &["-v", "rows=300"]);
         for compression in ["gzip", "zstd"] {
             let repository = cluster.repository(compression);
-            let report =
-                back_up(&cluster, "source", &repository, |options| options.compression = compression.parse().unwrap())
-                    .unwrap();
+            let report = back_up(&cluster, "source", &repository, |options| {
+                options.compression = compression.parse().unwrap()
+            })
+            .unwrap();
             let copy = format!("copy_{compression}");
             cluster.create_database(&copy);
             let pack = cluster.path(compression).join(report.published.pack.as_str());
