@@ -421,6 +421,18 @@ impl Manifest {
         self.members.iter().map(|member| member.stored_bytes).sum()
     }
 
+    /// Bytes of COPY text of all tables.
+    #[must_use]
+    pub fn text_bytes(&self) -> u64 {
+        self.tables
+            .iter()
+            .map(|table| match &table.rows {
+                TableRows::Included { text_bytes, .. } => *text_bytes,
+                TableRows::Excluded { .. } => 0,
+            })
+            .sum()
+    }
+
     /// Rows of all tables.
     #[must_use]
     pub fn row_count(&self) -> u64 {

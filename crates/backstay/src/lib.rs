@@ -7,17 +7,21 @@
 
 mod backup;
 mod progress;
+mod restore;
 mod store;
 
 pub use backstay_core::manifest;
-pub use backstay_core::repository::{Listing, ReadBack, Repository, RepositoryError};
+pub use backstay_core::repository::{BackupReader, BackupSummary, Listing, ReadBack, Repository, RepositoryError};
 pub use backstay_core::store::{MemoryStore, ObjectKey, Store};
 pub use backstay_core::{BackupId, Compression, DbText, Manifest, Prefix};
 pub use backstay_postgres::{
-    CancelToken, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, Inclusion, Preflight, PreflightError,
-    PreflightFinding, PreflightNeeds, PreflightSeverity, SearchPath, Selection, SourceError, Variables, parse_dotenv,
+    Atomicity, CancelToken, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, Inclusion, Keep, Parts, Preflight, PreflightError,
+    PreflightFinding, PreflightNeeds, PreflightSeverity, ProofMismatch, ProofReport, Prove, RestoreFailure,
+    RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection, SearchPath, Selection, SourceError,
+    TargetError, TargetPolicy, TargetState, Variables, parse_dotenv,
     preflight, resolve, resolve_source,
 };
 pub use backup::{BackupError, BackupOptions, BackupReport, GlobalsOption, back_up};
 pub use progress::{Phase, Progress, ProgressEvent, Silent};
+pub use restore::{plan_restore, prove, restore};
 pub use store::{OpenStoreError, WhenMissing, open_store};
