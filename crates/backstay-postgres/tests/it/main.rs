@@ -1,3 +1,4 @@
 //! Tests of the crate through its public interface, against real servers.
 
+mod sample;
 mod server;
