@@ -49,7 +49,10 @@ pub fn prove(
     progress: &dyn Progress,
     cancel: &CancelToken,
 ) -> Result<ProofReport, TargetError> {
-    progress.event(ProgressEvent::Phase { phase: Phase::Prove, bytes_total: backup.manifest().text_bytes() });
+    progress.event(ProgressEvent::Phase {
+        phase: Phase::Prove,
+        bytes_total: backup.manifest().text_bytes(),
+    });
     backstay_postgres::prove_copy(backup.manifest(), target, jobs, &Observer(progress), cancel)
 }
 
@@ -72,10 +75,16 @@ impl RestoreObserver for Observer<'_> {
                     RestorePhase::Check => Phase::Prove,
                     _ => Phase::Restore,
                 };
-                self.0.event(ProgressEvent::Phase { phase, bytes_total: bytes });
+                self.0.event(ProgressEvent::Phase {
+                    phase,
+                    bytes_total: bytes,
+                });
             }
             RestoreEvent::Rows { table, text_bytes } => {
-                self.0.event(ProgressEvent::Advance { bytes: text_bytes, table: Some(table) });
+                self.0.event(ProgressEvent::Advance {
+                    bytes: text_bytes,
+                    table: Some(table),
+                });
             }
             _ => {}
         }
