@@ -148,6 +148,8 @@ pub struct Table {
     pub indexes: Vec<DbText>,
     /// For the partition root through which its rows are loaded: its index in the list of tables.
     pub load_through: Option<u32>,
+    /// Whether its rows are loaded after those of all other tables, because its checks call functions that may read them.
+    pub load_last: bool,
     /// Bytes of its main fork and its TOAST table when the backup was taken.
     pub heap_bytes: u64,
     /// Pages per chunk; `None` for a table read as one chunk.

@@ -50,14 +50,23 @@ pub(super) fn tasks(restore: &Restore<'_>) -> Vec<Task<Work>> {
     // A table is loaded when all members of its group are: rows may move between the leaves of one root.
     let group = |table: u32| restore.manifest.tables[table as usize].load_through.unwrap_or(table);
     let mut loads: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-    for (member, block) in restore.row_members() {
+    let is_last = |table: u32| restore.manifest.tables[table as usize].load_last;
+    let mut first_rows = Vec::new();
+    for (member, block) in restore.row_members().filter(|(_, block)| !is_last(block.table)) {
         let locks = tables
             .entry_of_table(block.table)
             .map(|entry| (entry, Lock::Shared))
             .into_iter()
             .collect();
         let number = tasks.add(Work::Rows { member }, Vec::new(), locks, RANK_ROWS);
+        first_rows.push(number);
         loads.entry(group(block.table)).or_default().push(number);
+    }
+    // One after another, in the order of the pack: their checks may read each other's tables, too.
+    let mut before = tasks.add(Work::Gate, first_rows, Vec::new(), RANK_ROWS);
+    for (member, block) in restore.row_members().filter(|(_, block)| is_last(block.table)) {
+        before = tasks.add(Work::Rows { member }, vec![before], Vec::new(), RANK_ROWS);
+        loads.entry(group(block.table)).or_default().push(before);
     }
     let mut before_keys = Vec::new();
     let mut loaded: HashMap<u32, usize> = HashMap::new();
