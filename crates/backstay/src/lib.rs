@@ -6,6 +6,7 @@
 //! synchronous call does; `spawn_blocking` is the place for it).
 
 mod backup;
+mod foreign;
 mod progress;
 mod restore;
 mod store;
@@ -15,13 +16,14 @@ pub use backstay_core::repository::{BackupReader, BackupSummary, Listing, ReadBa
 pub use backstay_core::store::{MemoryStore, ObjectKey, Store};
 pub use backstay_core::{BackupId, Compression, DbText, Manifest, Prefix};
 pub use backstay_postgres::{
-    Atomicity, CancelToken, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, Inclusion, Keep, Parts,
-    Preflight, PreflightError, PreflightFinding, PreflightNeeds, PreflightSeverity, ProofMismatch, ProofReport, Prove,
-    RestoreFailure, RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection, SearchPath,
-    Selection, SourceError, TargetError, TargetPolicy, TargetState, Variables, parse_dotenv, preflight, resolve,
-    resolve_source,
+    Atomicity, CancelToken, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, ForeignPlan, Inclusion,
+    Keep, Parts, Preflight, PreflightError, PreflightFinding, PreflightNeeds, PreflightSeverity, ProofMismatch,
+    ProofReport, Prove, RestoreFailure, RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection,
+    SearchPath, Selection, SourceError, TargetError, TargetPolicy, TargetState, Variables, parse_dotenv, preflight,
+    resolve, resolve_source,
 };
 pub use backup::{BackupError, BackupOptions, BackupReport, GlobalsOption, back_up};
+pub use foreign::{ForeignArchive, ForeignError};
 pub use progress::{Phase, Progress, ProgressEvent, Silent};
 pub use restore::{plan_restore, prove, restore};
 pub use store::{OpenStoreError, WhenMissing, open_store};

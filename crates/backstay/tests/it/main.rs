@@ -1,4 +1,5 @@
 //! Backups and restores of real databases, end to end.
 
+mod restoring;
 mod round_trip;
 mod support;
