@@ -10,6 +10,7 @@ mod foreign;
 mod progress;
 mod restore;
 mod store;
+mod verify;
 
 pub use backstay_core::manifest;
 pub use backstay_core::repository::{BackupReader, BackupSummary, Listing, ReadBack, Repository, RepositoryError};
@@ -22,8 +23,10 @@ pub use backstay_postgres::{
     SearchPath, Selection, SourceError, TargetError, TargetPolicy, TargetState, Variables, parse_dotenv, preflight,
     resolve, resolve_source,
 };
+pub use backstay_verify::{Evidence, Finding, Level, Report, Rules, Severity, VerifyError};
 pub use backup::{BackupError, BackupOptions, BackupReport, GlobalsOption, back_up};
 pub use foreign::{ForeignArchive, ForeignError};
 pub use progress::{Phase, Progress, ProgressEvent, Silent};
 pub use restore::{plan_restore, prove, restore};
 pub use store::{OpenStoreError, WhenMissing, open_store};
+pub use verify::{Archive, CheckOptions, OpenArchiveError, previous_manifest, verify};

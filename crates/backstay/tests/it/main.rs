@@ -3,3 +3,4 @@
 mod restoring;
 mod round_trip;
 mod support;
+mod verifying;

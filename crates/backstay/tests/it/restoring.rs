@@ -151,7 +151,8 @@ fn clean_replaces_what_the_backup_contains() {
         let (cluster, backup) = shop();
         cluster.sql(
             "shop",
-            "DELETE FROM app.orders; DROP VIEW app.paid; CREATE TABLE public.mine AS SELECT 1 AS x",
+            "DELETE FROM app.orders; DROP VIEW app.paid; CREATE TABLE public.mine AS SELECT 1 AS x;
+             SELECT lo_from_bytea(12, 'mine')",
         );
         let mut options = RestoreOptions::default();
         options.target = TargetPolicy::Clean;
@@ -164,6 +165,7 @@ fn clean_replaces_what_the_backup_contains() {
             "1",
             "what the backup does not have stays"
         );
+        assert_eq!(cluster.sql("shop", "SELECT convert_from(lo_get(12), 'UTF8')"), "mine");
     }
 }
 
