@@ -10,13 +10,20 @@ mod progress;
 mod store;
 
 pub use backstay_core::manifest;
-pub use backstay_core::repository::{Listing, ReadBack, Repository, RepositoryError};
-pub use backstay_core::store::{MemoryStore, ObjectKey, Store};
-pub use backstay_core::{BackupId, Compression, DbText, Manifest, Prefix};
+pub use backstay_core::pack::{PackError, TrailerError};
+pub use backstay_core::repository::{
+    BackupReader, BackupSummary, Listing, Litter, LitterItem, ObjectRole, PublishedBackup, ReadBack, Removal,
+    Repository, RepositoryError, object_role,
+};
+pub use backstay_core::retention::{RetentionAction, RetentionDecision, RetentionReason, plan_keep_days};
+pub use backstay_core::store::{Error as StoreError, ErrorKind as StoreErrorKind, MemoryStore, ObjectKey, Store};
+pub use backstay_core::{BackupId, Compression, DbText, InvalidPrefix, Manifest, Prefix};
 pub use backstay_postgres::{
-    CancelToken, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, Inclusion, Preflight, PreflightError,
-    PreflightFinding, PreflightNeeds, PreflightSeverity, SearchPath, Selection, SourceError, Variables, parse_dotenv,
-    preflight, resolve, resolve_source,
+    CancelToken, CatalogError, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, DotenvError,
+    FindProgramError, Inclusion, InvalidPattern, Preflight, PreflightError, PreflightFinding, PreflightNeeds,
+    PreflightSeverity, ProgramError, Resolved, SearchPath, Selection, ServerError, SessionError, SnapshotError,
+    Source as ConnectionSource, SourceError, SourceOptions, SqlState, Variables, WireError, parse_dotenv, preflight,
+    resolve, resolve_source,
 };
 pub use backup::{BackupError, BackupOptions, BackupReport, GlobalsOption, back_up};
 pub use progress::{Phase, Progress, ProgressEvent, Silent};
