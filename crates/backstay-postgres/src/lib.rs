@@ -17,6 +17,7 @@ mod server;
 mod session;
 mod snapshot;
 mod source;
+mod target;
 mod tls;
 mod wire;
 
@@ -46,6 +47,11 @@ pub use snapshot::SnapshotError;
 pub use source::{
     DatabaseImage, Globals, Inclusion, InvalidPattern, MemberSink, Selection, SourceError, SourceEvent, SourceObserver,
     SourceOptions, read_database,
+};
+pub use target::{
+    Atomicity, ExistingDatabase, Keep, MemberSource, Parts, ProofMismatch, ProofReport, Prove, RestoreEvent,
+    RestoreFailure, RestoreObserver, RestoreOptions, RestorePhase, RestorePlan, RestoreRefusal, RestoreReport,
+    RestoreSelection, TargetError, TargetPolicy, TargetState, apply_restore, plan_restore, prove_copy,
 };
 pub use tls::TlsSetupError;
 pub use wire::{

@@ -6,6 +6,7 @@ mod schema;
 mod selection;
 mod sequencer;
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::error::Error as StdError;
 use std::ffi::OsStr;
@@ -232,6 +233,11 @@ pub enum SourceError {
         /// What.
         what: String,
     },
+    /// `pg_dump` was kept from using standard literals.
+    #[error(
+        "the database or role sets standard_conforming_strings to off, and the pooler between drops the option that sets it on"
+    )]
+    StandardStrings,
     /// Definitions changed each time.
     #[error("definitions changed during each of {ATTEMPTS_MAX} attempts to read the schema")]
     Unstable,
@@ -408,7 +414,7 @@ impl Reading<'_> {
             large_object_access = if readable { Access::Table } else { Access::Function };
         }
 
-        let environment = self.config.child_environment();
+        let environment = self.dump_environment();
         let dump = dump_schema(
             self.pg_dump,
             &environment,
@@ -420,6 +426,12 @@ impl Reading<'_> {
         )?;
         let toc = Toc::parse(&dump)?;
         drop(dump);
+        if toc
+            .standard_strings_statement()
+            .is_some_and(|sql| memchr::memmem::find(sql, b"on").is_none())
+        {
+            return Err(SourceError::StandardStrings);
+        }
         let in_dump: HashSet<u32> = toc.entries.iter().map(|entry| entry.oid).collect();
         let objects = catalog::read_objects(&mut transaction, &relations, |relation| in_dump.contains(&relation.oid))?;
         facts.pg_dump_version = self.pg_dump.version.to_string();
@@ -440,6 +452,15 @@ impl Reading<'_> {
             excluded_data,
             toc,
         }))
+    }
+
+    /// The environment of `pg_dump`. It writes literals as its session reads them, and a pack reads them by the
+    /// standard, whatever the database or the role has set.
+    fn dump_environment(&self) -> crate::ChildEnvironment {
+        let mut config = self.config.clone();
+        let options = config.options.take().map(|options| options + " ").unwrap_or_default();
+        config.options = Some(options + "-c standard_conforming_strings=on");
+        config.child_environment()
     }
 
     /// Writes all members.
@@ -597,10 +618,16 @@ impl Reading<'_> {
             }
             plan.tables.push(table);
         }
-        // Largest first, so that no worker is left alone with a large table at the end.
+        // Tables whose checks may read other tables come last. Else largest first, so that no worker is left alone with
+        // a large table at the end.
         order.sort_by(|(_, a, _), (_, b, _)| {
-            b.heap_bytes
-                .cmp(&a.heap_bytes)
+            let last = a.checks_by_function.cmp(&b.checks_by_function);
+            let size = if a.checks_by_function {
+                Ordering::Equal
+            } else {
+                b.heap_bytes.cmp(&a.heap_bytes)
+            };
+            last.then(size)
                 .then_with(|| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)))
         });
         for (index, relation, root) in order {
@@ -657,6 +684,7 @@ impl Reading<'_> {
             policies: relation.policies.clone(),
             indexes: relation.indexes.clone(),
             load_through: root,
+            load_last: relation.checks_by_function,
             heap_bytes: relation.heap_bytes,
             chunk_pages: (by_pages && relation.pages > pages).then_some(pages),
             filter: relation.configuration.clone(),

@@ -7,6 +7,7 @@
 
 mod backup;
 mod progress;
+mod restore;
 mod store;
 
 pub use backstay_core::manifest;
@@ -19,12 +20,14 @@ pub use backstay_core::retention::{RetentionAction, RetentionDecision, Retention
 pub use backstay_core::store::{Error as StoreError, ErrorKind as StoreErrorKind, MemoryStore, ObjectKey, Store};
 pub use backstay_core::{BackupId, Compression, DbText, InvalidPrefix, Manifest, Prefix};
 pub use backstay_postgres::{
-    CancelToken, CatalogError, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, DotenvError,
-    FindProgramError, Inclusion, InvalidPattern, Preflight, PreflightError, PreflightFinding, PreflightNeeds,
-    PreflightSeverity, ProgramError, Resolved, SearchPath, Selection, ServerError, SessionError, SnapshotError,
-    Source as ConnectionSource, SourceError, SourceOptions, SqlState, Variables, WireError, parse_dotenv, preflight,
-    resolve, resolve_source,
+    Atomicity, CancelToken, CatalogError, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, DotenvError,
+    FindProgramError, Inclusion, InvalidPattern, Keep, Parts, Preflight, PreflightError, PreflightFinding,
+    PreflightNeeds, PreflightSeverity, ProgramError, ProofMismatch, ProofReport, Prove, Resolved, RestoreFailure,
+    RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection, SearchPath, Selection, ServerError,
+    SessionError, SnapshotError, Source as ConnectionSource, SourceError, SourceOptions, SqlState, TargetError,
+    TargetPolicy, TargetState, Variables, WireError, parse_dotenv, preflight, resolve, resolve_source,
 };
 pub use backup::{BackupError, BackupOptions, BackupReport, GlobalsOption, back_up};
 pub use progress::{Phase, Progress, ProgressEvent, Silent};
+pub use restore::{plan_restore, prove, restore};
 pub use store::{OpenStoreError, WhenMissing, open_store};

@@ -70,8 +70,12 @@ create collation "case folding" (provider = icu, locale = 'und-u-ks-level2', det
 -- A conversion, languages, transforms, access methods.
 create conversion "sample conversion" for 'LATIN1' to 'UTF8' from iso8859_1_to_utf8;
 comment on conversion "sample conversion" is 'a conversion';
-create trusted language "pl/sample" handler plpgsql_call_handler inline plpgsql_inline_handler validator plpgsql_validator;
-comment on language "pl/sample" is 'plpgsql by another name';
+-- A language needs handlers of its own: pg_dump leaves those out that belong to an extension, and then the language too.
+create function public.sample_call_handler() returns language_handler language c as '$libdir/plpgsql', 'plpgsql_call_handler';
+create function public.sample_inline_handler(internal) returns void language c strict as '$libdir/plpgsql', 'plpgsql_inline_handler';
+create function public.sample_validator(oid) returns void language c strict as '$libdir/plpgsql', 'plpgsql_validator';
+create trusted language "pl sample" handler public.sample_call_handler inline public.sample_inline_handler validator public.sample_validator;
+comment on language "pl sample" is 'plpgsql by another name';
 create transform for int language sql
   (from sql with function pg_catalog.prsd_lextype(internal), to sql with function pg_catalog.int4recv(internal));
 comment on transform for int language sql is 'a transform';

@@ -18,7 +18,7 @@ create function arguments(a anyelement, b anyarray default null) returns anyelem
 create procedure "do it"(inout a int default 1) language plpgsql as $$ begin a := a + 1; end $$;
 create function owned_elsewhere() returns int language sql as 'select 1';
 alter function owned_elsewhere() owner to "select";
-create function in_own_language() returns int language "pl/sample" as $$ begin return 1; end $$;
+create function in_own_language() returns int language "pl sample" as $$ begin return 1; end $$;
 \if :since_14
 create function parsed_body(a int default 3) returns int language sql return a + length('it''s');
 create procedure parsed_bodies(out n bigint) language sql begin atomic select 1; select count(*) from pg_class; end;

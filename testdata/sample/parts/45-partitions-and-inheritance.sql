@@ -42,11 +42,6 @@ create table part_by_enum_below_1_0 partition of part_by_enum_below_1 for values
 create table part_by_enum_below_1_1 partition of part_by_enum_below_1 for values with (modulus 2, remainder 1);
 create table part_by_enum_below_2 partition of part_by_enum_below for values in (2);
 insert into part_by_enum_below select k, m from generate_series(1, 2) as k, unnest(enum_range(null::mood)) as m;
--- Hash by a text whose collation matters not, by an array of the enum, and by a composite of two columns.
-create table part_by_array (a mood[], b text) partition by hash (a, b);
-create table part_by_array_0 partition of part_by_array for values with (modulus 2, remainder 0);
-create table part_by_array_1 partition of part_by_array for values with (modulus 2, remainder 1);
-insert into part_by_array select array[m, null], n::text from unnest(enum_range(null::mood)) as m, generate_series(1, 10) as n;
 -- Range by enum and by expression, list by boolean.
 create table part_by_expression (m mood, t text) partition by range (lower(t), m);
 create table part_by_expression_a partition of part_by_expression for values from ('a', 'sad') to ('m', minvalue);
@@ -61,18 +56,18 @@ create table part_identity_1 partition of part_identity for values in (1);
 insert into part_identity (k) values (1), (1);
 \endif
 
--- Traps: inheritance. Children with their columns in another order, of two parents, with other defaults; rows in the
--- parent itself, which a plain SELECT mixes with the children's.
+-- Traps: inheritance. Of two parents, with other defaults, columns that came later; rows in the parent itself, which a
+-- plain SELECT mixes with the children's.
 create table inherited_parent (a int default 1, b text not null, c int, constraint a_small check (a < 1000000));
-create table inherited_child (extra text, c int default 33, b text not null, a int, constraint a_small check (a < 1000000));
-alter table inherited_child inherit inherited_parent;
+create table inherited_child (c int default 33, extra text) inherits (inherited_parent);
 create table inherited_other (o text, b text);
 create table inherited_both (own int) inherits (inherited_parent, inherited_other);
-alter table inherited_parent add late text default 'late';
 alter table inherited_both alter a set default 77, alter o set not null;
-insert into inherited_parent values (1, 'parent', 2);
+create table inherited_grandchild () inherits (inherited_child);
+alter table inherited_child alter a set default 8;
+alter table inherited_parent drop c cascade;
+insert into inherited_parent values (1, 'parent');
 insert into inherited_child (extra, c, b, a) select 'e' || n, n, 'child', n from generate_series(1, 50) as n;
 insert into inherited_both (a, b, o, own) values (5, 'both', 'o', 6), (6, 'both', 'o', null);
 insert into inherited_other values ('only o', null);
-create table inherited_grandchild () inherits (inherited_child);
 insert into inherited_grandchild (b) values ('grandchild');

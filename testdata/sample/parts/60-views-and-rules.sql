@@ -42,7 +42,7 @@ create materialized view matview_on_no_data as select count(*) from matview_no_d
 create view view_on_matview as select * from matview_a; create materialized view matview_on_view as select * from view_on_matview;
 create materialized view "app schema"."stale matview" with (fillfactor = 60) as select count(*) as n from grouped;
 insert into grouped values (3, 'three', 30); -- trap: a refresh at restore shows three rows, where the source shows two
-alter materialized view "app schema"."stale matview" owner to "sample owner";
+alter materialized view "app schema"."stale matview" owner to "sample owner"; grant select on grouped to "sample owner"; -- it is refreshed as its owner
 comment on materialized view matview_z is 'a materialized view';
 alter materialized view matview_z alter t set statistics 77;
 

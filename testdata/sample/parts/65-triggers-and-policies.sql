@@ -20,9 +20,9 @@ create constraint trigger deferred_check after insert or update on triggered fro
   for each row when (new.n > 100) execute function public.log_row('deferred');
 create trigger instead_of instead of insert on depends_on_key for each row execute function public.log_row();
 -- A trigger of a partitioned table, which its leaves have and one of them does not run.
-create trigger on_partitions after insert on part_root for each row execute function public.log_row('partition');
-alter table part_eu_old disable trigger on_partitions;
-alter table part_null_0 enable always trigger on_partitions;
+create trigger on_partitions after insert on part_by_enum for each row execute function public.log_row('partition');
+alter table part_by_enum_0 disable trigger on_partitions;
+alter table part_by_enum_1 enable always trigger on_partitions;
 create function public.path_of_owner() returns trigger language plpgsql as $$ begin perform count(*) from defaults_source; return new; end $$;
 create trigger needs_a_path before update on "app schema".owned for each row execute function public.path_of_owner();
 

@@ -15,7 +15,7 @@ revoke execute on function is_polite(text) from public; grant execute on functio
 grant execute on procedure "do it"(int) to sample_reader; grant execute on function product(int8) to "select";
 grant execute on function "app schema"."quote ' "" \ function"(text, "in ner") to sample_app with grant option;
 revoke usage on type mood from public; grant usage on type mood to sample_app; grant usage on domain polite to "select";
-revoke usage on language "pl/sample" from public; grant usage on language "pl/sample" to "select";
+revoke usage on language "pl sample" from public; grant usage on language "pl sample" to "select";
 
 -- Trap: what the default privileges give to a new table, and what was taken away from one: it must not come back.
 set role "sample owner";

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use backstay::{
-    BackupOptions, BackupReport, CancelToken, ConnectionConfig, Repository, SearchPath, Silent, WhenMissing,
+    BackupOptions, BackupReader, BackupReport, CancelToken, ConnectionConfig, ProofReport, Repository, RestoreOptions,
+    RestoreReport, SearchPath, Silent, TargetError, WhenMissing,
 };
 use backstay_postgres::{Authentication, Installation, ServerOptions, ThrowawayServer};
 use tempfile::TempDir;
@@ -109,9 +110,19 @@ impl Cluster {
         self.sql("postgres", &format!("CREATE DATABASE \"{name}\" TEMPLATE template0"));
     }
 
+    /// `pg_dump` in a session that does not follow the settings of the database.
+    fn pg_dump(&self, database: &str) -> Command {
+        let mut command = self.client("pg_dump", database);
+        command.env(
+            "PGOPTIONS",
+            "-c standard_conforming_strings=on -c timezone=UTC -c bytea_output=hex",
+        );
+        command
+    }
+
     /// The definitions of a database as `pg_dump` prints them, without what differs from run to run.
     pub(crate) fn schema(&self, database: &str) -> String {
-        let output = checked(self.client("pg_dump", database).args(["--schema-only"]));
+        let output = checked(self.pg_dump(database).args(["--schema-only"]));
         String::from_utf8_lossy(&output.stdout)
             .lines()
             .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"))
@@ -121,7 +132,7 @@ impl Cluster {
 
     /// Everything in a database as `pg_dump` prints it: rows in the order of their text.
     pub(crate) fn content(&self, database: &str) -> Vec<String> {
-        let output = checked(self.client("pg_dump", database).args(["--data-only"]));
+        let output = checked(self.pg_dump(database).args(["--data-only"]));
         let mut lines: Vec<String> = String::from_utf8_lossy(&output.stdout)
             .lines()
             .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"))
@@ -201,8 +212,22 @@ pub(crate) fn back_up(
 pub(crate) fn assert_same(cluster: &Cluster, left: &str, right: &str) {
     let (a, b) = (cluster.schema(left), cluster.schema(right));
     assert_eq!(first_difference(&a, &b), None, "definitions of {left} and {right}");
-    let (a, b) = (cluster.content(left).join("\n"), cluster.content(right).join("\n"));
-    assert_eq!(first_difference(&a, &b), None, "rows of {left} and {right}");
+    let (a, b) = (cluster.content(left), cluster.content(right));
+    let (only_a, only_b) = (only_in_first(&a, &b), only_in_first(&b, &a));
+    assert!(
+        only_a.is_empty() && only_b.is_empty(),
+        "rows of {left} and {right}:\n-{only_a:#.300?}\n+{only_b:#.300?}"
+    );
+}
+
+/// The lines of a sorted list that another sorted list has not, or not as often.
+fn only_in_first<'a>(first: &'a [String], second: &[String]) -> Vec<&'a str> {
+    let mut second = second.iter().peekable();
+    let missing = first.iter().filter(|line| {
+        while second.next_if(|other| other < line).is_some() {}
+        second.next_if(|other| other == line).is_none()
+    });
+    missing.map(String::as_str).collect()
 }
 
 /// The first line in which two texts differ, with its neighbours.
@@ -213,4 +238,27 @@ fn first_difference(left: &str, right: &str) -> Option<String> {
         None if left.lines().count() == right.lines().count() => None,
         None => Some("one is longer".to_owned()),
     }
+}
+
+/// Opens the backup that a report is about.
+pub(crate) fn open(repository: &Repository, report: &BackupReport) -> BackupReader {
+    repository
+        .open(&report.published.manifest.id)
+        .expect("the backup can be opened")
+}
+
+/// Plans and carries out a restore.
+pub(crate) fn restore(
+    cluster: &Cluster,
+    backup: &BackupReader,
+    database: &str,
+    options: &RestoreOptions,
+) -> Result<RestoreReport, TargetError> {
+    let config = cluster.config(database);
+    let plan = backstay::plan_restore(backup, &config, options)?;
+    backstay::restore(backup, &plan, &config, &Silent, &CancelToken::new())
+}
+
+pub(crate) fn prove(cluster: &Cluster, backup: &BackupReader, database: &str) -> ProofReport {
+    backstay::prove(backup, &cluster.config(database), 2, &Silent, &CancelToken::new()).expect("the copy can be read")
 }
