@@ -5,6 +5,7 @@
 pub mod conformance;
 mod damage;
 mod faulty;
+pub mod fixtures;
 mod recording;
 mod verb;
 
