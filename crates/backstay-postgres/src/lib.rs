@@ -49,9 +49,10 @@ pub use source::{
     SourceOptions, read_database,
 };
 pub use target::{
-    Atomicity, ExistingDatabase, Keep, MemberSource, Parts, ProofMismatch, ProofReport, Prove, RestoreEvent,
-    RestoreFailure, RestoreObserver, RestoreOptions, RestorePhase, RestorePlan, RestoreRefusal, RestoreReport,
-    RestoreSelection, TargetError, TargetPolicy, TargetState, apply_restore, plan_restore, prove_copy,
+    Atomicity, ExistingDatabase, ForeignPlan, Keep, MemberSource, Parts, ProofMismatch, ProofReport, Prove,
+    RestoreEvent, RestoreFailure, RestoreObserver, RestoreOptions, RestorePhase, RestorePlan, RestoreRefusal,
+    RestoreReport, RestoreSelection, TargetError, TargetPolicy, TargetState, apply_foreign_restore, apply_restore,
+    plan_foreign_restore, plan_restore, prove_copy,
 };
 pub use tls::TlsSetupError;
 pub use wire::{

@@ -200,7 +200,9 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
     let locks: i64 = row.try_get(7).reading(what)?;
     found.check_relations(&relations, needs, locks);
     check_large_objects(&mut transaction, &mut found)?;
-    found.findings.sort_by(|a, b| b.severity.cmp(&a.severity));
+    found
+        .findings
+        .sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     Ok(found)
 }
 

@@ -2,6 +2,7 @@
 
 mod apply;
 mod create;
+mod foreign;
 mod inspect;
 mod plan;
 mod prove;
@@ -20,6 +21,7 @@ use crate::session::SessionError;
 use crate::wire::WireError;
 use crate::{CancelToken, ConnectError};
 
+pub use foreign::{ForeignPlan, apply_foreign_restore, plan_foreign_restore};
 pub use inspect::{ExistingDatabase, TargetState};
 pub use plan::{RestorePlan, RestoreRefusal};
 pub use prove::{ProofMismatch, ProofReport, prove_copy};
@@ -276,7 +278,7 @@ pub fn plan_restore(
     options: &RestoreOptions,
 ) -> Result<RestorePlan, TargetError> {
     on_a_thread(|| {
-        let state = inspect::inspect(config, manifest)?;
+        let state = inspect::inspect(config, &inspect::Wanted::of(manifest))?;
         Ok(plan::plan(manifest, &config.database, state, options)?)
     })
 }

@@ -6,9 +6,11 @@
 //! synchronous call does; `spawn_blocking` is the place for it).
 
 mod backup;
+mod foreign;
 mod progress;
 mod restore;
 mod store;
+mod verify;
 
 pub use backstay_core::manifest;
 pub use backstay_core::pack::{PackError, TrailerError};
@@ -21,13 +23,16 @@ pub use backstay_core::store::{Error as StoreError, ErrorKind as StoreErrorKind,
 pub use backstay_core::{BackupId, Compression, DbText, InvalidPrefix, Manifest, Prefix};
 pub use backstay_postgres::{
     Atomicity, CancelToken, CatalogError, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, DotenvError,
-    FindProgramError, Inclusion, InvalidPattern, Keep, Parts, Preflight, PreflightError, PreflightFinding,
+    FindProgramError, ForeignPlan, Inclusion, InvalidPattern, Keep, Parts, Preflight, PreflightError, PreflightFinding,
     PreflightNeeds, PreflightSeverity, ProgramError, ProofMismatch, ProofReport, Prove, Resolved, RestoreFailure,
     RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection, SearchPath, Selection, ServerError,
     SessionError, SnapshotError, Source as ConnectionSource, SourceError, SourceOptions, SqlState, TargetError,
     TargetPolicy, TargetState, Variables, WireError, parse_dotenv, preflight, resolve, resolve_source,
 };
+pub use backstay_verify::{Evidence, Finding, Level, Report, Rules, Severity, VerifyError};
 pub use backup::{BackupError, BackupOptions, BackupReport, GlobalsOption, back_up};
+pub use foreign::{ForeignArchive, ForeignError};
 pub use progress::{Phase, Progress, ProgressEvent, Silent};
 pub use restore::{plan_restore, prove, restore};
 pub use store::{OpenStoreError, WhenMissing, open_store};
+pub use verify::{Archive, CheckOptions, OpenArchiveError, previous_manifest, verify};

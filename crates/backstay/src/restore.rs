@@ -64,7 +64,7 @@ impl MemberSource for Source<'_> {
     }
 }
 
-struct Observer<'p>(&'p dyn Progress);
+pub(crate) struct Observer<'p>(pub(crate) &'p dyn Progress);
 
 impl RestoreObserver for Observer<'_> {
     fn event(&self, event: RestoreEvent<'_>) {

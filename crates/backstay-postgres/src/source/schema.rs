@@ -124,6 +124,7 @@ impl Schema {
     fn add_large_objects(&mut self, mut next_id: i32, objects: &[LargeObjectOwner]) -> Result<(), SourceError> {
         let mut add = |kind: &str, stage, object: &LargeObjectOwner, definition: &[u8], owner: &[u8]| {
             let name = format!("LARGE OBJECT {}", object.oid);
+            let unlink = format!("SELECT pg_catalog.lo_unlink('{}');", object.oid);
             let piece = Piece {
                 entry: Entry {
                     id: next_id,
@@ -133,7 +134,7 @@ impl Schema {
                     owner: Some(object.owner.clone()),
                     stage,
                     dependencies: Vec::new(),
-                    drop_statement: None,
+                    drop_statement: (kind == "LARGE OBJECT").then(|| DbText::from(unlink.as_str())),
                     tablespace: None,
                     access_method: None,
                     definition: None,

@@ -382,15 +382,6 @@ impl Restore<'_> {
                 Err(error) => return Err(refused(error)),
             }
         }
-        if self.plan.selected.entries.len() == self.manifest.entries.len() && self.has_data() {
-            // Large objects of the backup; others stay, and then a create that fails says so.
-            let sql = b"SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata";
-            let what = "large objects".to_owned();
-            session
-                .connection
-                .execute(sql)
-                .map_err(|source| TargetError::Clean { what, source })?;
-        }
         Ok(())
     }
 

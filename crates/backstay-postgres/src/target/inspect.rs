@@ -47,7 +47,30 @@ pub struct ExistingDatabase {
     pub estimated_rows: u64,
 }
 
-pub(super) fn inspect(config: &ConnectionConfig, manifest: &Manifest) -> Result<TargetState, TargetError> {
+/// What a restore will ask of the target's cluster.
+#[derive(Default)]
+pub(super) struct Wanted {
+    /// Roles that own something.
+    pub(super) roles: Vec<String>,
+    /// Extensions.
+    pub(super) extensions: Vec<String>,
+}
+
+impl Wanted {
+    pub(super) fn of(manifest: &Manifest) -> Self {
+        let owners: BTreeSet<&DbText> = manifest
+            .entries
+            .iter()
+            .filter_map(|entry| entry.owner.as_ref())
+            .collect();
+        Self {
+            roles: owners.into_iter().map(ToString::to_string).collect(),
+            extensions: manifest.source.extensions.iter().map(|e| e.name.to_string()).collect(),
+        }
+    }
+}
+
+pub(super) fn inspect(config: &ConnectionConfig, wanted: &Wanted) -> Result<TargetState, TargetError> {
     let mut exists = true;
     let mut client = match connect_client(config) {
         Err(error) if error.kind() == ConnectErrorKind::DatabaseMissing => {
@@ -64,23 +87,16 @@ pub(super) fn inspect(config: &ConnectionConfig, manifest: &Manifest) -> Result<
         )
         .reading(what)?;
     let number: i32 = row.try_get(1).reading(what)?;
-    let owners: BTreeSet<&DbText> = manifest
-        .entries
-        .iter()
-        .filter_map(|entry| entry.owner.as_ref())
-        .collect();
-    let owners: Vec<String> = owners.into_iter().map(ToString::to_string).collect();
     let missing_roles = names(
         &mut client,
         "SELECT r FROM unnest($1::text[]) r WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname::text = r)",
-        &owners,
+        &wanted.roles,
     )?;
-    let extensions: Vec<String> = manifest.source.extensions.iter().map(|e| e.name.to_string()).collect();
     let missing_extensions = names(
         &mut client,
         "SELECT e FROM unnest($1::text[]) e
          WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_available_extensions WHERE name::text = e)",
-        &extensions,
+        &wanted.extensions,
     )?;
     let system_identifier = client
         .query_one("SELECT system_identifier FROM pg_catalog.pg_control_system()", &[])

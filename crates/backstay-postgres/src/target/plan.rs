@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use backstay_core::manifest::{Manifest, MemberContent, Stage, TableRows};
+use backstay_core::manifest::{Entry, Manifest, MemberContent, Stage, TableRows};
 
 use super::inspect::TargetState;
 use super::select::Selected;
@@ -70,6 +70,9 @@ pub enum RestoreRefusal {
         /// What.
         what: &'static str,
     },
+    /// What a foreign script would replace is not known.
+    #[error("a foreign archive does not say what to drop, so it can only be restored into an empty or a new database")]
+    CleanForeign,
     /// Its encoding cannot hold the backup's texts.
     #[error("the database {database} has the encoding {found}, and the backup is in {expected}")]
     Encoding {
@@ -95,11 +98,18 @@ pub(super) fn plan(
             patterns: selected.unmatched,
         });
     }
-    if options.parts == Parts::Schema {
-        selected.tables.clear();
-    }
-    if options.parts == Parts::Data {
-        selected.entries.clear();
+    // Owner and grants of a large object come and go with the object, which is data.
+    match options.parts {
+        Parts::All => {}
+        Parts::Schema => {
+            selected.tables.clear();
+            selected
+                .entries
+                .retain(|&index| !is_of_large_object(&manifest.entries[index]));
+        }
+        Parts::Data => selected
+            .entries
+            .retain(|&index| is_of_large_object(&manifest.entries[index])),
     }
     if options.privileges == Keep::No {
         selected
@@ -133,6 +143,10 @@ pub(super) fn plan(
         selected,
         target,
     })
+}
+
+fn is_of_large_object(entry: &Entry) -> bool {
+    matches!(entry.kind.as_str(), "LARGE OBJECT" | "ACL") && entry.name.as_bytes().starts_with(b"LARGE OBJECT ")
 }
 
 fn check_target(

@@ -1,6 +1,6 @@
 //! Proving that a database holds the rows of a backup: each is read again and the digests are compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -15,7 +15,7 @@ use crate::config::ConnectionConfig;
 use crate::plan::{chunk_pages, chunks};
 use crate::session;
 use crate::source::large_objects::{Access, LargeObjectDigest, for_each_piece};
-use crate::wire::{WireConnection, WireError};
+use crate::wire::{Row, WireConnection, WireError};
 
 /// The outcome of a proof.
 #[derive(Clone, Debug, Default)]
@@ -237,7 +237,7 @@ pub(super) fn prove(
     }
     if whole {
         compare_sequences(&mut holder, &manifest.sequences, &mut report)?;
-        compare_large_objects(&mut holder, manifest.large_objects.as_ref(), &mut report)?;
+        compare_large_objects(&mut holder, manifest, &mut report)?;
     }
     holder.close();
     Ok(report)
@@ -365,31 +365,40 @@ fn compare_sequences(
     Ok(())
 }
 
+/// Compares the large objects of the backup; a target that was not empty may have others beside them.
 fn compare_large_objects(
     holder: &mut WireConnection,
-    expected: Option<&LargeObjects>,
+    manifest: &Manifest,
     report: &mut ProofReport,
 ) -> Result<(), TargetError> {
     let failed = |source| TargetError::Wire {
         doing: "read the large objects",
         source,
     };
-    let Some(expected) = expected else { return Ok(()) };
-    let rows = holder
-        .query(
-            b"SELECT count(*), pg_catalog.has_table_privilege('pg_catalog.pg_largeobject', 'SELECT') \
-              FROM pg_catalog.pg_largeobject_metadata",
-        )
+    let Some(expected) = &manifest.large_objects else {
+        return Ok(());
+    };
+    let oids: HashSet<u32> = manifest
+        .entries
+        .iter()
+        .filter(|entry| entry.kind == "LARGE OBJECT")
+        .filter_map(|entry| entry.name.to_lossy().strip_prefix("LARGE OBJECT ")?.parse().ok())
+        .collect();
+    let readable = holder
+        .query(b"SELECT pg_catalog.has_table_privilege('pg_catalog.pg_largeobject', 'SELECT')")
         .map_err(failed)?;
-    let count = rows
-        .first()
-        .and_then(|row| std::str::from_utf8(row.get(0)?).ok()?.parse().ok())
-        .unwrap_or(0);
-    let readable = rows.first().and_then(|row| row.get(1)) == Some(b"t");
+    let readable = readable.first().and_then(|row| row.get(0)) == Some(b"t");
     let access = if readable { Access::Table } else { Access::Function };
+    let rows = holder
+        .query(b"SELECT oid FROM pg_catalog.pg_largeobject_metadata")
+        .map_err(failed)?;
+    let oid = |row: &Row| std::str::from_utf8(row.get(0)?).ok()?.parse().ok();
+    let count = rows.iter().filter_map(oid).filter(|oid| oids.contains(oid)).count() as u64;
     let mut digest = LargeObjectDigest::default();
     for_each_piece(holder, access, |oid, offset, hex| {
-        digest.piece(oid, offset, hex);
+        if oids.contains(&oid) {
+            digest.piece(oid, offset, hex);
+        }
         Ok::<(), WireError>(())
     })
     .map_err(failed)?;
