@@ -13,15 +13,21 @@ mod store;
 mod verify;
 
 pub use backstay_core::manifest;
-pub use backstay_core::repository::{BackupReader, BackupSummary, Listing, ReadBack, Repository, RepositoryError};
-pub use backstay_core::store::{MemoryStore, ObjectKey, Store};
-pub use backstay_core::{BackupId, Compression, DbText, Manifest, Prefix};
+pub use backstay_core::pack::{PackError, TrailerError};
+pub use backstay_core::repository::{
+    BackupReader, BackupSummary, Listing, Litter, LitterItem, ObjectRole, PublishedBackup, ReadBack, Removal,
+    Repository, RepositoryError, object_role,
+};
+pub use backstay_core::retention::{RetentionAction, RetentionDecision, RetentionReason, plan_keep_days};
+pub use backstay_core::store::{Error as StoreError, ErrorKind as StoreErrorKind, MemoryStore, ObjectKey, Store};
+pub use backstay_core::{BackupId, Compression, DbText, InvalidPrefix, Manifest, Prefix};
 pub use backstay_postgres::{
-    Atomicity, CancelToken, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, ForeignPlan, Inclusion,
-    Keep, Parts, Preflight, PreflightError, PreflightFinding, PreflightNeeds, PreflightSeverity, ProofMismatch,
-    ProofReport, Prove, RestoreFailure, RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection,
-    SearchPath, Selection, SourceError, TargetError, TargetPolicy, TargetState, Variables, parse_dotenv, preflight,
-    resolve, resolve_source,
+    Atomicity, CancelToken, CatalogError, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, DotenvError,
+    FindProgramError, ForeignPlan, Inclusion, InvalidPattern, Keep, Parts, Preflight, PreflightError, PreflightFinding,
+    PreflightNeeds, PreflightSeverity, ProgramError, ProofMismatch, ProofReport, Prove, Resolved, RestoreFailure,
+    RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection, SearchPath, Selection, ServerError,
+    SessionError, SnapshotError, Source as ConnectionSource, SourceError, SourceOptions, SqlState, TargetError,
+    TargetPolicy, TargetState, Variables, WireError, parse_dotenv, preflight, resolve, resolve_source,
 };
 pub use backstay_verify::{Evidence, Finding, Level, Report, Rules, Severity, VerifyError};
 pub use backup::{BackupError, BackupOptions, BackupReport, GlobalsOption, back_up};
