@@ -2,7 +2,7 @@
 
 mod raw;
 
-use std::io::{self, Read};
+use std::io::Read;
 
 use backstay_core::script::{
     Event, Incomplete, Name, OpenError, Outline, QualifiedName, ReadError, ScriptReader, open,
@@ -182,12 +182,8 @@ fn read_script(
 /// Tells a failing decompression, which means a damaged archive, from a script that psql would not read either.
 fn report_read_error(error: &ReadError, text_bytes: u64, raw: &Raw, name: &str, findings: &Findings) {
     let finding = match error {
-        ReadError::Source { source, .. } if !raw.failed() => {
-            let message = if source.kind() == io::ErrorKind::UnexpectedEof {
-                "the archive is cut off: its last part does not unpack"
-            } else {
-                "the archive is damaged: it does not unpack"
-            };
+        ReadError::Source { .. } if !raw.failed() => {
+            let message = "it cannot be unpacked to its end: it is cut off, damaged, or followed by something else";
             Finding::error("decompression", name, message)
         }
         // That the source itself failed is told when its rest is read.
@@ -245,12 +241,16 @@ fn check_completeness(outline: &Outline, name: &str, findings: &Findings) {
 }
 
 fn check_tables(outline: &Outline, rules: &Rules, name: &str, findings: &Findings) {
+    for required in &rules.require_tables {
+        findings.extend(check_required(outline, required));
+    }
+    if outline.error().is_some() {
+        // What is missing may stand where nothing can be read.
+        return;
+    }
     let rows: u64 = outline.tables().values().map(|rows| rows.rows).sum();
     if rows == 0 {
         findings.add(Finding::warning("no-rows", name, "it brings no row of any table"));
-    }
-    for required in &rules.require_tables {
-        findings.extend(check_required(outline, required));
     }
     let policy_is_of = |table: &QualifiedName, schema: Option<&Name>, policy: &Name| {
         let rest = policy.as_bytes().strip_prefix(table.name.as_bytes());
@@ -294,10 +294,10 @@ fn check_required(outline: &Outline, required: &str) -> Vec<Finding> {
                 entry.name.as_bytes(),
             )
         });
-        let message = if defined {
-            "it has this table, but not its rows"
-        } else {
-            "it does not have this table"
+        let message = match (defined, outline.error()) {
+            (_, Some(_)) => "what can be read of the archive does not have the rows of this table",
+            (true, None) => "it has this table, but not its rows",
+            (false, None) => "it does not have this table",
         };
         return vec![Finding::error("required-table", required, message)];
     }
