@@ -183,6 +183,13 @@ impl SampleBackup {
         }
     }
 
+    /// The ids of the entries that make these tables.
+    fn tables_of(&self, names: &[&str]) -> Vec<i32> {
+        let entries = self.manifest.entries.iter();
+        let tables = entries.filter(|entry| entry.kind == "TABLE" && names.iter().any(|name| entry.name == **name));
+        tables.map(|entry| entry.id).collect()
+    }
+
     fn add_schema(&mut self, stage: Stage, entries: &[SampleEntry]) {
         let member = u32::try_from(self.members.len()).unwrap();
         let mut text = Vec::new();
@@ -203,7 +210,11 @@ impl SampleBackup {
                 name: DbText::from(name),
                 owner: Some(DbText::from("app")),
                 stage,
-                dependencies: Vec::new(),
+                dependencies: if kind == "TABLE ATTACH" {
+                    self.tables_of(&["colours", name])
+                } else {
+                    Vec::new()
+                },
                 drop_statement: None,
                 tablespace: None,
                 access_method: None,
@@ -280,6 +291,12 @@ const PRE_DATA: &[SampleEntry] = &[
         "TABLE",
         "colours_0",
         "CREATE TABLE public.colours_0 (colour public.colour, n integer);",
+        "",
+    ),
+    (
+        "TABLE ATTACH",
+        "colours_0",
+        "ALTER TABLE ONLY public.colours ATTACH PARTITION public.colours_0 FOR VALUES WITH (modulus 1, remainder 0);",
         "",
     ),
     (

@@ -188,7 +188,8 @@ fn members_that_are_left_are_checked() {
 
 #[test]
 fn a_manifest_that_was_changed_is_not_the_packs() {
-    let edits: [(&str, fn(&mut Manifest), &str); 7] = [
+    type Edit = fn(&mut Manifest);
+    let edits: [(&str, Edit, &str); 7] = [
         ("writer", |m| m.writer.push('x'), "writer"),
         ("omissions", |m| m.omissions.clear(), "omissions"),
         ("source", |m| m.source.server_version.push('x'), "source"),

@@ -274,6 +274,18 @@ fn required_tables_have_rows() {
 }
 
 #[test]
+fn a_required_partitioned_table_has_the_rows_of_its_partitions() {
+    let attach = "ALTER TABLE ONLY public.bare ATTACH PARTITION public.users FOR VALUES IN (1);\n";
+    let text = DUMP.replacen("--\n-- Data for", &format!("{attach}\n--\n-- Data for"), 1);
+    let mut rules = Rules::default();
+    rules.require_tables = vec!["bare".to_owned()];
+    assert_eq!(seen(&verify_with(archive(text.clone(), None), &rules)), [""; 0]);
+    let empty = text.replacen("1\n2\n3\n", "", 1);
+    let report = verify_with(archive(empty, None), &rules);
+    assert_eq!(finding(&report, "required-table-empty").subject, "public.bare");
+}
+
+#[test]
 fn checksums() {
     let bytes = packed(Codec::Gzip, DUMP);
     let digest = Sha256Digest::of(&bytes);

@@ -50,6 +50,22 @@ fn required_tables() {
 }
 
 #[test]
+fn a_required_partitioned_table_needs_the_rows_of_its_partitions() {
+    let required = requiring(&["colours"]);
+    let mut sample = sample(Codec::Gzip);
+    sample.remove_rows(4);
+    let report = verify(&sample, &required, None);
+    assert_eq!(seen(&report), ["warning required-table-empty"], "{report}");
+    sample.manifest.tables[4].rows = TableRows::Excluded {
+        reason: "its rows were excluded".to_owned(),
+    };
+    let report = verify(&sample, &required, None);
+    let missing = finding(&report, "required-table");
+    assert_eq!(missing.subject, "public.colours");
+    assert_eq!(missing.evidence[0].value, "public.colours_0");
+}
+
+#[test]
 fn a_name_without_schema_means_every_table_of_that_name() {
     let mut sample = sample(Codec::Gzip);
     sample.manifest.tables[5].name = DbText::from("users");
@@ -61,13 +77,14 @@ fn a_name_without_schema_means_every_table_of_that_name() {
 #[test]
 fn tables_have_their_entries() {
     type Edit = fn(&mut SampleBackup);
+    type Case<'c> = (&'c str, Box<dyn Fn(&mut SampleBackup)>, &'c [&'c str], &'c str);
     let without = |sample: &mut SampleBackup, kind: &str, name: &str| {
         let entries = &mut sample.manifest.entries;
         let before = entries.len();
         entries.retain(|entry| !(entry.kind == kind && entry.name == *name));
         assert_eq!(entries.len(), before - 1, "{kind} {name}");
     };
-    let cases: [(&str, Box<dyn Fn(&mut SampleBackup)>, &[&str], &str); 14] = [
+    let cases: [Case<'_>; 14] = [
         (
             "table",
             Box::new(move |s| without(s, "TABLE", "orders")),
