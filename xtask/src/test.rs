@@ -5,12 +5,11 @@ use crate::run::{self, Failure, cargo};
 use crate::{postgres, system};
 
 /// Programs that tests run beside PostgreSQL's, and Debian's packages for them.
-const TOOLS: [(&str, &str); 6] = [
+const TOOLS: [(&str, &str); 5] = [
     ("gunzip", "gzip"),
     ("zstd", "zstd"),
     ("jq", "jq"),
     ("sha256sum", "coreutils"),
-    ("pigz", "pigz"),
     ("ps", "procps"),
 ];
 

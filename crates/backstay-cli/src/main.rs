@@ -1,3 +1,20 @@
-//! The program `backstay`.
+//! The program `backstay`: arguments, configuration, progress, messages and exit codes around the library.
+//!
+//! It is a crate of its own because it alone may read the environment and the clock, and print.
 
-fn main() {}
+mod app;
+mod args;
+mod command;
+mod environment;
+mod exit;
+mod explain;
+mod failure;
+mod interrupt;
+mod output;
+mod progress;
+mod select;
+mod settle;
+
+fn main() -> std::process::ExitCode {
+    app::run().into()
+}

@@ -9,6 +9,7 @@ mod id;
 pub mod manifest;
 pub mod pack;
 pub mod repository;
+pub mod retention;
 pub mod script;
 pub mod sql;
 pub mod store;

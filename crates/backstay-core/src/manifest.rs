@@ -148,6 +148,8 @@ pub struct Table {
     pub indexes: Vec<DbText>,
     /// For the partition root through which its rows are loaded: its index in the list of tables.
     pub load_through: Option<u32>,
+    /// Whether its rows are loaded after those of all other tables, because its checks call functions that may read them.
+    pub load_last: bool,
     /// Bytes of its main fork and its TOAST table when the backup was taken.
     pub heap_bytes: u64,
     /// Pages per chunk; `None` for a table read as one chunk.
@@ -419,6 +421,18 @@ impl Manifest {
     #[must_use]
     pub fn stored_bytes(&self) -> u64 {
         self.members.iter().map(|member| member.stored_bytes).sum()
+    }
+
+    /// Bytes of COPY text of all tables.
+    #[must_use]
+    pub fn text_bytes(&self) -> u64 {
+        self.tables
+            .iter()
+            .map(|table| match &table.rows {
+                TableRows::Included { text_bytes, .. } => *text_bytes,
+                TableRows::Excluded { .. } => 0,
+            })
+            .sum()
     }
 
     /// Rows of all tables.

@@ -19,7 +19,7 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
-pub use check::{HazardKind, ScriptHazard, check_statements, depends_on_session};
+pub use check::{HazardKind, ScriptHazard, check_statements, depends_on_session, statements};
 pub use copy::{CopyFormat, CopyTarget};
 pub use error::ReadError;
 pub use event::{Command, CopyEnd, CopyRows, CopyStart, EndedBy, Event, Part, Statement};

@@ -126,6 +126,18 @@ pub fn settings_text(encoding: &str) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// The settings by which psql and the server agree where a literal ends.
+///
+/// They stand again before every statement with a backslash or a byte above 127, because a function that runs during the
+/// restore may have changed them, and psql would then read on behind a literal's end, or before it.
+#[must_use]
+pub fn literal_settings(encoding: &str) -> Vec<u8> {
+    let mut text = b"SET standard_conforming_strings = on;\nSET client_encoding = ".to_vec();
+    text.extend(quote_literal(encoding.as_bytes()));
+    text.extend_from_slice(b";\n");
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,11 +11,13 @@ mod connect;
 mod conninfo;
 mod pg_dump;
 mod plan;
+mod preflight;
 mod search_path;
 mod server;
 mod session;
 mod snapshot;
 mod source;
+mod target;
 mod tls;
 mod wire;
 
@@ -26,7 +28,7 @@ pub use archive::{
 pub use cancel::CancelToken;
 pub use catalog::CatalogError;
 pub use config::{ChannelBinding, ConnectionConfig, Endpoint, Host, RootCertificates, Secret, SslMode};
-pub use connect::{ConnectError, ConnectErrorKind, connect_client};
+pub use connect::{ConnectError, ConnectErrorKind, connect_client, settle_endpoint};
 pub use conninfo::{
     ChildEnvironment, ConninfoError, DotenvError, DotenvProblem, Origin, Resolved, Source, Variables, Warning,
     parse_dotenv, resolve, resolve_source,
@@ -35,6 +37,7 @@ pub use pg_dump::{
     FindProgramError, MAX_DUMP_BYTES, PgDump, PgDumpall, ProgramError, ProgramVersion, RolePasswords,
     SchemaDumpOptions, dump_globals, dump_schema, find_pg_dump, find_pg_dumpall,
 };
+pub use preflight::{Preflight, PreflightError, PreflightFinding, PreflightNeeds, PreflightSeverity, preflight};
 pub use search_path::SearchPath;
 pub use server::{
     Authentication, Durability, Installation, ServerOptions, ThrowawayError, ThrowawayServer, remove_leftovers,
@@ -44,6 +47,12 @@ pub use snapshot::SnapshotError;
 pub use source::{
     DatabaseImage, Globals, Inclusion, InvalidPattern, MemberSink, Selection, SourceError, SourceEvent, SourceObserver,
     SourceOptions, read_database,
+};
+pub use target::{
+    Atomicity, ExistingDatabase, ForeignPlan, Keep, MemberSource, Parts, ProofMismatch, ProofReport, Prove,
+    RestoreEvent, RestoreFailure, RestoreObserver, RestoreOptions, RestorePhase, RestorePlan, RestoreRefusal,
+    RestoreReport, RestoreSelection, TargetError, TargetPolicy, TargetState, apply_foreign_restore, apply_restore,
+    plan_foreign_restore, plan_restore, prove_copy,
 };
 pub use tls::TlsSetupError;
 pub use wire::{

@@ -38,18 +38,20 @@ pub(crate) fn prepare(
     sql.extend_from_slice(b"; SET standard_conforming_strings = on;");
     connection.execute(&sql)?;
     connection.query(settings_query(more).as_bytes())?;
-    let rows = connection.query(
-        b"SELECT pg_catalog.lower(name), setting FROM pg_catalog.pg_settings \
-          WHERE pg_catalog.lower(name) = ANY ((SELECT pg_catalog.array_agg(n) FROM pg_catalog.unnest($settings$\
-          {statement_timeout,lock_timeout,idle_in_transaction_session_timeout,bytea_output,datestyle,intervalstyle,timezone,\
-           extra_float_digits,lc_monetary,xmloption,row_security,search_path,client_encoding,standard_conforming_strings,\
-           enable_tidscan,enable_seqscan}$settings$::text[]) n))",
-    )?;
     let expected = SESSION_SETTINGS
         .iter()
         .chain(more)
         .copied()
         .chain([("client_encoding", encoding)]);
+    let expected: Vec<(&str, &str)> = expected.collect();
+    let names: Vec<String> = expected.iter().map(|(name, _)| format!("'{name}'")).collect();
+    let rows = connection.query(
+        format!(
+            "SELECT pg_catalog.lower(name), setting FROM pg_catalog.pg_settings WHERE pg_catalog.lower(name) IN ({})",
+            names.join(", ")
+        )
+        .as_bytes(),
+    )?;
     for (name, value) in expected {
         let found = rows
             .iter()

@@ -114,7 +114,7 @@ fn check(config: &ConnectionConfig) -> Result<Option<Check>, TlsSetupError> {
     let mode = mode_name(config.ssl_mode);
     let check = match (config.ssl_mode, &config.ssl_root_cert) {
         (SslMode::Disable, _) => return Ok(None),
-        (SslMode::Require | SslMode::VerifyCa, Some(RootCertificates::System)) => {
+        (SslMode::Allow | SslMode::Prefer | SslMode::Require | SslMode::VerifyCa, Some(RootCertificates::System)) => {
             return Err(TlsSetupError::TooWeakForSystem(mode));
         }
         (SslMode::Allow | SslMode::Prefer, _) | (SslMode::Require, None) => Check::Nothing,
@@ -221,6 +221,11 @@ mod tests {
                 SslMode::VerifyFull,
                 None,
                 "sslmode=verify-full verifies the server, but no root",
+            ),
+            (
+                SslMode::Prefer,
+                system(),
+                "sslmode=prefer is too weak for sslrootcert=system",
             ),
             (
                 SslMode::Require,

@@ -451,6 +451,7 @@ fn tables() -> Vec<Table> {
         policies: Vec::new(),
         indexes: Vec::new(),
         load_through: None,
+        load_last: false,
         heap_bytes: 8192,
         chunk_pages: None,
         filter: None,

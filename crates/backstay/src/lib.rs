@@ -1,1 +1,38 @@
 //! PostgreSQL backup and recovery: back up, verify, restore.
+//!
+//! This is the library that services link; the program `backstay` is a thin layer over it. It never prints, and reads
+//! neither the environment nor the clock: what it needs is handed in. All work on databases runs on threads of its own,
+//! so every function may be called from a thread that runs an asynchronous runtime (where it blocks, as any
+//! synchronous call does; `spawn_blocking` is the place for it).
+
+mod backup;
+mod foreign;
+mod progress;
+mod restore;
+mod store;
+mod verify;
+
+pub use backstay_core::manifest;
+pub use backstay_core::pack::{PackError, TrailerError};
+pub use backstay_core::repository::{
+    BackupReader, BackupSummary, Listing, Litter, LitterItem, ObjectRole, PublishedBackup, ReadBack, Removal,
+    Repository, RepositoryError, object_role,
+};
+pub use backstay_core::retention::{RetentionAction, RetentionDecision, RetentionReason, plan_keep_days};
+pub use backstay_core::store::{Error as StoreError, ErrorKind as StoreErrorKind, MemoryStore, ObjectKey, Store};
+pub use backstay_core::{BackupId, Compression, DbText, InvalidPrefix, Manifest, Prefix};
+pub use backstay_postgres::{
+    Atomicity, CancelToken, CatalogError, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, DotenvError,
+    FindProgramError, ForeignPlan, Inclusion, InvalidPattern, Keep, Parts, Preflight, PreflightError, PreflightFinding,
+    PreflightNeeds, PreflightSeverity, ProgramError, ProofMismatch, ProofReport, Prove, Resolved, RestoreFailure,
+    RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection, SearchPath, Selection, ServerError,
+    SessionError, SnapshotError, Source as ConnectionSource, SourceError, SourceOptions, SqlState, TargetError,
+    TargetPolicy, TargetState, Variables, WireError, parse_dotenv, preflight, resolve, resolve_source,
+};
+pub use backstay_verify::{Evidence, Finding, Level, Report, Rules, Severity, VerifyError};
+pub use backup::{BackupError, BackupOptions, BackupReport, GlobalsOption, back_up};
+pub use foreign::{ForeignArchive, ForeignError};
+pub use progress::{Phase, Progress, ProgressEvent, Silent};
+pub use restore::{plan_restore, prove, restore};
+pub use store::{OpenStoreError, WhenMissing, open_store};
+pub use verify::{Archive, CheckOptions, OpenArchiveError, previous_manifest, verify};

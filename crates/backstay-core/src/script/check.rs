@@ -17,6 +17,7 @@ use super::tokens::{Tokens, is_skipped};
 /// - psql finds no command in it, and sends all of it;
 /// - it leaves nothing open that would swallow what follows, and where the next text begins, a new statement begins;
 /// - it makes psql read no rows out of the script;
+/// - it neither begins nor ends a transaction, so that no later `SET` can fail in an aborted one;
 /// - psql changes nothing in it through its own variables. A reference to one (`:name`, `:'name'`, `:"name"`) is also
 ///   what a slice `a[i:n]` holds, and psql leaves it as it is while no such variable is set. So it is refused where the
 ///   name may be psql's own, in capitals such as `LAST_ERROR_MESSAGE`, which a server can fill with commands, or
@@ -44,7 +45,7 @@ pub fn check_statements(sql: &[u8]) -> Result<(), ScriptHazard> {
     }
     let mut tokens = Tokens::new(sql, StandardStrings::On);
     let mut in_statement = false;
-    let mut first_word = true;
+    let mut begins = Begins::Statement;
     let mut escape_literal_end = None;
     let mut last = None;
     for token in tokens.by_ref() {
@@ -57,7 +58,13 @@ pub fn check_statements(sql: &[u8]) -> Result<(), ScriptHazard> {
                 return hazard(at, HazardKind::Variable);
             }
             TokenKind::NumberJunk => return hazard(at, HazardKind::Ambiguous),
-            TokenKind::Word if first_word && text.eq_ignore_ascii_case(b"copy") => return hazard(at, HazardKind::Copy),
+            TokenKind::Word => match begins {
+                Begins::Nothing => {}
+                _ if text.eq_ignore_ascii_case(b"copy") => return hazard(at, HazardKind::Copy),
+                Begins::Inner if text.eq_ignore_ascii_case(b"end") => {}
+                _ if is_one_of(text, &TRANSACTION_WORDS) => return hazard(at, HazardKind::Transaction),
+                _ => {}
+            },
             TokenKind::Literal | TokenKind::EscapeLiteral if !token.carried_on && text.starts_with(b"'") => {
                 if let Some(end) = escape_literal_end
                     && sql[end..at].iter().any(|b| matches!(b, b'\n' | b'\r'))
@@ -72,7 +79,11 @@ pub fn check_statements(sql: &[u8]) -> Result<(), ScriptHazard> {
             continue;
         }
         in_statement = token.kind != TokenKind::StatementEnd;
-        first_word = matches!(token.kind, TokenKind::StatementEnd | TokenKind::InnerSemicolon);
+        begins = match token.kind {
+            TokenKind::StatementEnd => Begins::Statement,
+            TokenKind::InnerSemicolon => Begins::Inner,
+            _ => Begins::Nothing,
+        };
         escape_literal_end = (token.kind == TokenKind::EscapeLiteral).then_some(token.range.end);
     }
     let open = tokens.lexer.open().or_else(|| {
@@ -93,12 +104,23 @@ pub fn check_statements(sql: &[u8]) -> Result<(), ScriptHazard> {
 /// Whether psql may read `sql` differently under another `standard_conforming_strings` or `client_encoding`.
 ///
 /// Both can change while a script runs: functions of a hostile database run during a restore (in checks, defaults,
-/// indexes, event triggers), can set them, and psql follows. With the first off, `'x\''; \! …'` ends early; in an encoding
-/// such as SJIS the byte behind a high one belongs to it, even a quote. Text of ASCII without a backslash reads the same
-/// under all; before any other definition a script must set both anew, in a line of its own.
+/// indexes, event triggers) and can set them, and psql follows. With the first off, `'x\''; \! …'` ends early and the
+/// command runs; in an encoding such as SJIS the byte behind a high one belongs to it, even a quote. Text of ASCII
+/// without a backslash reads alike under all. Before any other statement, one by one as [`statements`] gives them, a
+/// script must set both anew, in lines of their own, for psql looks at them where a line begins. That holds for `COPY`
+/// statements with such names too.
 #[must_use]
 pub fn depends_on_session(sql: &[u8]) -> bool {
     sql.iter().any(|&b| b == b'\\' || !b.is_ascii())
+}
+
+/// Cuts text that [`check_statements`] lets pass into its statements, each with the blanks and comments before it;
+/// together they are the text, but for blanks and comments behind the last.
+pub fn statements(sql: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    Tokens::new(sql, StandardStrings::On)
+        .filter(|token| token.kind == TokenKind::StatementEnd)
+        .map(move |token| &sql[std::mem::replace(&mut start, token.range.end)..token.range.end])
 }
 
 /// Something in a definition that psql would not take for SQL, or not for all of it.
@@ -139,6 +161,9 @@ pub enum HazardKind {
     /// A `COPY`: psql would read the following lines as rows. Also one that would not, for no definition has any.
     #[error("a COPY statement")]
     Copy,
+    /// A command that begins or ends a transaction or savepoint.
+    #[error("a transaction command")]
+    Transaction,
     /// It reads differently in different versions.
     #[error("text that versions of PostgreSQL read differently")]
     Ambiguous,
@@ -146,6 +171,27 @@ pub enum HazardKind {
     #[error("it ends too early: {0}")]
     Unfinished(Open),
 }
+
+/// What a word may begin where it stands.
+#[derive(Clone, Copy)]
+enum Begins {
+    Statement,
+    /// A statement of the body of a function; or of psql's idea of one, and a statement for the server.
+    Inner,
+    Nothing,
+}
+
+/// The first words of commands that begin or end a transaction or savepoint.
+const TRANSACTION_WORDS: [&str; 8] = [
+    "ABORT",
+    "BEGIN",
+    "COMMIT",
+    "END",
+    "RELEASE",
+    "ROLLBACK",
+    "SAVEPOINT",
+    "START",
+];
 
 /// Words in capitals with which a server prints the beginning of an expression.
 const EXPRESSION_WORDS: [&str; 33] = [
@@ -189,7 +235,7 @@ fn may_be_set_by_psql(reference: &[u8]) -> bool {
     let name = reference.strip_prefix(b":").unwrap_or(reference);
     let name = match name.first() {
         Some(b'\'' | b'"') => name.get(1..name.len() - 1).unwrap_or_default(),
-        _ if EXPRESSION_WORDS.iter().any(|word| word.as_bytes() == name) => return false,
+        _ if is_one_of(name, &EXPRESSION_WORDS) => return false,
         _ => name,
     };
     name == b"keep_going"
@@ -199,9 +245,13 @@ fn may_be_set_by_psql(reference: &[u8]) -> bool {
                 .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_')
 }
 
+fn is_one_of(word: &[u8], words: &[&str]) -> bool {
+    words.iter().any(|other| word.eq_ignore_ascii_case(other.as_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{HazardKind, check_statements, depends_on_session};
+    use super::{HazardKind, check_statements, depends_on_session, statements};
     use crate::script::Open;
 
     fn check(sql: &str, expected: Result<(), (u64, HazardKind)>) {
@@ -227,6 +277,7 @@ mod tests {
             "SELECT 'a'\n'b\\';",
             "SELECT E'a', 'b\\';",
             "SELECT 'x\\''; \\! id';",
+            "SELECT 1::TEXT, x::\"USER\";",
             "SELECT copy FROM \"copy\";",
             "SELECT :{?x;",
             "SELECT :{? x};",
@@ -251,6 +302,14 @@ mod tests {
             ("SELECT 1;\n copy t FROM stdin;", 2, HazardKind::Copy),
             ("/* x */ COPY t TO stdout;", 1, HazardKind::Copy),
             ("CREATE FUNCTION begin(); COPY t FROM stdin; END;", 1, HazardKind::Copy),
+            ("/* x */ begin;", 1, HazardKind::Transaction),
+            ("SELECT 1;\nROLLBACK;", 2, HazardKind::Transaction),
+            ("END;", 1, HazardKind::Transaction),
+            (
+                "CREATE FUNCTION begin(); START TRANSACTION; END;",
+                1,
+                HazardKind::Transaction,
+            ),
             ("SELECT :{?x};", 1, HazardKind::Variable),
             ("SELECT :LAST_ERROR_MESSAGE;", 1, HazardKind::Variable),
             ("SELECT :'DBNAME';", 1, HazardKind::Variable),
@@ -286,6 +345,18 @@ mod tests {
         ] {
             check(sql, Err((1, HazardKind::Unfinished(open))));
         }
+    }
+
+    #[test]
+    fn cuts_into_statements() {
+        let sql = b"-- x\nSELECT ';'; /* ; */ CREATE FUNCTION f() BEGIN ATOMIC SELECT 1; END;\n;\n-- y\n";
+        let expected: [&[u8]; 3] = [
+            b"-- x\nSELECT ';';",
+            b" /* ; */ CREATE FUNCTION f() BEGIN ATOMIC SELECT 1; END;",
+            b"\n;",
+        ];
+        assert_eq!(statements(sql).collect::<Vec<_>>(), expected);
+        assert_eq!(statements(b"-- x\n").count(), 0);
     }
 
     #[test]

@@ -152,6 +152,11 @@ fn follows_standard_conforming_strings_from_the_next_line() {
         "SET standard_conforming_strings = off; SELECT '\\';",
         &["SET standard_conforming_strings = off;", "SELECT '\\';"],
     );
+    // The second quote ends a bit string, the third begins a literal of the other kind.
+    check(
+        "SET standard_conforming_strings = off;\nSELECT B'1''\\';';",
+        &["SET standard_conforming_strings = off;", "SELECT B'1''\\';';"],
+    );
     let mut reader = ScriptReader::new(&b"SET standard_conforming_strings = off;\nSELECT 1;"[..]);
     for expected in [StandardStrings::On, StandardStrings::Off] {
         match reader.next_event() {

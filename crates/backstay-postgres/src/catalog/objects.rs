@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use backstay_core::DbText;
@@ -181,11 +182,13 @@ pub(crate) struct LargeObjectOwner {
 
 /// Reads the large objects there are, with what belongs to each but its content.
 pub(crate) fn large_object_entries(transaction: &mut Transaction<'_>) -> Result<Vec<LargeObjectOwner>, CatalogError> {
+    let granted = RefCell::new(HashSet::new());
     let mut objects = rows(
         transaction,
         "the large objects",
         "SELECT l.oid, convert_to(pg_catalog.pg_get_userbyid(l.lomowner), getdatabaseencoding()),
-                convert_to(pg_catalog.obj_description(l.oid, 'pg_largeobject'), getdatabaseencoding())
+                convert_to(pg_catalog.obj_description(l.oid, 'pg_largeobject'), getdatabaseencoding()),
+                l.lomacl IS NOT NULL
          FROM pg_catalog.pg_largeobject_metadata l ORDER BY l.oid",
         |row| {
             let oid: u32 = row.try_get(0)?;
@@ -199,6 +202,10 @@ pub(crate) fn large_object_entries(transaction: &mut Transaction<'_>) -> Result<
                 statement.extend_from_slice(b";\n");
                 statement
             });
+            // An object without a list of grants has those of its owner; one with an empty list has none at all.
+            if row.try_get(3)? {
+                granted.borrow_mut().insert(oid);
+            }
             Ok(LargeObjectOwner {
                 oid,
                 owner,
@@ -230,8 +237,9 @@ pub(crate) fn large_object_entries(transaction: &mut Transaction<'_>) -> Result<
         grants.entry(oid).or_default().push(grant);
     }
     for object in &mut objects {
-        if let Some(grants) = grants.get(&object.oid) {
-            object.grants = grant_statements(object.oid, &object.owner, grants);
+        if granted.borrow().contains(&object.oid) {
+            let grants = grants.remove(&object.oid).unwrap_or_default();
+            object.grants = grant_statements(object.oid, &object.owner, &grants);
         }
     }
     Ok(objects)

@@ -44,6 +44,8 @@ pub(crate) struct Relation {
     pub(crate) configuration: Option<DbText>,
     /// The partition root through which its rows must be loaded.
     pub(crate) load_through: Option<u32>,
+    /// Whether a check of it calls a function of a user, which may read other tables.
+    pub(crate) checks_by_function: bool,
     pub(crate) policies: Vec<DbText>,
     pub(crate) indexes: Vec<DbText>,
 }
@@ -93,7 +95,12 @@ pub(crate) fn read_relations(
                     AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'),
                 (SELECT convert_to(coalesce(e.extcondition[array_position(e.extconfig, c.oid)], ''), getdatabaseencoding())
                    FROM pg_catalog.pg_extension e WHERE c.oid = ANY (e.extconfig) LIMIT 1),
-                current_setting('block_size')::int8
+                current_setting('block_size')::int8,
+                c.relchecks > 0 AND EXISTS (
+                  SELECT FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d
+                    ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = k.oid
+                  WHERE k.conrelid = c.oid AND k.contype = 'c' AND d.refobjid >= 16384
+                    AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass)
          FROM pg_catalog.pg_class c
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam
@@ -142,6 +149,7 @@ pub(crate) fn read_relations(
             extension: optional_db_text(row, 14)?,
             configuration: optional_db_text(row, 15)?,
             load_through: None,
+            checks_by_function: row.try_get(17)?,
             policies: Vec::new(),
             indexes: Vec::new(),
         })
@@ -179,7 +187,8 @@ fn names_by_table(
     Ok(names)
 }
 
-/// Leaves whose rows may belong to another leaf in another database, with their root.
+/// Leaves whose rows may belong to another leaf in another database, and the other leaves of the same tree, with their
+/// root.
 ///
 /// That is so below a hash partitioning by an expression, by a column with a collation that is not deterministic, or by
 /// a type whose hash depends on OIDs: enums, and everything that is made of user-defined types.
@@ -199,8 +208,9 @@ fn unsafe_partition_roots(
             LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
             LEFT JOIN pg_catalog.pg_collation c ON c.oid = k.coll
             WHERE k.attnum = 0 OR t.oid >= 16384 OR t.typelem >= 16384 OR NOT coalesce(c.collisdeterministic, true)))
-        SELECT DISTINCT l.relid::oid, pg_catalog.pg_partition_root(h.partrelid)::oid
-        FROM hashed h, pg_catalog.pg_partition_tree(h.partrelid) l WHERE l.isleaf";
+        SELECT DISTINCT l.relid::oid, r.root
+        FROM (SELECT DISTINCT pg_catalog.pg_partition_root(partrelid)::oid FROM hashed) r (root),
+             pg_catalog.pg_partition_tree(r.root) l WHERE l.isleaf";
     let pairs = rows(transaction, "the partitions", sql, |row| {
         Ok((row.try_get::<_, u32>(0)?, row.try_get::<_, u32>(1)?))
     })?;

@@ -146,7 +146,10 @@ impl Worker<'_, '_> {
             connection.copy_out(&sql, |row| members.row(row))?;
         } else {
             // Somebody waits for an exclusive lock on the table, so no further lock can be had without waiting behind
-            // them, and they wait for the holder's. The holder has its lock already and reads the chunk.
+            // them, and they wait for the holder's. The holder has its lock already and reads the chunk; only when it is
+            // the chunk's turn, because whoever has the holder must not wait for another that needs it, too.
+            let turn = self.shared.sequencer.await_turn(members.number);
+            turn.map_err(|Stopped| ChunkError::Stopped)?;
             let mut holder = self
                 .shared
                 .holder

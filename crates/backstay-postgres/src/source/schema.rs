@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use backstay_core::manifest::{Entry, KeyConstraint, MemberContent, Span, Stage};
-use backstay_core::script::check_statements;
+use backstay_core::script::{check_statements, depends_on_session, statements};
+use backstay_core::sql::literal_settings;
 use backstay_core::{DbText, MemberEncoder};
 
 use super::{MemberSink, SourceError};
@@ -123,6 +124,7 @@ impl Schema {
     fn add_large_objects(&mut self, mut next_id: i32, objects: &[LargeObjectOwner]) -> Result<(), SourceError> {
         let mut add = |kind: &str, stage, object: &LargeObjectOwner, definition: &[u8], owner: &[u8]| {
             let name = format!("LARGE OBJECT {}", object.oid);
+            let unlink = format!("SELECT pg_catalog.lo_unlink('{}');", object.oid);
             let piece = Piece {
                 entry: Entry {
                     id: next_id,
@@ -132,7 +134,7 @@ impl Schema {
                     owner: Some(object.owner.clone()),
                     stage,
                     dependencies: Vec::new(),
-                    drop_statement: None,
+                    drop_statement: (kind == "LARGE OBJECT").then(|| DbText::from(unlink.as_str())),
                     tablespace: None,
                     access_method: None,
                     definition: None,
@@ -171,6 +173,7 @@ impl Schema {
     pub(super) fn write(
         &mut self,
         stage: Stage,
+        encoding: &str,
         encoder: &mut MemberEncoder,
         sink: &mut dyn MemberSink,
     ) -> Result<Vec<Entry>, SourceError> {
@@ -190,11 +193,11 @@ impl Schema {
                 owner,
                 access_method,
             } = piece;
-            text.extend(session);
+            text.extend(guarded(&session, encoding));
             text.extend(header);
-            entry.definition = push(&mut text, &definition);
-            entry.owner_statement = push(&mut text, &owner);
-            entry.access_method_statement = push(&mut text, &access_method);
+            entry.definition = push(&mut text, &guarded(&definition, encoding));
+            entry.owner_statement = push(&mut text, &guarded(&owner, encoding));
+            entry.access_method_statement = push(&mut text, &guarded(&access_method, encoding));
             done.push(entry);
             if text.len() >= MEMBER_TEXT_BYTES {
                 place(&mut done[first_in_member..], flush(&mut text, stage, encoder, sink)?);
@@ -220,6 +223,27 @@ impl Piece {
         }
         Ok(())
     }
+}
+
+/// Puts the settings that say where literals end before each statement that depends on them.
+fn guarded(sql: &[u8], encoding: &str) -> Vec<u8> {
+    if !depends_on_session(sql) {
+        return sql.to_vec();
+    }
+    let mut text = Vec::with_capacity(sql.len() + 128);
+    let mut end = 0;
+    for statement in statements(sql) {
+        if depends_on_session(statement) {
+            if !text.is_empty() && !text.ends_with(b"\n") {
+                text.push(b'\n');
+            }
+            text.extend(literal_settings(encoding));
+        }
+        text.extend_from_slice(statement);
+        end += statement.len();
+    }
+    text.extend_from_slice(&sql[end..]);
+    text
 }
 
 /// Adds statements to a member's text; the member is filled in when it is written.

@@ -80,6 +80,15 @@ impl<T> Sequencer<T> {
         Ok(())
     }
 
+    /// Waits until the consumer has come to a number.
+    pub(super) fn await_turn(&self, number: usize) -> Result<(), Stopped> {
+        let mut state = self.state();
+        while !state.stopped && state.head < number {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.stopped { Err(Stopped) } else { Ok(()) }
+    }
+
     /// Says that a number has no more items.
     pub(super) fn finish(&self, number: usize) {
         self.state().queue(number).finished = true;
@@ -165,6 +174,23 @@ mod tests {
                 sizes.iter().enumerate().flat_map(|(number, &size)| (0..size).map(move |item| (number, item))).collect();
             prop_assert_eq!(got, expected);
         }
+    }
+
+    #[test]
+    fn a_turn_comes_when_the_numbers_before_are_finished() {
+        let sequencer = Sequencer::<()>::new(2, 1);
+        thread::scope(|scope| {
+            let turn = scope.spawn(|| {
+                sequencer.await_turn(1).unwrap();
+                sequencer.finish(1);
+            });
+            let consumer = scope.spawn(|| sequencer.pop().unwrap());
+            thread::sleep(std::time::Duration::from_millis(20));
+            assert!(!turn.is_finished());
+            sequencer.finish(0);
+            turn.join().unwrap();
+            assert!(consumer.join().unwrap().is_none());
+        });
     }
 
     #[test]

@@ -41,6 +41,10 @@ impl SqlState {
     pub const UNDEFINED_OBJECT: Self = Self(*b"42704");
     /// `invalid_schema_name`: the schema does not exist.
     pub const INVALID_SCHEMA_NAME: Self = Self(*b"3F000");
+    /// `duplicate_object`: a role, a type or the like exists already.
+    pub const DUPLICATE_OBJECT: Self = Self(*b"42710");
+    /// `undefined_column`
+    pub const UNDEFINED_COLUMN: Self = Self(*b"42703");
     /// `undefined_table`
     pub const UNDEFINED_TABLE: Self = Self(*b"42P01");
     /// `undefined_function`

@@ -40,6 +40,14 @@ fn good_copy() -> Vec<u8> {
 }
 
 #[test]
+fn a_connection_may_be_given_to_a_worker() {
+    fn check<T: Send>() {}
+    check::<WireConnection>();
+    check::<WireError>();
+    check::<ConnectError>();
+}
+
+#[test]
 fn a_good_copy_is_taken() {
     let (result, received, connection) = copy_out(&good_copy());
     assert_eq!(result.unwrap(), 2);

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 const HOLD_IN: &str = "BACKSTAY_TEST_HOLD_IN";
 
 /// All servers of this machine, those first that `cargo xtask test` has named.
-fn installations() -> Vec<Installation> {
+pub(crate) fn installations() -> Vec<Installation> {
     let named = std::env::var_os("BACKSTAY_TEST_PG_BINS").unwrap_or_default();
     let search =
         SearchPath::with_usual_places(std::env::var_os("PATH").as_deref()).preferring(std::env::split_paths(&named));

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use backstay_core::store::{ErrorKind, Store};
 use backstay_store_local::LocalStore;
+use tempfile::TempDir;
 
 use crate::{key, names, new_store, put};
 
@@ -28,8 +29,11 @@ fn object() -> Vec<u8> {
 #[test]
 fn writing_process() {
     let (folder, stop_at) = (env::var_os(FOLDER), env::var(STOP_AT).ok());
-    let own_folder = tempfile::tempdir().unwrap();
-    let store = LocalStore::open(folder.as_deref().map_or(own_folder.path(), Path::new)).unwrap();
+    // A child that is killed could not remove a folder of its own.
+    let own_folder = folder.is_none().then(|| tempfile::tempdir().unwrap());
+    let given = folder.as_deref().map(Path::new);
+    let path = given.or(own_folder.as_ref().map(TempDir::path)).unwrap();
+    let store = LocalStore::open(path).unwrap();
     let tell = |stage: String| {
         if folder.is_some() {
             writeln!(std::io::stderr(), "stage {stage}").unwrap();

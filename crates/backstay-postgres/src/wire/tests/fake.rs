@@ -3,9 +3,12 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::{ChannelBinding, ConnectionConfig, Endpoint, Host, Secret, SslMode};
+
+/// How long the script waits for a client to do something.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What lets a client in: success, two parameters, a key, readiness.
 pub(super) const SESSION: &[u8] = b"R\0\0\0\x08\0\0\0\0\
@@ -138,7 +141,7 @@ impl Fake {
             channel_binding: ChannelBinding::Prefer,
             options: None,
             application_name: "backstay".to_owned(),
-            connect_timeout: Some(Duration::from_secs(20)),
+            connect_timeout: Some(PATIENCE),
         }
     }
 
@@ -155,10 +158,23 @@ impl Fake {
     }
 }
 
+/// Waits for a client, but not for ever: a test that waits for the script must end.
 fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
-    let (client, _) = listener.accept()?;
-    client.set_read_timeout(Some(Duration::from_secs(20)))?;
-    Ok(client)
+    let limit = Instant::now() + PATIENCE;
+    listener.set_nonblocking(true)?;
+    loop {
+        match listener.accept() {
+            Ok((client, _)) => {
+                client.set_nonblocking(false)?;
+                client.set_read_timeout(Some(PATIENCE))?;
+                return Ok(client);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < limit => {
+                thread::sleep(Duration::from_millis(2));
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn accept_session(listener: &TcpListener) -> io::Result<TcpStream> {

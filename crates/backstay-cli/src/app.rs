@@ -1,0 +1,82 @@
+//! From arguments to an exit status.
+
+use std::ffi::OsString;
+
+use clap::FromArgMatches as _;
+use clap::error::ErrorKind;
+
+use crate::args::{Arguments, Command};
+use crate::command;
+use crate::environment::Environment;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{complain, print, print_text};
+use crate::settle::{
+    SettledBackup, SettledDoctor, SettledList, SettledPrune, SettledRestore, SettledShow, SettledVerify,
+};
+
+/// Runs the program.
+pub(crate) fn run() -> Exit {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let parsed = Arguments::definition()
+        .try_get_matches_from(&typed)
+        .and_then(|mut matches| Arguments::from_arg_matches_mut(&mut matches));
+    let result = match parsed {
+        Ok(arguments) => dispatch(arguments.command),
+        Err(error) => tell_of_arguments(&error, &typed),
+    };
+    result.unwrap_or_else(|failure| {
+        complain(&failure.report());
+        failure.exit()
+    })
+}
+
+fn dispatch(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::definition(), "backstay", &mut script);
+            print(&script)?;
+            return Ok(Exit::Done);
+        }
+        Command::Man => return command::manual_page(),
+        _ => {}
+    }
+    let environment = Environment::of_process()?;
+    match command {
+        Command::Backup(typed) => command::back_up(SettledBackup::settle(*typed, &environment)?, &environment),
+        Command::Verify(typed) => command::verify(&SettledVerify::settle(typed, &environment)?),
+        Command::Restore(typed) => command::restore(&SettledRestore::settle(*typed, &environment)?, &environment),
+        Command::List(typed) => command::list(&SettledList::settle(typed, &environment)?),
+        Command::Show(typed) => command::show(&SettledShow::settle(typed, &environment)?),
+        Command::Doctor(typed) => command::examine(&SettledDoctor::settle(typed, &environment)?, &environment),
+        Command::Prune(typed) => command::prune(&SettledPrune::settle(typed, &environment)?),
+        Command::Completions { .. } | Command::Man => Ok(Exit::Done),
+    }
+}
+
+/// Prints what clap has to say: help and version to standard output, everything else to standard error.
+fn tell_of_arguments(error: &clap::Error, typed: &[OsString]) -> Result<Exit, Failure> {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        print_text(&error.to_string())?;
+        return Ok(Exit::Done);
+    }
+    complain(without_secrets(&error.to_string(), typed).trim_end());
+    Ok(Exit::Usage)
+}
+
+/// The message repeats arguments that it did not expect, and one of them may be a connection with its password.
+fn without_secrets(message: &str, typed: &[OsString]) -> String {
+    let mut message = message.to_owned();
+    for argument in typed {
+        let Some(argument) = argument.to_str() else { continue };
+        let value = match argument.split_once('=') {
+            Some((option, value)) if option.starts_with("--") => value,
+            _ => argument,
+        };
+        if value.contains("://") || value.to_ascii_lowercase().contains("password") {
+            message = message.replace(value, "***");
+        }
+    }
+    message
+}

@@ -1,0 +1,237 @@
+//! What a person can type. Nothing here knows what it means: that is settled in [`crate::settle`].
+#![expect(
+    clippy::doc_markdown,
+    reason = "the comments are the help, which is shown as it is written"
+)]
+
+mod restore;
+mod verify;
+
+use std::path::PathBuf;
+
+use backstay::{Compression, Prefix};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+
+use crate::exit::Exit;
+
+pub(crate) use restore::RestoreArguments;
+pub(crate) use verify::{LevelArgument, VerifyArguments};
+
+/// Back up a PostgreSQL database, prove that the backup is good, and restore it.
+///
+/// A backup is a plain .sql.gz (or .sql.zst) that psql alone can restore, with a manifest beside it that says what is
+/// in it. The database comes from --from, else DATABASE_URL, else SUPABASE_POOLER_URL, else SUPABASE_PROJECT_REF with
+/// SUPABASE_DB_PASSWORD, else the PG* variables. Variables are also read from .env.local and .env in the working
+/// folder; those of the environment win.
+#[derive(Debug, Parser)]
+#[command(name = "backstay", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(subcommand_required = true, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// The definition with everything that is not known before the program runs.
+    pub(crate) fn definition() -> clap::Command {
+        let exits = format!("Exit status:\n{}", Exit::table());
+        Self::command().after_help(exits)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a backup of a database.
+    Backup(Box<BackupArguments>),
+    /// Check a backup, or a plain dump made by pg_dump.
+    Verify(VerifyArguments),
+    /// Restore a backup, or a plain dump made by pg_dump, into a database.
+    Restore(Box<RestoreArguments>),
+    /// List the backups in a store.
+    List(ListArguments),
+    /// Tell what a backup holds.
+    Show(ShowArguments),
+    /// Look whether a backup of a database would work, and write nothing.
+    Doctor(DoctorArguments),
+    /// Remove what crashes left in a store.
+    Prune(PruneArguments),
+    /// Write a script that completes commands in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write the manual page.
+    Man,
+}
+
+/// Which database.
+#[derive(Args, Debug, Default)]
+pub(crate) struct FromArguments {
+    /// The database, as a URL or key=value pairs (default: DATABASE_URL, SUPABASE_… or PG* variables).
+    ///
+    /// Other users of the machine can see arguments: leave the password to a variable or ~/.pgpass.
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) from: Option<String>,
+}
+
+/// What is printed.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct OutputArguments {
+    /// Print one JSON object on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print nothing but errors and what was asked for.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BackupArguments {
+    /// Where the backup goes: a folder, made if missing (default: BACKSTAY_STORE, else ./backups).
+    #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
+    pub(crate) positional_store: Option<String>,
+    /// The same as STORE.
+    #[arg(long, value_name = "STORE", value_hint = ValueHint::DirPath, conflicts_with = "positional_store")]
+    pub(crate) store: Option<String>,
+    #[command(flatten)]
+    pub(crate) from: FromArguments,
+    /// First part of the file names (default: the name of the database).
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) name: Option<Prefix>,
+    /// gzip or zstd, each with an optional level: gzip:1 to gzip:12, zstd:1 to zstd:19.
+    #[arg(long, value_name = "CODEC[:LEVEL]", default_value = "gzip")]
+    pub(crate) compress: Compression,
+    /// Connections that read at the same time (default: the number of processors, at most 4).
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) jobs: Option<u16>,
+    /// Do not read the backup again after it was written.
+    #[arg(long)]
+    pub(crate) no_read_back: bool,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
+    /// Leave large objects out.
+    #[arg(long)]
+    pub(crate) no_large_objects: bool,
+    /// Leave the rows of unlogged tables out.
+    #[arg(long)]
+    pub(crate) no_unlogged_data: bool,
+    /// Add roles and tablespaces of the cluster.
+    #[arg(long)]
+    pub(crate) globals: bool,
+    /// How long to wait for the lock on a table.
+    #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) lock_wait: u32,
+    /// The pg_dump to use (default: the best that is found).
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::ExecutablePath)]
+    pub(crate) pg_dump: Option<PathBuf>,
+    /// After the backup, remove older ones of the same prefix that are more than N days old.
+    ///
+    /// The newest is never removed, nor the newest with a proof, nor one under a hold.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(crate) keep_days: Option<u32>,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+/// Which schemas and tables, by psql's patterns.
+#[derive(Args, Debug, Default)]
+pub(crate) struct SelectionArguments {
+    /// Only schemas that match, as psql's \d understands patterns; may be repeated.
+    #[arg(long, short = 'n', value_name = "PATTERN")]
+    pub(crate) schema: Vec<String>,
+    /// Only tables that match; may be repeated.
+    #[arg(long, short, value_name = "PATTERN")]
+    pub(crate) table: Vec<String>,
+    /// Leave out schemas that match; may be repeated.
+    #[arg(long, short = 'N', value_name = "PATTERN")]
+    pub(crate) exclude_schema: Vec<String>,
+    /// Leave out tables that match; may be repeated.
+    #[arg(long, short = 'T', value_name = "PATTERN")]
+    pub(crate) exclude_table: Vec<String>,
+    /// Keep the definition of tables that match and leave out their rows; may be repeated.
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) exclude_table_data: Vec<String>,
+}
+
+/// Which backup.
+#[derive(Args, Debug)]
+pub(crate) struct BackupNameArguments {
+    /// A backup: the path of a file, an id, or latest.
+    #[arg(value_name = "FILE|ID|latest", value_hint = ValueHint::FilePath)]
+    pub(crate) backup: String,
+    /// Where backups are (default: BACKSTAY_STORE, else ./backups).
+    #[arg(long, value_name = "STORE", value_hint = ValueHint::DirPath)]
+    pub(crate) store: Option<String>,
+    /// With latest: of which database, by its name or by the prefix of its backups.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ListArguments {
+    /// Where backups are (default: BACKSTAY_STORE, else ./backups).
+    #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
+    pub(crate) positional_store: Option<String>,
+    /// The same as STORE.
+    #[arg(long, value_name = "STORE", value_hint = ValueHint::DirPath, conflicts_with = "positional_store")]
+    pub(crate) store: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ShowArguments {
+    #[command(flatten)]
+    pub(crate) backup: BackupNameArguments,
+    /// List every table.
+    #[arg(long)]
+    pub(crate) tables: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArguments {
+    #[command(flatten)]
+    pub(crate) from: FromArguments,
+    /// Connections that the backup would use (default: the number of processors, at most 4).
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) jobs: Option<u16>,
+    /// The pg_dump to use (default: the best that is found).
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::ExecutablePath)]
+    pub(crate) pg_dump: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PruneArguments {
+    /// Where backups are (default: BACKSTAY_STORE, else ./backups).
+    #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
+    pub(crate) positional_store: Option<String>,
+    /// The same as STORE.
+    #[arg(long, value_name = "STORE", value_hint = ValueHint::DirPath, conflicts_with = "positional_store")]
+    pub(crate) store: Option<String>,
+    /// Remove unpublished files whose writer is gone, and what deletions that were begun left.
+    #[arg(long, required = true)]
+    pub(crate) litter: bool,
+    /// Pass over files that were written to within this time.
+    #[arg(long, value_name = "SECS", default_value_t = 3600)]
+    pub(crate) grace: u32,
+    /// Print what would be removed, and remove nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_contradicts_itself_nowhere() {
+        Arguments::definition().debug_assert();
+    }
+}

@@ -1,0 +1,39 @@
+//! What each command does with what was settled.
+
+mod backup;
+mod doctor;
+mod list;
+mod man;
+mod prune;
+mod restore;
+mod show;
+mod verify;
+
+pub(crate) use backup::back_up;
+pub(crate) use doctor::examine;
+pub(crate) use list::list;
+pub(crate) use man::manual_page;
+pub(crate) use prune::prune;
+pub(crate) use restore::{RestoreRefused, restore};
+pub(crate) use show::show;
+pub(crate) use verify::verify;
+
+use backstay::{PreflightFinding, Resolved};
+
+use crate::output::Output;
+
+/// Tells what was noticed while the connection was settled.
+fn remark_warnings(source: &Resolved, output: Output) {
+    for warning in &source.warnings {
+        output.remark(&format!("warning: {warning}"));
+    }
+}
+
+/// The lines for a finding.
+fn finding_lines(finding: &PreflightFinding) -> String {
+    let mut lines = format!("{}: {}", finding.severity, finding.message);
+    if let Some(hint) = &finding.hint {
+        lines.push_str(&format!("\n  hint: {hint}"));
+    }
+    lines
+}

@@ -1,0 +1,207 @@
+use std::time::{Duration, Instant};
+
+use backstay::manifest::{Table, TableKind, TableRows};
+use backstay::{
+    BackupReport, Manifest, PreflightFinding, PreflightSeverity, Repository, RetentionAction, WhenMissing, open_store,
+    plan_keep_days,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::environment::Environment;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::output::{Columns, Form, Output, Voice, bytes, count, duration, print_json, print_text, quoted};
+use crate::progress;
+use crate::settle::{SettledBackup, SettledStore};
+
+use super::{finding_lines, remark_warnings};
+
+/// Backs a database up, then removes what may go.
+pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Result<Exit, Failure> {
+    let SettledBackup {
+        source,
+        store,
+        options,
+        keep_days,
+        output,
+    } = settled;
+    remark_warnings(&source, output);
+    let interrupt = Interrupt::watch()?;
+    let begun = Instant::now();
+    let repository = Repository::new(open_store(&store.location, WhenMissing::Create)?);
+    let shown = progress::for_output(output);
+    let made = backstay::back_up(
+        &source.config,
+        &repository,
+        Timestamp::now(),
+        &environment.programs,
+        &options,
+        &*shown,
+        interrupt.token(),
+    );
+    shown.clear();
+    let report = made?;
+    // Notes are for `doctor`; what was left out is part of the report.
+    let warnings = |finding: &&PreflightFinding| finding.severity > PreflightSeverity::Note;
+    for finding in report.findings.iter().filter(warnings) {
+        output.remark(&finding_lines(finding));
+    }
+    let took = begun.elapsed();
+    let mut removed = Ok(Vec::new());
+    if let Some(days) = keep_days {
+        removed = remove_old(&repository, &report, days);
+    }
+    // The backup is told of first, whatever became of older ones.
+    let known = removed.as_deref().unwrap_or_default();
+    match output {
+        Output { form: Form::Json, .. } => print_json(&json(&report, &repository, took, known))?,
+        Output {
+            voice: Voice::Normal, ..
+        } => print_text(&text(&report, &repository, &store, took, known))?,
+        Output {
+            voice: Voice::Quiet, ..
+        } => {}
+    }
+    removed?;
+    Ok(Exit::Done)
+}
+
+/// Removes backups of the same prefix that the plan lets go, oldest first; gives their ids.
+fn remove_old(repository: &Repository, report: &BackupReport, days: u32) -> Result<Vec<String>, Failure> {
+    let id = &report.published.manifest.id;
+    let mut removed = Vec::new();
+    for decision in plan_keep_days(&repository.list()?, id.prefix(), id.time(), days) {
+        if decision.action == RetentionAction::Delete {
+            repository.remove(&decision.id)?;
+            removed.push(decision.id.to_string());
+        }
+    }
+    Ok(removed)
+}
+
+fn text(
+    report: &BackupReport,
+    repository: &Repository,
+    store: &SettledStore,
+    took: Duration,
+    removed: &[String],
+) -> String {
+    let published = &report.published;
+    let manifest = &published.manifest;
+    let mut columns = Columns::default();
+    columns.row(["file".to_owned(), file(report, repository)]);
+    columns.row(["size".to_owned(), bytes(published.bytes)]);
+    columns.row(["holds".to_owned(), holdings(manifest)]);
+    columns.row(["took".to_owned(), duration(took)]);
+    for omission in &manifest.omissions {
+        let subject = format!("{}: {}", omission.subject, omission.reason);
+        columns.row(["left out".to_owned(), subject]);
+    }
+    for id in removed {
+        columns.row(["removed".to_owned(), id.clone()]);
+    }
+    let mut next = format!("backstay verify {}", manifest.id);
+    if let Some(argument) = &store.argument {
+        next.push_str(&format!(" --store {}", quoted(argument)));
+    }
+    format!("{}\n{columns}next: {next}\n", manifest.id)
+}
+
+fn file(report: &BackupReport, repository: &Repository) -> String {
+    format!("{}/{}", repository.store().location(), report.published.pack)
+}
+
+/// `3 tables with 1,000 rows, 2 large objects`.
+pub(super) fn holdings(manifest: &Manifest) -> String {
+    let tables = tables_with_rows(manifest);
+    let mut text = format!(
+        "{} with {}",
+        count(tables, "table", "tables"),
+        count(manifest.row_count(), "row", "rows")
+    );
+    if let Some(objects) = manifest.large_objects.as_ref().filter(|objects| objects.count > 0) {
+        text.push_str(&format!(", {}", count(objects.count, "large object", "large objects")));
+    }
+    text
+}
+
+/// How many tables have their rows in the backup; a partitioned one has none of its own.
+pub(super) fn tables_with_rows(manifest: &Manifest) -> u64 {
+    let has_rows = |table: &&Table| table.kind == TableKind::Table && matches!(table.rows, TableRows::Included { .. });
+    manifest.tables.iter().filter(has_rows).count() as u64
+}
+
+#[derive(Serialize)]
+struct BackupJson<'r> {
+    id: String,
+    database: String,
+    store: String,
+    file: String,
+    sha256: String,
+    bytes: u64,
+    text_bytes: u64,
+    tables: u64,
+    rows: u64,
+    large_objects: Option<u64>,
+    duration_secs: f64,
+    left_out: Vec<LeftOutJson<'r>>,
+    findings: Vec<FindingJson<'r>>,
+    removed: &'r [String],
+}
+
+#[derive(Serialize)]
+struct LeftOutJson<'r> {
+    subject: &'r str,
+    reason: &'r str,
+}
+
+#[derive(Serialize)]
+pub(super) struct FindingJson<'r> {
+    severity: String,
+    message: &'r str,
+    hint: Option<&'r str>,
+}
+
+impl<'r> From<&'r PreflightFinding> for FindingJson<'r> {
+    fn from(finding: &'r PreflightFinding) -> Self {
+        Self {
+            severity: finding.severity.to_string(),
+            message: &finding.message,
+            hint: finding.hint.as_deref(),
+        }
+    }
+}
+
+fn json<'r>(
+    report: &'r BackupReport,
+    repository: &Repository,
+    took: Duration,
+    removed: &'r [String],
+) -> BackupJson<'r> {
+    let published = &report.published;
+    let manifest = &published.manifest;
+    let omissions = manifest.omissions.iter();
+    BackupJson {
+        id: manifest.id.to_string(),
+        database: manifest.source.database.to_string(),
+        store: repository.store().location(),
+        file: file(report, repository),
+        sha256: published.sha256.to_string(),
+        bytes: published.bytes,
+        text_bytes: manifest.members.iter().map(|member| member.text_bytes).sum(),
+        tables: tables_with_rows(manifest),
+        rows: manifest.row_count(),
+        large_objects: manifest.large_objects.as_ref().map(|objects| objects.count),
+        duration_secs: took.as_secs_f64(),
+        left_out: omissions
+            .map(|omission| LeftOutJson {
+                subject: &omission.subject,
+                reason: &omission.reason,
+            })
+            .collect(),
+        findings: report.findings.iter().map(FindingJson::from).collect(),
+        removed,
+    }
+}

@@ -1,0 +1,300 @@
+use std::error::Error;
+
+use backstay::manifest::ManifestError;
+use backstay::{
+    BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, FindProgramError, InvalidPattern,
+    OpenStoreError, PackError, RepositoryError, RestoreRefusal, ServerError, SessionError, SnapshotError, SourceError,
+    StoreError, StoreErrorKind, TrailerError, WireError,
+};
+
+use super::Side;
+use crate::command::RestoreRefused;
+use crate::environment::EnvironmentError;
+use crate::select::{NameError, SelectError};
+use crate::settle::SettleError;
+
+const GRANT: &str = "as a superuser: GRANT pg_read_all_data TO the role; or leave out what it may not read, with \
+                     --exclude-table";
+const PASSWORD: &str = "put the password into PGPASSWORD, into DATABASE_URL in .env.local, or into ~/.pgpass with \
+                        mode 0600";
+const DAMAGED: &str = "the file is not what was written: fetch it again from where it was copied, or take another \
+                       backup (backstay list)";
+
+/// What to do about an error, by its type; nothing for those that say so themselves or that nobody can help.
+pub(super) fn of(error: &(dyn Error + 'static), side: Side) -> Vec<String> {
+    if let Some(BackupError::Refused(found)) = error.downcast_ref() {
+        return found.refusals().filter_map(|finding| finding.hint.clone()).collect();
+    }
+    if let Some(error) = error.downcast_ref::<FindProgramError>() {
+        return error.advice().into_iter().collect();
+    }
+    let hint = None
+        .or_else(|| error.downcast_ref().and_then(of_backup))
+        .or_else(|| error.downcast_ref().and_then(of_connect))
+        .or_else(|| error.downcast_ref().and_then(of_conninfo))
+        .or_else(|| error.downcast_ref().and_then(of_source))
+        .or_else(|| error.downcast_ref().and_then(of_snapshot))
+        .or_else(|| error.downcast_ref().and_then(of_session))
+        .or_else(|| error.downcast_ref().and_then(of_refusal))
+        .or_else(|| error.downcast_ref().and_then(of_restore))
+        .or_else(|| error.downcast_ref().and_then(|error| of_catalog(error, side)))
+        .or_else(|| error.downcast_ref().and_then(of_wire))
+        .or_else(|| error.downcast_ref().and_then(|error| of_server(error, side)))
+        .or_else(|| error.downcast_ref().and_then(of_pattern))
+        .or_else(|| error.downcast_ref().and_then(of_open_store))
+        .or_else(|| error.downcast_ref().and_then(of_store))
+        .or_else(|| error.downcast_ref().and_then(of_repository))
+        .or_else(|| error.downcast_ref().and_then(of_pack))
+        .or_else(|| error.downcast_ref().and_then(of_trailer))
+        .or_else(|| error.downcast_ref().and_then(of_manifest))
+        .or_else(|| error.downcast_ref().and_then(of_select))
+        .or_else(|| error.downcast_ref().and_then(of_name))
+        .or_else(|| error.downcast_ref().and_then(of_settle))
+        .or_else(|| error.downcast_ref().and_then(of_environment));
+    hint.map(str::to_owned).into_iter().collect()
+}
+
+fn of_backup(error: &BackupError) -> Option<&'static str> {
+    match error {
+        BackupError::ForeignPrefix { .. } => {
+            Some("give the backups of this database a prefix of their own with --name")
+        }
+        _ => None,
+    }
+}
+
+fn of_connect(error: &ConnectError) -> Option<&'static str> {
+    let is_supabase = error.server().contains(".supabase.co");
+    Some(match error.kind() {
+        ConnectErrorKind::Unreachable | ConnectErrorKind::TimedOut | ConnectErrorKind::NameNotFound if is_supabase => {
+            "a direct connection to Supabase needs IPv6, and a project that is not paused: without IPv6 put the URL \
+             of the session pooler (port 5432) into SUPABASE_POOLER_URL"
+        }
+        ConnectErrorKind::Unreachable => {
+            "is the server running, and are host and port right? pg_isready -h HOST -p PORT tells"
+        }
+        ConnectErrorKind::NameNotFound => "is the host name spelled right?",
+        ConnectErrorKind::TimedOut => "are host and port right, and does a firewall let this machine through?",
+        ConnectErrorKind::Tls => {
+            "sslmode says how much TLS is asked for, sslrootcert=FILE (or system) which authority is trusted"
+        }
+        ConnectErrorKind::Denied => {
+            "check user and password; the password is taken from the connection, PGPASSWORD or ~/.pgpass"
+        }
+        ConnectErrorKind::NoPassword => PASSWORD,
+        ConnectErrorKind::DatabaseMissing => "is its name spelled right? psql -l lists the databases of a server",
+        ConnectErrorKind::TooManyConnections => "try again when fewer clients are connected, or with fewer --jobs",
+        ConnectErrorKind::NotAccepting => "try again when the server has started",
+        ConnectErrorKind::Lost => "try again; the server's log may tell why the connection was closed",
+        ConnectErrorKind::Protocol => "is it a PostgreSQL server that listens on that port?",
+        _ => return None,
+    })
+}
+
+fn of_conninfo(error: &ConninfoError) -> Option<&'static str> {
+    Some(match error {
+        ConninfoError::NotPostgres { .. } => "such as postgresql://user@host:5432/database",
+        ConninfoError::Syntax { .. } => {
+            "write special characters of a password as %XX (@ as %40, / as %2F), or keep the password in PGPASSWORD"
+        }
+        ConninfoError::NoRootCertificate => "name the file of the authority, with sslrootcert=FILE or PGSSLROOTCERT",
+        ConninfoError::NoUser => "name the user in the connection, or set PGUSER",
+        ConninfoError::EmptyConnection => "is the variable that you meant set?",
+        ConninfoError::PlaceholderPassword { .. } => {
+            "put the password of the database there, or set SUPABASE_DB_PASSWORD"
+        }
+        ConninfoError::NothingConfigured => "such as: backstay backup --from postgresql://user@host:5432/database",
+        _ => return None,
+    })
+}
+
+fn of_source(error: &SourceError) -> Option<&'static str> {
+    match error {
+        SourceError::Denied { .. } => Some(GRANT),
+        SourceError::Unstable | SourceError::Disagreement { .. } => {
+            Some("try again when nobody changes definitions, such as after a migration")
+        }
+        _ => None,
+    }
+}
+
+fn of_snapshot(error: &SnapshotError) -> Option<&'static str> {
+    match error {
+        SnapshotError::Locked { .. } => Some("try again when that has ended, or wait longer with --lock-wait SECS"),
+        SnapshotError::Unstable { .. } => Some("try again when nobody changes definitions, such as after a migration"),
+        _ => None,
+    }
+}
+
+fn of_session(error: &SessionError) -> Option<&'static str> {
+    match error {
+        SessionError::NotTaken { .. } => Some(
+            "something between here and the server drops settings: connect to the server itself, or to a pooler in \
+             session mode",
+        ),
+        SessionError::Wire(_) | _ => None,
+    }
+}
+
+fn of_refusal(error: &RestoreRefusal) -> Option<&'static str> {
+    Some(match error {
+        RestoreRefusal::NotEmpty { .. } => {
+            "restore into a new database with --create, or drop what the backup contains with --clean"
+        }
+        RestoreRefusal::Missing { .. } => "make it with --create",
+        RestoreRefusal::Exists { .. } => "leave --create away if it is empty, or name another database",
+        RestoreRefusal::NoMatch { .. } => "backstay show --tables lists what the backup holds",
+        RestoreRefusal::CleanForeign => "restore it into a new database with --create",
+        RestoreRefusal::Encoding { .. } => "make a database with the encoding of the backup with --create",
+        _ => return None,
+    })
+}
+
+fn of_restore(error: &RestoreRefused) -> Option<&'static str> {
+    match error {
+        RestoreRefused::NotSound { .. } => Some("take another backup: backstay list shows what there is"),
+        RestoreRefused::OnlyForBackups(_) | RestoreRefused::NotConfirmed { .. } => None,
+        RestoreRefused::SafetyBackup { .. } => Some("look at the disk of that store, and name another one"),
+    }
+}
+
+fn of_catalog(error: &CatalogError, side: Side) -> Option<&'static str> {
+    of_sql_state(error.cause().code()?.code(), side)
+}
+
+fn of_wire(error: &WireError) -> Option<&'static str> {
+    match error {
+        WireError::ConnectionLost { .. } => Some("try again; the server's log may tell why the connection was closed"),
+        _ => None,
+    }
+}
+
+fn of_server(error: &ServerError, side: Side) -> Option<&'static str> {
+    of_sql_state(&error.code().to_string(), side)
+}
+
+/// By PostgreSQL's own codes (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+fn of_sql_state(code: &str, side: Side) -> Option<&'static str> {
+    Some(match code {
+        "42501" if side == Side::Target => {
+            "restore as a superuser or as the owner of the database (for --create: a role with CREATEDB); \
+             --no-owner and --no-privileges leave out what only others may do"
+        }
+        "42501" => GRANT,
+        "53100" => "the disk of the database server is full: free some space there",
+        "53200" => "the database server is out of memory: try again with fewer --jobs",
+        "53300" => "try again when fewer clients are connected, or with fewer --jobs",
+        "55P03" => "somebody has locked a table: try again when that has ended, or wait longer with --lock-wait SECS",
+        "57P01" | "57P02" => "the server was shut down, or an administrator ended the session: try again",
+        "57P03" => "try again when the server has started",
+        "42P04" | "42P06" | "42P07" | "42710" | "42723" => {
+            "the target is not empty: restore into a new database with --create, or see --clean"
+        }
+        _ => return None,
+    })
+}
+
+fn of_pattern(error: &InvalidPattern) -> Option<&'static str> {
+    match error {
+        InvalidPattern::NoMatch { .. } => {
+            Some("patterns are psql's: lower case unless in double quotes, schema.table, * and ?")
+        }
+        _ => None,
+    }
+}
+
+fn of_open_store(error: &OpenStoreError) -> Option<&'static str> {
+    match error {
+        OpenStoreError::UnknownScheme { scheme } if scheme.starts_with("postgres") => {
+            Some("a database is named with --from (or --to), and a store is a folder")
+        }
+        OpenStoreError::UnknownScheme { .. } => Some("name a folder, such as ./backups"),
+        _ => None,
+    }
+}
+
+fn of_store(error: &StoreError) -> Option<&'static str> {
+    Some(match error.kind() {
+        StoreErrorKind::StoreMissing => "name the folder of the backups with --store or BACKSTAY_STORE",
+        StoreErrorKind::Denied => "does the folder belong to you, and may you write there? ls -ld tells",
+        StoreErrorKind::Full => "free some space (df -h), or name another store; no backup was left half-written",
+        StoreErrorKind::Transient => "try again",
+        StoreErrorKind::InUse => "another backup is being written there: wait for its end",
+        _ => return None,
+    })
+}
+
+fn of_repository(error: &RepositoryError) -> Option<&'static str> {
+    Some(match error {
+        RepositoryError::Exists { .. } => "an id has the time to the second: try again",
+        RepositoryError::Manifest { .. } | RepositoryError::ForeignManifest { .. } => {
+            "if its pack is whole, it can be opened by its path: backstay verify PATH"
+        }
+        RepositoryError::ReadBack { .. } => {
+            "the disk or what is between does not keep what is written: back up to another store, and look at this one"
+        }
+        RepositoryError::Pack { .. } => DAMAGED,
+        _ => return None,
+    })
+}
+
+fn of_pack(error: &PackError) -> Option<&'static str> {
+    match error {
+        PackError::Store(_) => None,
+        _ => Some(DAMAGED),
+    }
+}
+
+fn of_trailer(error: &TrailerError) -> Option<&'static str> {
+    match error {
+        TrailerError::Missing => Some(
+            "a plain dump made by pg_dump has no trailer, and backstay verify and restore take it; a backup has lost \
+             its end: fetch it again, or take another one (backstay list)",
+        ),
+        TrailerError::Damaged => Some(DAMAGED),
+        TrailerError::Version { .. } | _ => None,
+    }
+}
+
+fn of_manifest(error: &ManifestError) -> Option<&'static str> {
+    match error {
+        // It says so itself.
+        ManifestError::Newer { .. } => Some("install a newer Backstay"),
+        _ => None,
+    }
+}
+
+fn of_select(error: &SelectError) -> Option<&'static str> {
+    Some(match error {
+        SelectError::NoSuchId { .. } => "backstay list shows what is there; --store names another store",
+        SelectError::Empty { .. } => "make one with: backstay backup; --store names another store",
+        SelectError::NoSuchDatabase { .. } | SelectError::Ambiguous { .. } => "name one of them with --database NAME",
+        SelectError::FileName(_) => "rename the file",
+        SelectError::PlainDump { .. } => "backstay verify reads it to its end and tells what it found",
+        _ => return None,
+    })
+}
+
+fn of_name(error: &NameError) -> Option<&'static str> {
+    match error {
+        NameError::Connection => Some("a database is named with --from or --to"),
+        NameError::Unknown(_) => Some("backstay list shows the ids of what is in the store"),
+        NameError::Folder(_) => Some("name a file in it, or the folder with --store and a backup by its id or latest"),
+        NameError::DatabaseWithoutLatest => None,
+    }
+}
+
+fn of_settle(error: &SettleError) -> Option<&'static str> {
+    match error {
+        SettleError::StoreIsConnection => Some("a database is named with --from"),
+        SettleError::NobodyToAsk { .. } => Some("say it as an argument: --yes NAME"),
+        _ => None,
+    }
+}
+
+fn of_environment(error: &EnvironmentError) -> Option<&'static str> {
+    match error {
+        EnvironmentError::Syntax { .. } => Some("a line of the file is NAME=value, a comment after #, or empty"),
+        _ => None,
+    }
+}

@@ -1,0 +1,68 @@
+//! How a run of the program fails, and the one place that prints it.
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+use crate::exit::Exit;
+use crate::explain::{advise, unwrapped};
+
+/// Why a command did not do what was asked: an error, its exit status, and what to do about it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    error: Box<dyn Error>,
+    exit: Exit,
+    hints: Vec<String>,
+}
+
+impl Failure {
+    /// The exit status.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The same with another exit status.
+    pub(crate) fn with_exit(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
+    /// The lines for standard error: what failed, because of what, what to do.
+    pub(crate) fn report(&self) -> String {
+        let mut text = String::new();
+        let mut label = "error";
+        let mut last = String::new();
+        let mut next: Option<&(dyn Error + 'static)> = Some(&*self.error);
+        while let Some(error) = next {
+            let error = unwrapped(error);
+            let message = error.to_string();
+            // Errors of other crates may repeat their cause, or say nothing but that their cause is the server's.
+            if !last.ends_with(&message) && message != "db error" {
+                // Writing to a String cannot fail.
+                let _ = writeln!(text, "{label}: {}", indented(&message));
+                label = "caused by";
+                last = message;
+            }
+            next = error.source();
+        }
+        for hint in &self.hints {
+            let _ = writeln!(text, "hint: {}", indented(hint));
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }
+}
+
+/// Further lines of a message stand below its first.
+fn indented(message: &str) -> String {
+    message.trim_end().replace('\n', "\n  ")
+}
+
+impl<E: Error + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let advice = advise(&error);
+        Self {
+            exit: advice.exit,
+            hints: advice.hints,
+            error: Box::new(error),
+        }
+    }
+}

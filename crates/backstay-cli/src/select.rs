@@ -1,0 +1,224 @@
+//! Which backup is meant: a path, an id, or the newest of one database.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use backstay::{
+    Archive, BackupId, Listing, Manifest, ObjectKey, ObjectRole, OpenArchiveError, OpenStoreError, Prefix, Repository,
+    RepositoryError, StoreError, WhenMissing, object_role, open_store,
+};
+
+/// A name of a backup, as it was settled without looking into any store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BackupName {
+    /// A file, in whatever folder.
+    File(PathBuf),
+    /// A backup in the store.
+    Id(BackupId),
+    /// The newest backup of a database.
+    Latest {
+        /// Name of the database or prefix of its backups; `None` where there is but one.
+        database: Option<String>,
+    },
+}
+
+/// A text that names no backup.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NameError {
+    /// Most likely the arguments are in the wrong place; the text is not repeated, because it may hold a password.
+    #[error("a backup is named by a path, an id, or latest, and not by the connection of a database")]
+    Connection,
+    #[error("{0:?} is neither a file here nor the id of a backup")]
+    Unknown(String),
+    #[error("--database goes with latest only")]
+    DatabaseWithoutLatest,
+    /// A folder is not a backup.
+    #[error("{0:?} is a folder")]
+    Folder(String),
+}
+
+impl BackupName {
+    /// Settles what a person typed. `is_file` tells whether there is a file of that name.
+    pub(crate) fn settle(
+        text: &str,
+        database: Option<String>,
+        kind: impl Fn(&Path) -> Option<PathKind>,
+    ) -> Result<Self, NameError> {
+        if text == "latest" {
+            return Ok(Self::Latest { database });
+        }
+        if database.is_some() {
+            return Err(NameError::DatabaseWithoutLatest);
+        }
+        if looks_like_a_connection(text) {
+            return Err(NameError::Connection);
+        }
+        let path = Path::new(text);
+        match kind(path) {
+            Some(PathKind::File) => return Ok(Self::File(path.to_owned())),
+            Some(PathKind::Folder) => return Err(NameError::Folder(text.to_owned())),
+            None if text.contains(std::path::is_separator) => return Ok(Self::File(path.to_owned())),
+            None => {}
+        }
+        let id = text.parse().ok().or_else(|| id_of_object(text));
+        id.map(Self::Id).ok_or_else(|| NameError::Unknown(text.to_owned()))
+    }
+}
+
+/// What stands at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PathKind {
+    File,
+    Folder,
+}
+
+impl PathKind {
+    /// Looks.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let found = std::fs::metadata(path).ok()?;
+        Some(if found.is_dir() { Self::Folder } else { Self::File })
+    }
+}
+
+/// Whether a text that should name a file or store is the connection of a database, put into the wrong place.
+pub(crate) fn looks_like_a_connection(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    lower.starts_with("postgres:") || lower.starts_with("postgresql:") || lower.contains("password=")
+}
+
+/// The backup that an object of a store belongs to, by the object's name.
+fn id_of_object(name: &str) -> Option<BackupId> {
+    let key: ObjectKey = name.parse().ok()?;
+    object_role(&key).map(|(id, _)| id)
+}
+
+/// Why no backup could be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SelectError {
+    #[error("there is no backup {id} in {location}")]
+    NoSuchId { id: BackupId, location: String },
+    #[error("there is no backup in {location}")]
+    Empty { location: String },
+    #[error("there is no backup of {database} in {location} (there are backups of {})", .known.join(", "))]
+    NoSuchDatabase {
+        database: String,
+        location: String,
+        known: Vec<String>,
+    },
+    #[error("{location} has backups of several databases: {}", .known.join(", "))]
+    Ambiguous { location: String, known: Vec<String> },
+    #[error("there is no file {}", .0.display())]
+    NoSuchFile(PathBuf),
+    #[error("{} cannot be the name of a backup's file", .0.display())]
+    FileName(PathBuf),
+    /// Nothing but its text tells what it holds.
+    #[error("{key} is a plain dump, which has no list of what it holds")]
+    PlainDump { key: ObjectKey },
+    #[error(transparent)]
+    OpenStore(#[from] OpenStoreError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Archive(#[from] OpenArchiveError),
+}
+
+/// Opens the backup that is meant. A file is opened by itself, everything else through its manifest in the store.
+pub(crate) fn open_archive(name: &BackupName, store: &str) -> Result<Archive, SelectError> {
+    match name {
+        BackupName::File(path) => open_file(path),
+        BackupName::Id(id) => open_id(&open_repository(store)?, id),
+        BackupName::Latest { database } => {
+            let repository = open_repository(store)?;
+            let listing = repository.list()?;
+            let id = latest(&listing, database.as_deref(), &repository.store().location(), |id| {
+                repository.read_manifest(id)
+            })?;
+            open_id(&repository, &id)
+        }
+    }
+}
+
+/// Opens a file by its path, with the folder that it lies in as its store.
+fn open_file(path: &Path) -> Result<Archive, SelectError> {
+    if PathKind::of(path).is_none() {
+        return Err(SelectError::NoSuchFile(path.to_owned()));
+    }
+    let unusable = || SelectError::FileName(path.to_owned());
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(unusable)?;
+    let key: ObjectKey = name.parse().map_err(|_| unusable())?;
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    // A folder may be called as a URL begins; behind `file:` everything is a path.
+    let location = format!("file:{}", folder.to_str().ok_or_else(unusable)?);
+    let repository = open_repository(&location)?;
+    match object_role(&key) {
+        Some((id, ObjectRole::Manifest)) => open_id(&repository, &id),
+        _ => Ok(Archive::open_file(repository.store().clone(), &key)?),
+    }
+}
+
+fn open_repository(store: &str) -> Result<Repository, SelectError> {
+    Ok(Repository::new(open_store(store, WhenMissing::Fail)?))
+}
+
+fn open_id(repository: &Repository, id: &BackupId) -> Result<Archive, SelectError> {
+    match Archive::open(repository, id) {
+        Err(OpenArchiveError::Repository(error)) if error.is_not_found() => Err(SelectError::NoSuchId {
+            id: id.clone(),
+            location: repository.store().location(),
+        }),
+        opened => Ok(opened?),
+    }
+}
+
+/// The newest backup of a database. Without a name the store must have backups of one prefix only; with one, that
+/// prefix is meant, else every prefix whose newest readable manifest names that database.
+fn latest(
+    listing: &Listing,
+    database: Option<&str>,
+    location: &str,
+    read: impl Fn(&BackupId) -> Result<Manifest, RepositoryError>,
+) -> Result<BackupId, SelectError> {
+    let mut newest: BTreeMap<&Prefix, Vec<&BackupId>> = BTreeMap::new();
+    for backup in &listing.backups {
+        newest.entry(backup.id.prefix()).or_default().push(&backup.id);
+    }
+    let newest_of = |ids: &[&BackupId]| ids.iter().copied().max_by_key(|id| id.time()).cloned();
+    let known = || newest.keys().map(ToString::to_string).collect();
+    let location = || location.to_owned();
+    let Some(database) = database else {
+        return match newest.values().next() {
+            None => Err(SelectError::Empty { location: location() }),
+            Some(ids) if newest.len() == 1 => newest_of(ids).ok_or_else(|| SelectError::Empty { location: location() }),
+            Some(_) => Err(SelectError::Ambiguous {
+                location: location(),
+                known: known(),
+            }),
+        };
+    };
+    let by_prefix = newest.iter().find(|(prefix, _)| prefix.as_str() == database);
+    let found = match by_prefix {
+        Some((_, ids)) => newest_of(ids),
+        None => {
+            let is_of_database = |ids: &&Vec<&BackupId>| {
+                let manifest = ids.iter().rev().find_map(|id| read(id).ok());
+                manifest.is_some_and(|manifest| manifest.source.database.as_bytes() == database.as_bytes())
+            };
+            let of_each = newest.values().filter(is_of_database).filter_map(|ids| newest_of(ids));
+            of_each.max_by_key(BackupId::time)
+        }
+    };
+    found.ok_or_else(|| {
+        if newest.is_empty() {
+            SelectError::Empty { location: location() }
+        } else {
+            SelectError::NoSuchDatabase {
+                database: database.to_owned(),
+                location: location(),
+                known: known(),
+            }
+        }
+    })
+}

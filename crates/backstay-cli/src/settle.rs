@@ -1,0 +1,266 @@
+//! From what a person typed to what it means: defaults, conflicts and variables are settled here and nowhere else.
+
+mod restore;
+mod verify;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use backstay::{
+    BackupOptions, ConninfoError, GlobalsOption, Inclusion, ReadBack, Resolved, SourceOptions, resolve_source,
+};
+
+use crate::args::{
+    BackupArguments, BackupNameArguments, DoctorArguments, FromArguments, ListArguments, OutputArguments,
+    PruneArguments, SelectionArguments, ShowArguments,
+};
+use crate::environment::Environment;
+use crate::output::{Form, Output, Voice};
+use crate::select::{BackupName, NameError, PathKind, looks_like_a_connection};
+
+pub(crate) use restore::{Confirmation, RestoreMode, SettledRestore, WayBack};
+pub(crate) use verify::SettledVerify;
+
+/// Where backups are where nobody says otherwise.
+const DEFAULT_STORE: &str = "./backups";
+/// More connections than this are a burden to a server that others use.
+const DEFAULT_JOBS_MAX: usize = 4;
+
+/// Arguments and variables that do not fit together.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettleError {
+    #[error(transparent)]
+    Source(#[from] ConninfoError),
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The text is not repeated, because it may hold a password.
+    #[error("a store is a folder, and not the connection of a database")]
+    StoreIsConnection,
+    #[error("the store that was given is empty text")]
+    StoreEmpty,
+    /// Two names that must be one.
+    #[error("{option} names {given:?}, and the target database is {database:?}")]
+    OtherDatabase {
+        option: &'static str,
+        given: String,
+        database: String,
+    },
+    /// A question that nobody can answer.
+    #[error("nobody can be asked for the name of the target database, because standard input is no terminal")]
+    NobodyToAsk { database: String },
+}
+
+/// What `backup` is to do.
+#[derive(Debug)]
+pub(crate) struct SettledBackup {
+    pub(crate) source: Resolved,
+    pub(crate) store: SettledStore,
+    pub(crate) options: BackupOptions,
+    pub(crate) keep_days: Option<u32>,
+    pub(crate) output: Output,
+}
+
+/// What `list` is to do.
+#[derive(Debug)]
+pub(crate) struct SettledList {
+    pub(crate) store: SettledStore,
+    pub(crate) output: Output,
+}
+
+/// What `show` is to do.
+#[derive(Debug)]
+pub(crate) struct SettledShow {
+    pub(crate) backup: SettledBackupName,
+    pub(crate) tables: TablesShown,
+    pub(crate) output: Output,
+}
+
+/// How many tables `show` lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TablesShown {
+    Largest,
+    All,
+}
+
+/// What `doctor` is to do.
+#[derive(Debug)]
+pub(crate) struct SettledDoctor {
+    pub(crate) source: Resolved,
+    pub(crate) jobs: usize,
+    pub(crate) pg_dump: Option<PathBuf>,
+    pub(crate) output: Output,
+}
+
+/// What `prune --litter` is to do.
+#[derive(Debug)]
+pub(crate) struct SettledPrune {
+    pub(crate) store: SettledStore,
+    pub(crate) grace_secs: i64,
+    pub(crate) mode: PruneMode,
+    pub(crate) output: Output,
+}
+
+/// Whether `prune` removes anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PruneMode {
+    Show,
+    Remove,
+}
+
+/// The place of backups, not opened yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SettledStore {
+    /// Path or URL.
+    pub(crate) location: String,
+    /// What a person must type to mean it again; nothing where it would be taken anyway.
+    pub(crate) argument: Option<String>,
+}
+
+/// A backup, not opened yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SettledBackupName {
+    pub(crate) name: BackupName,
+    pub(crate) store: SettledStore,
+}
+
+impl SettledBackup {
+    pub(crate) fn settle(arguments: BackupArguments, environment: &Environment) -> Result<Self, SettleError> {
+        let mut source = SourceOptions::default();
+        source.jobs = jobs(arguments.jobs, environment);
+        source.lock_wait = Duration::from_secs(arguments.lock_wait.into());
+        source.unlogged = inclusion(arguments.no_unlogged_data);
+        source.large_objects = inclusion(arguments.no_large_objects);
+        let SelectionArguments {
+            schema,
+            table,
+            exclude_schema,
+            exclude_table,
+            exclude_table_data,
+        } = arguments.selection;
+        source.selection.schemas = schema;
+        source.selection.tables = table;
+        source.selection.exclude_schemas = exclude_schema;
+        source.selection.exclude_tables = exclude_table;
+        source.selection.exclude_data = exclude_table_data;
+        let mut options = BackupOptions::default();
+        options.source = source;
+        options.prefix = arguments.name;
+        options.compression = arguments.compress;
+        options.pg_dump = arguments.pg_dump;
+        if arguments.no_read_back {
+            options.read_back = ReadBack::No;
+        }
+        if arguments.globals {
+            options.globals = GlobalsOption::Included;
+        }
+        Ok(Self {
+            store: SettledStore::settle(arguments.store.or(arguments.positional_store), environment)?,
+            source: settle_source(&arguments.from, environment)?,
+            options,
+            keep_days: arguments.keep_days,
+            output: arguments.output.into(),
+        })
+    }
+}
+
+impl SettledList {
+    pub(crate) fn settle(arguments: ListArguments, environment: &Environment) -> Result<Self, SettleError> {
+        Ok(Self {
+            store: SettledStore::settle(arguments.store.or(arguments.positional_store), environment)?,
+            output: arguments.output.into(),
+        })
+    }
+}
+
+impl SettledShow {
+    pub(crate) fn settle(arguments: ShowArguments, environment: &Environment) -> Result<Self, SettleError> {
+        Ok(Self {
+            backup: SettledBackupName::settle(arguments.backup, environment)?,
+            tables: if arguments.tables {
+                TablesShown::All
+            } else {
+                TablesShown::Largest
+            },
+            output: arguments.output.into(),
+        })
+    }
+}
+
+impl SettledDoctor {
+    pub(crate) fn settle(arguments: DoctorArguments, environment: &Environment) -> Result<Self, SettleError> {
+        Ok(Self {
+            source: settle_source(&arguments.from, environment)?,
+            jobs: jobs(arguments.jobs, environment),
+            pg_dump: arguments.pg_dump,
+            output: arguments.output.into(),
+        })
+    }
+}
+
+impl SettledPrune {
+    pub(crate) fn settle(arguments: PruneArguments, environment: &Environment) -> Result<Self, SettleError> {
+        Ok(Self {
+            store: SettledStore::settle(arguments.store.or(arguments.positional_store), environment)?,
+            grace_secs: arguments.grace.into(),
+            mode: if arguments.dry_run {
+                PruneMode::Show
+            } else {
+                PruneMode::Remove
+            },
+            output: arguments.output.into(),
+        })
+    }
+}
+
+impl SettledStore {
+    fn settle(typed: Option<String>, environment: &Environment) -> Result<Self, SettleError> {
+        let argument = typed.filter(|typed| Some(typed) != environment.get("BACKSTAY_STORE").as_ref());
+        let location = match &argument {
+            Some(typed) => typed.clone(),
+            None => environment
+                .get("BACKSTAY_STORE")
+                .unwrap_or_else(|| DEFAULT_STORE.to_owned()),
+        };
+        if location.trim().is_empty() {
+            return Err(SettleError::StoreEmpty);
+        }
+        if looks_like_a_connection(&location) {
+            return Err(SettleError::StoreIsConnection);
+        }
+        Ok(Self { location, argument })
+    }
+}
+
+impl SettledBackupName {
+    fn settle(arguments: BackupNameArguments, environment: &Environment) -> Result<Self, SettleError> {
+        Ok(Self {
+            name: BackupName::settle(&arguments.backup, arguments.database, PathKind::of)?,
+            store: SettledStore::settle(arguments.store, environment)?,
+        })
+    }
+}
+
+impl From<OutputArguments> for Output {
+    fn from(arguments: OutputArguments) -> Self {
+        Self {
+            form: if arguments.json { Form::Json } else { Form::Text },
+            voice: if arguments.quiet { Voice::Quiet } else { Voice::Normal },
+        }
+    }
+}
+
+fn settle_source(arguments: &FromArguments, environment: &Environment) -> Result<Resolved, ConninfoError> {
+    resolve_source(arguments.from.as_deref(), &environment.variables)
+}
+
+fn jobs(typed: Option<u16>, environment: &Environment) -> usize {
+    typed.map_or_else(|| environment.processors.clamp(1, DEFAULT_JOBS_MAX), usize::from)
+}
+
+fn inclusion(is_excluded: bool) -> Inclusion {
+    if is_excluded {
+        Inclusion::Excluded
+    } else {
+        Inclusion::Included
+    }
+}

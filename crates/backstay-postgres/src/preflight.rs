@@ -1,0 +1,364 @@
+//! Looking at a server before anything is written: can everything be read, is there a `pg_dump`, is there room.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::catalog::{CatalogError, Reading, Relation, RelationKind, read_relations};
+use crate::config::ConnectionConfig;
+use crate::connect::{ConnectError, connect_client};
+use crate::pg_dump::{PgDump, find_pg_dump};
+use crate::search_path::SearchPath;
+use crate::session;
+
+/// The oldest major version that is backed up.
+const MAJOR_MIN: u32 = 13;
+/// The newest major version that was tried.
+const MAJOR_TRIED: u32 = 18;
+/// Connections besides those of the workers: holder, catalogs, `pg_dump`.
+const OTHER_CONNECTIONS: i64 = 3;
+/// Names listed in one message.
+const NAMES_MAX: usize = 8;
+
+/// What was found before a backup.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Preflight {
+    /// `server_version`.
+    pub server_version: String,
+    /// `server_version_num`.
+    pub server_version_num: u32,
+    /// Name of the database.
+    pub database: String,
+    /// Its encoding.
+    pub encoding: String,
+    /// The role that is connected.
+    pub role: String,
+    /// Own tables that hold rows.
+    pub tables: usize,
+    /// Bytes of their main forks and TOAST tables.
+    pub table_bytes: u64,
+    /// The `pg_dump` that will be used.
+    pub pg_dump: Option<PgDump>,
+    /// What speaks against a backup, or should be known.
+    pub findings: Vec<PreflightFinding>,
+}
+
+/// Something that the preflight found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PreflightFinding {
+    /// How bad it is.
+    pub severity: PreflightSeverity,
+    /// What is the matter.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_enums, reason = "callers must react to each")]
+pub enum PreflightSeverity {
+    /// Good to know.
+    Note,
+    /// The backup will be made, but something about it is not as one would wish.
+    Warning,
+    /// No backup can be made.
+    Refusal,
+}
+
+impl fmt::Display for PreflightSeverity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Refusal => "refused",
+        })
+    }
+}
+
+/// Why the server could not even be looked at.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PreflightError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The catalogs cannot be read.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+impl Preflight {
+    /// The findings that forbid a backup.
+    pub fn refusals(&self) -> impl Iterator<Item = &PreflightFinding> {
+        self.findings
+            .iter()
+            .filter(|finding| finding.severity == PreflightSeverity::Refusal)
+    }
+}
+
+/// What the preflight must know of the backup to come.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a plain record")]
+pub struct PreflightNeeds<'n> {
+    /// Connections that will read rows.
+    pub jobs: usize,
+    /// Where programs are looked for.
+    pub programs: &'n SearchPath,
+    /// The `pg_dump` that was named.
+    pub pg_dump: Option<&'n Path>,
+    /// Whether every table will be read.
+    pub whole_database: bool,
+}
+
+/// Looks at a server. Works on a thread of its own.
+///
+/// # Errors
+/// The server cannot be reached, or its catalogs cannot be read.
+pub fn preflight(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Preflight, PreflightError> {
+    std::thread::scope(|scope| match scope.spawn(|| look(config, needs)).join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Preflight, PreflightError> {
+    let mut client = connect_client(config)?;
+    let what = "the server's settings";
+    let pid = |client: &mut postgres::Client| -> Result<i32, CatalogError> {
+        client
+            .query_one("SELECT pg_catalog.pg_backend_pid()", &[])
+            .and_then(|row| row.try_get(0))
+            .reading(what)
+    };
+    let first_pid = pid(&mut client)?;
+    client.batch_execute(&session::settings_query(&[])).reading(what)?;
+    let row = client
+        .query_one(
+            "SELECT current_setting('server_version'), current_setting('server_version_num')::int4,
+                    getdatabaseencoding()::text, current_user::text,
+                    current_setting('max_connections')::int8
+                      - current_setting('superuser_reserved_connections')::int8
+                      - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'),
+                    (SELECT CASE WHEN rolconnlimit >= 0 THEN rolconnlimit
+                       - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE usename = current_user) END
+                       FROM pg_catalog.pg_roles WHERE rolname = current_user),
+                    (SELECT CASE WHEN datconnlimit >= 0 THEN datconnlimit
+                       - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datname = current_database()) END
+                       FROM pg_catalog.pg_database WHERE datname = current_database()),
+                    current_setting('max_locks_per_transaction')::int8
+                      * (current_setting('max_connections')::int8 + current_setting('max_prepared_transactions')::int8),
+                    EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'timescaledb'),
+                    current_database()::text",
+            &[],
+        )
+        .reading(what)?;
+    let number: i32 = row.try_get(1).reading(what)?;
+    let mut found = Preflight {
+        server_version: row.try_get(0).reading(what)?,
+        server_version_num: u32::try_from(number).unwrap_or(0),
+        database: row.try_get(9).reading(what)?,
+        encoding: row.try_get(2).reading(what)?,
+        role: row.try_get(3).reading(what)?,
+        tables: 0,
+        table_bytes: 0,
+        pg_dump: None,
+        findings: Vec::new(),
+    };
+    if config.looks_like_transaction_pooler() || pid(&mut client)? != first_pid {
+        found.refuse(
+            "the connection goes through a pooler in transaction mode, which cannot keep a snapshot".to_owned(),
+            "use the pooler's session mode (port 5432 instead of 6543 on Supabase) or the direct host",
+        );
+    }
+    found.check_version(needs);
+    let left: i64 = row.try_get(4).reading(what)?;
+    let role_left: Option<i64> = row.try_get(5).reading(what)?;
+    let database_left: Option<i64> = row.try_get(6).reading(what)?;
+    let left = left
+        .min(role_left.unwrap_or(i64::MAX))
+        .min(database_left.unwrap_or(i64::MAX))
+        + 1;
+    let needed = i64::try_from(needs.jobs)
+        .unwrap_or(i64::MAX)
+        .saturating_add(OTHER_CONNECTIONS);
+    if left < needed {
+        found.refuse(
+            format!("the server has {left} connections left, and {needed} are needed"),
+            "use fewer --jobs, or try again when fewer clients are connected",
+        );
+    }
+    if row.try_get(8).reading(what)? {
+        found.refuse(
+            "the database uses TimescaleDB, whose chunks a logical backup of tables does not restore".to_owned(),
+            "back it up with TimescaleDB's own tools",
+        );
+    }
+    let mut transaction = client.transaction().reading(what)?;
+    let relations = read_relations(&mut transaction, found.server_version_num)?;
+    let locks: i64 = row.try_get(7).reading(what)?;
+    found.check_relations(&relations, needs, locks);
+    check_large_objects(&mut transaction, &mut found)?;
+    found
+        .findings
+        .sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    Ok(found)
+}
+
+impl Preflight {
+    fn add(&mut self, severity: PreflightSeverity, message: String, hint: Option<&str>) {
+        self.findings.push(PreflightFinding {
+            severity,
+            message,
+            hint: hint.map(str::to_owned),
+        });
+    }
+
+    fn refuse(&mut self, message: String, hint: &str) {
+        self.add(PreflightSeverity::Refusal, message, Some(hint));
+    }
+
+    fn check_version(&mut self, needs: PreflightNeeds<'_>) {
+        let major = self.server_version_num / 10_000;
+        if major < MAJOR_MIN {
+            self.refuse(
+                format!(
+                    "the server is PostgreSQL {}, older than {MAJOR_MIN}",
+                    self.server_version
+                ),
+                "use pg_dump for it",
+            );
+        } else if major > MAJOR_TRIED {
+            let message = format!("PostgreSQL {major} is newer than what this version of Backstay was tried with");
+            self.add(PreflightSeverity::Warning, message, Some("use the newest Backstay"));
+        }
+        let program = match needs.pg_dump {
+            Some(path) => PgDump::at(path.to_owned(), major),
+            None => find_pg_dump(needs.programs, major),
+        };
+        match program {
+            Ok(program) => self.pg_dump = Some(program),
+            Err(error) => {
+                let advice = error.advice();
+                let message = error.to_string();
+                self.add(PreflightSeverity::Refusal, message, advice.as_deref());
+            }
+        }
+    }
+
+    fn check_relations(&mut self, relations: &[Relation], needs: PreflightNeeds<'_>, locks: i64) {
+        let name = |relation: &&Relation| format!("{}.{}", relation.schema, relation.name);
+        let tables: Vec<&Relation> = relations
+            .iter()
+            .filter(|relation| matches!(relation.kind, RelationKind::Table | RelationKind::Partitioned))
+            .filter(|relation| relation.extension.is_none() || relation.configuration.is_some())
+            .collect();
+        self.tables = tables.iter().filter(|table| table.kind == RelationKind::Table).count();
+        self.table_bytes = tables.iter().map(|table| table.heap_bytes).sum();
+        let severity = if needs.whole_database {
+            PreflightSeverity::Refusal
+        } else {
+            PreflightSeverity::Warning
+        };
+        let rows = |table: &&&Relation| table.kind == RelationKind::Table;
+        let denied: Vec<String> = tables
+            .iter()
+            .filter(rows)
+            .filter(|table| !table.readable)
+            .map(&name)
+            .collect();
+        if !denied.is_empty() {
+            let message = format!("{} may not read {}", self.role, list(&denied));
+            let hint = "GRANT pg_read_all_data TO the role, or leave the tables out with --exclude-table";
+            self.add(severity, message, Some(hint));
+        }
+        let hidden: Vec<String> = tables
+            .iter()
+            .filter(rows)
+            .filter(|table| table.readable && table.row_security_active)
+            .map(&name)
+            .collect();
+        if !hidden.is_empty() {
+            let message = format!("row level security hides rows from {} in {}", self.role, list(&hidden));
+            self.add(
+                severity,
+                message,
+                Some("use a role with BYPASSRLS, or the owner of the tables"),
+            );
+        }
+        let sequences: Vec<String> = relations
+            .iter()
+            .filter(|relation| relation.kind == RelationKind::Sequence && relation.extension.is_none())
+            .filter(|sequence| !sequence.readable)
+            .map(|sequence| name(&sequence))
+            .collect();
+        if !sequences.is_empty() {
+            let message = format!("{} may not read the values of {}", self.role, list(&sequences));
+            self.add(severity, message, Some("GRANT pg_read_all_data TO the role"));
+        }
+        let others: Vec<String> = tables
+            .iter()
+            .filter(rows)
+            .filter(|table| !table.heap)
+            .map(|table| format!("{} ({})", name(table), table.access_method.as_deref().unwrap_or("?")))
+            .collect();
+        if !others.is_empty() {
+            let message = format!("not stored as heap, so read in one piece: {}", list(&others));
+            self.add(PreflightSeverity::Note, message, None);
+        }
+        let foreign: Vec<String> = relations
+            .iter()
+            .filter(|relation| relation.kind == RelationKind::Foreign)
+            .map(|relation| name(&relation))
+            .collect();
+        if !foreign.is_empty() {
+            let message = format!("foreign tables, whose rows are not backed up: {}", list(&foreign));
+            self.add(PreflightSeverity::Note, message, None);
+        }
+        // Each of our two long transactions and pg_dump lock every table.
+        if i64::try_from(tables.len()).unwrap_or(i64::MAX).saturating_mul(2) > locks {
+            self.add(
+                PreflightSeverity::Warning,
+                format!(
+                    "{} tables may be more than the server can lock at a time ({locks} in all)",
+                    tables.len()
+                ),
+                Some("raise max_locks_per_transaction"),
+            );
+        }
+    }
+}
+
+fn check_large_objects(transaction: &mut postgres::Transaction<'_>, found: &mut Preflight) -> Result<(), CatalogError> {
+    let what = "the large objects";
+    let readable: bool = transaction
+        .query_one("SELECT has_table_privilege('pg_catalog.pg_largeobject', 'SELECT')", &[])
+        .and_then(|row| row.try_get(0))
+        .reading(what)?;
+    if readable {
+        return Ok(());
+    }
+    let mut attempt = transaction.transaction().reading(what)?;
+    let sql = "SELECT count(pg_catalog.lo_get(oid, 0, 1)) FROM pg_catalog.pg_largeobject_metadata";
+    match attempt.query_one(sql, &[]) {
+        Ok(_) => attempt.commit().reading(what),
+        Err(error) if error.as_db_error().is_some() => {
+            let role = found.role.clone();
+            found.refuse(
+                format!("{role} may not read every large object"),
+                "GRANT pg_read_all_data TO the role, or leave them out with --no-large-objects",
+            );
+            attempt.rollback().reading(what)
+        }
+        Err(error) => Err(error).reading(what),
+    }
+}
+
+fn list(names: &[String]) -> String {
+    let shown = names[..names.len().min(NAMES_MAX)].join(", ");
+    match names.len().saturating_sub(NAMES_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

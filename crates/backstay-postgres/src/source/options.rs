@@ -1,0 +1,132 @@
+//! What is asked of a source, and what it gives.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use backstay_core::EncodedMember;
+use backstay_core::manifest::{Entry, LargeObjects, MemberContent, Omission, Refresh, Sequence, Source, Table};
+
+use super::Selection;
+use crate::pg_dump::PgDumpall;
+
+/// What is read, and how.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SourceOptions {
+    /// Connections that read rows at the same time.
+    pub jobs: usize,
+    /// How long a table's lock is waited for.
+    pub lock_wait: Duration,
+    /// Which schemas and tables.
+    pub selection: Selection,
+    /// Whether the rows of unlogged tables are read.
+    pub unlogged: Inclusion,
+    /// Whether large objects are read.
+    pub large_objects: Inclusion,
+    /// Whether roles and tablespaces of the cluster are added.
+    pub globals: Globals,
+}
+
+/// Whether something is part of the backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "yes or no")]
+pub enum Inclusion {
+    /// It is.
+    Included,
+    /// It is not, and the manifest says so.
+    Excluded,
+}
+
+/// Whether roles and tablespaces are part of the backup.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "yes or no")]
+pub enum Globals {
+    /// They are not.
+    Excluded,
+    /// They are, read by this program.
+    Included(PgDumpall),
+}
+
+impl Default for SourceOptions {
+    /// Everything of the database, with two connections.
+    fn default() -> Self {
+        Self {
+            jobs: 2,
+            lock_wait: Duration::from_secs(30),
+            selection: Selection::default(),
+            unlogged: Inclusion::Included,
+            large_objects: Inclusion::Included,
+            globals: Globals::Excluded,
+        }
+    }
+}
+
+/// Where members go, in the order in which they come.
+pub trait MemberSink {
+    /// Takes a member and gives its index among all members.
+    ///
+    /// # Errors
+    /// Any; the backup ends with it.
+    fn append(&mut self, member: EncodedMember, content: MemberContent)
+    -> Result<u32, Box<dyn StdError + Send + Sync>>;
+}
+
+/// Is told how a backup goes on; called from several threads.
+pub trait SourceObserver: Sync {
+    /// Something happened.
+    fn event(&self, event: SourceEvent<'_>);
+}
+
+/// What an observer is told.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum SourceEvent<'e> {
+    /// The snapshot could not be used because of the reason given, and is taken anew.
+    Retry {
+        /// What changed.
+        reason: &'e str,
+    },
+    /// The snapshot is taken and the schema is read.
+    Planned {
+        /// Tables whose rows will be read.
+        tables: usize,
+        /// Bytes that they have on the server.
+        heap_bytes: u64,
+    },
+    /// A member with rows was made.
+    Rows {
+        /// How many.
+        rows: u64,
+        /// Bytes of COPY text.
+        text_bytes: u64,
+        /// Bytes compressed.
+        stored_bytes: u64,
+    },
+    /// A chunk was read.
+    ChunkRead {
+        /// Its table, for people.
+        table: &'e str,
+        /// The bytes on the server that this stands for.
+        heap_bytes: u64,
+    },
+}
+
+/// What was read of a database, beside its members.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DatabaseImage {
+    /// Facts about server, database and snapshot.
+    pub source: Source,
+    /// Tables.
+    pub tables: Vec<Table>,
+    /// Sequences.
+    pub sequences: Vec<Sequence>,
+    /// Large objects.
+    pub large_objects: Option<LargeObjects>,
+    /// Schema entries.
+    pub entries: Vec<Entry>,
+    /// Materialized views to refresh.
+    pub refreshes: Vec<Refresh>,
+    /// What is missing.
+    pub omissions: Vec<Omission>,
+}

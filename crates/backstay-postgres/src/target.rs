@@ -1,0 +1,336 @@
+//! A database as the target of a restore.
+
+mod apply;
+mod create;
+mod foreign;
+mod inspect;
+mod plan;
+mod prove;
+mod schedule;
+mod select;
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use backstay_core::manifest::Manifest;
+
+use crate::catalog::CatalogError;
+use crate::config::ConnectionConfig;
+use crate::connect::{ConnectErrorKind, connect_client};
+use crate::session::SessionError;
+use crate::wire::WireError;
+use crate::{CancelToken, ConnectError};
+
+pub use foreign::{ForeignPlan, apply_foreign_restore, plan_foreign_restore};
+pub use inspect::{ExistingDatabase, TargetState};
+pub use plan::{RestorePlan, RestoreRefusal};
+pub use prove::{ProofMismatch, ProofReport, prove_copy};
+pub use select::RestoreSelection;
+
+/// Gives the text of members.
+pub trait MemberSource: Sync {
+    /// The text of the member with that index, checked against its digest.
+    ///
+    /// # Errors
+    /// Any; what needs the member fails with it.
+    fn text(&self, member: usize) -> Result<Vec<u8>, Box<dyn StdError + Send + Sync>>;
+}
+
+/// How a backup is restored; every default is safe.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RestoreOptions {
+    /// Connections that work at the same time.
+    pub jobs: usize,
+    /// What the target must be like.
+    pub target: TargetPolicy,
+    /// Whether it is all or nothing.
+    pub atomicity: Atomicity,
+    /// Which part of the backup.
+    pub selection: RestoreSelection,
+    /// Definitions, rows, or both.
+    pub parts: Parts,
+    /// Whether objects get their owners.
+    pub owners: Keep,
+    /// Whether grants are restored.
+    pub privileges: Keep,
+    /// Whether roles and tablespaces in the backup are made first.
+    pub globals: Keep,
+    /// Whether every row is read again and compared.
+    pub prove: Prove,
+}
+
+impl Default for RestoreOptions {
+    /// Everything into an empty database, in parallel, without globals and without proof.
+    fn default() -> Self {
+        Self {
+            jobs: 2,
+            target: TargetPolicy::Empty,
+            atomicity: Atomicity::StepByStep,
+            selection: RestoreSelection::default(),
+            parts: Parts::All,
+            owners: Keep::Yes,
+            privileges: Keep::Yes,
+            globals: Keep::No,
+            prove: Prove::No,
+        }
+    }
+}
+
+/// What the target must be like before a restore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "each is another danger")]
+pub enum TargetPolicy {
+    /// The database exists and is empty.
+    Empty,
+    /// The database does not exist and is made with the source's encoding and locale.
+    Create,
+    /// What the backup contains is dropped first. The caller has seen to it that there is a way back, or that none is
+    /// wanted.
+    Clean,
+}
+
+/// Whether a restore is one transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "yes or no")]
+pub enum Atomicity {
+    /// Each step for itself, in parallel; errors are collected.
+    StepByStep,
+    /// One transaction over one connection; the first error undoes everything.
+    SingleTransaction,
+}
+
+/// Which parts of a backup are restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the list is whole")]
+pub enum Parts {
+    /// Definitions and rows.
+    All,
+    /// Definitions only.
+    Schema,
+    /// Rows only, into tables that exist.
+    Data,
+}
+
+/// Whether a property is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "yes or no")]
+pub enum Keep {
+    /// It is.
+    Yes,
+    /// It is not.
+    No,
+}
+
+/// Whether the copy is proven equal after the restore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "yes or no")]
+pub enum Prove {
+    /// Every row is read and its digest compared.
+    Yes,
+    /// Rows are only counted.
+    No,
+}
+
+/// Is told how a restore goes on; called from several threads.
+pub trait RestoreObserver: Sync {
+    /// Something happened.
+    fn event(&self, event: RestoreEvent<'_>);
+}
+
+/// What an observer is told.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum RestoreEvent<'e> {
+    /// A phase begins.
+    Phase {
+        /// Which.
+        phase: RestorePhase,
+        /// Bytes of text to load, where that measures the phase.
+        bytes: u64,
+    },
+    /// Rows of a table were loaded or compared.
+    Rows {
+        /// Which table, for people.
+        table: &'e str,
+        /// Bytes of text.
+        text_bytes: u64,
+    },
+}
+
+/// The phases of a restore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RestorePhase {
+    /// Definitions before the rows.
+    PreData,
+    /// Rows, and indexes as soon as their rows are there.
+    Data,
+    /// What needs everything before it.
+    PostData,
+    /// Counting or proving.
+    Check,
+}
+
+/// One thing that could not be restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RestoreFailure {
+    /// What, for people: `TABLE public.users`, `rows of public.users`.
+    pub what: String,
+    /// The statement, cut to its beginning.
+    pub statement: Option<String>,
+    /// What went wrong.
+    pub error: String,
+    /// The server's code, where it was the server that refused.
+    pub sql_state: Option<String>,
+}
+
+impl fmt::Display for RestoreFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.error)
+    }
+}
+
+/// What a restore did.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct RestoreReport {
+    /// Tables whose rows were loaded and counted.
+    pub tables: u64,
+    /// Rows loaded.
+    pub rows: u64,
+    /// Schema entries restored.
+    pub entries: u64,
+    /// Indexes and constraints among them.
+    pub indexes: u64,
+    /// What could not be restored.
+    pub failures: Vec<RestoreFailure>,
+    /// Things that were left out on purpose.
+    pub left_out: Vec<String>,
+    /// The proof, where one was asked for.
+    pub proof: Option<ProofReport>,
+}
+
+impl RestoreReport {
+    /// Whether everything that was planned is there.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.failures.is_empty() && self.proof.as_ref().is_none_or(ProofReport::is_equal)
+    }
+}
+
+/// Why a restore could not be planned, or not be carried on at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A session is not fit.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The catalogs cannot be read.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The target may not be restored into.
+    #[error(transparent)]
+    Refused(#[from] RestoreRefusal),
+    /// The database could not be made.
+    #[error("cannot create the database {database}")]
+    Create {
+        /// Its name.
+        database: String,
+        /// Why.
+        source: WireError,
+    },
+    /// A statement that everything else needs failed.
+    #[error("cannot {doing}")]
+    Wire {
+        /// What.
+        doing: &'static str,
+        /// Why.
+        source: WireError,
+    },
+    /// What was there could not be dropped; nothing was changed.
+    #[error("cannot drop {what}; nothing was changed")]
+    Clean {
+        /// What.
+        what: String,
+        /// Why.
+        source: WireError,
+    },
+    /// A part of the backup cannot be read.
+    #[error("cannot read the backup")]
+    Backup(#[source] Box<dyn StdError + Send + Sync>),
+    /// It was asked to stop.
+    #[error("cancelled; the target holds a part of the backup")]
+    Cancelled,
+}
+
+/// Looks at the target and decides what is to be done.
+///
+/// # Errors
+/// The target cannot be reached or looked at, or it is refused: see [`RestoreRefusal`].
+pub fn plan_restore(
+    manifest: &Manifest,
+    config: &ConnectionConfig,
+    options: &RestoreOptions,
+) -> Result<RestorePlan, TargetError> {
+    on_a_thread(|| {
+        let state = inspect::inspect(config, &inspect::Wanted::of(manifest))?;
+        Ok(plan::plan(manifest, &config.database, state, options)?)
+    })
+}
+
+/// Carries out a plan that was made for the same backup and target.
+///
+/// # Errors
+/// Only what keeps the restore from going on; what could not be restored stands in the report.
+pub fn apply_restore(
+    plan: &RestorePlan,
+    manifest: &Manifest,
+    source: &dyn MemberSource,
+    config: &ConnectionConfig,
+    observer: &dyn RestoreObserver,
+    cancel: &CancelToken,
+) -> Result<RestoreReport, TargetError> {
+    on_a_thread(
+        || match apply::apply(plan, manifest, source, config, observer, cancel) {
+            Err(_) if cancel.is_cancelled() => Err(TargetError::Cancelled),
+            other => other,
+        },
+    )
+}
+
+/// Runs on a thread that no asynchronous runtime knows, because the synchronous client panics on one that it does.
+fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| match scope.spawn(work).join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+/// Connects to a database that every server has, for what cannot be done from inside the target.
+fn maintenance_client(config: &ConnectionConfig) -> Result<postgres::Client, ConnectError> {
+    let at = |database: &str| ConnectionConfig {
+        database: database.to_owned(),
+        ..config.clone()
+    };
+    match connect_client(&at("postgres")) {
+        Err(error) if error.kind() == ConnectErrorKind::DatabaseMissing => connect_client(&at("template1")),
+        other => other,
+    }
+}
+
+fn maintenance_config(config: &ConnectionConfig) -> Result<ConnectionConfig, ConnectError> {
+    let at = |database: &str| ConnectionConfig {
+        database: database.to_owned(),
+        ..config.clone()
+    };
+    match connect_client(&at("postgres")) {
+        Err(error) if error.kind() == ConnectErrorKind::DatabaseMissing => Ok(at("template1")),
+        Err(error) => Err(error),
+        Ok(_) => Ok(at("postgres")),
+    }
+}

@@ -1,0 +1,550 @@
+//! Carrying out a restore.
+
+mod parallel;
+mod serial;
+mod tasks;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use backstay_core::manifest::{Entry, Manifest, MemberContent, ROWS_FOOTER, RowBlock, Span, Stage, TableRows};
+use backstay_core::script::statements;
+use backstay_core::sql::{quote_identifier, quote_literal, quote_qualified};
+
+use super::create::{apply_settings, create_database, restore_globals};
+use super::prove;
+use super::{
+    Atomicity, Keep, MemberSource, Parts, Prove, RestoreEvent, RestoreFailure, RestoreObserver, RestorePhase,
+    RestorePlan, RestoreReport, TargetError, TargetPolicy,
+};
+use crate::CancelToken;
+use crate::config::ConnectionConfig;
+use crate::session;
+use crate::wire::{SqlState, WireConnection, WireError};
+
+/// How often a statement is tried that lost a deadlock.
+const DEADLOCK_ATTEMPTS: u32 = 4;
+/// Bytes of a statement that a report shows.
+const STATEMENT_SHOWN: usize = 400;
+
+/// Errors of a `DROP` that only say that there is nothing to drop.
+const NOTHING_TO_DROP: &[SqlState] = &[
+    SqlState::UNDEFINED_TABLE,
+    SqlState::UNDEFINED_OBJECT,
+    SqlState::UNDEFINED_FUNCTION,
+    SqlState::UNDEFINED_COLUMN,
+    SqlState::INVALID_SCHEMA_NAME,
+];
+
+pub(super) fn apply(
+    plan: &RestorePlan,
+    manifest: &Manifest,
+    source: &dyn MemberSource,
+    config: &ConnectionConfig,
+    observer: &dyn RestoreObserver,
+    cancel: &CancelToken,
+) -> Result<RestoreReport, TargetError> {
+    let restore = Restore {
+        plan,
+        manifest,
+        source,
+        config,
+        observer,
+        cancel,
+        texts: Mutex::default(),
+        failures: Mutex::default(),
+    };
+    restore.run()
+}
+
+/// What all workers of a restore share.
+struct Restore<'a> {
+    plan: &'a RestorePlan,
+    manifest: &'a Manifest,
+    source: &'a dyn MemberSource,
+    config: &'a ConnectionConfig,
+    observer: &'a dyn RestoreObserver,
+    cancel: &'a CancelToken,
+    /// Texts of schema members, read once.
+    texts: Mutex<HashMap<u32, Arc<Vec<u8>>>>,
+    failures: Mutex<Vec<RestoreFailure>>,
+}
+
+/// One connection with what it was told.
+struct Session {
+    connection: WireConnection,
+    tablespace: Vec<u8>,
+    access_method: Vec<u8>,
+}
+
+impl Restore<'_> {
+    fn run(&self) -> Result<RestoreReport, TargetError> {
+        let options = &self.plan.options;
+        if options.globals == Keep::Yes {
+            self.globals()?;
+        }
+        if options.target == TargetPolicy::Create {
+            let version = self.plan.target.server_version_num;
+            create_database(&self.manifest.source, self.config, version, self.cancel)?;
+        }
+        let mut report = RestoreReport::default();
+        match options.atomicity {
+            Atomicity::SingleTransaction => self.in_one_transaction(&mut report)?,
+            Atomicity::StepByStep => self.step_by_step(&mut report)?,
+        }
+        if options.target == TargetPolicy::Create {
+            let mut session = self.connect()?;
+            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+            let settings = &self.manifest.source.settings;
+            apply_settings(
+                &mut session.connection,
+                &self.plan.database,
+                settings,
+                options.privileges,
+                &mut failures,
+            );
+        }
+        report
+            .failures
+            .append(&mut self.failures.lock().unwrap_or_else(PoisonError::into_inner));
+        if self.cancel.is_cancelled() {
+            return Err(TargetError::Cancelled);
+        }
+        Ok(report)
+    }
+
+    fn globals(&self) -> Result<(), TargetError> {
+        for (index, member) in self.manifest.members.iter().enumerate() {
+            if member.content == MemberContent::Globals {
+                let text = self.source.text(index).map_err(TargetError::Backup)?;
+                let mut failures = Vec::new();
+                restore_globals(
+                    &text,
+                    &self.manifest.source.encoding,
+                    self.config,
+                    self.cancel,
+                    &mut failures,
+                )?;
+                self.failures
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .append(&mut failures);
+            }
+        }
+        Ok(())
+    }
+
+    fn connect(&self) -> Result<Session, TargetError> {
+        let mut connection = WireConnection::connect(self.config, self.cancel)?;
+        session::prepare(&mut connection, &self.manifest.source.encoding, &[])?;
+        if self.plan.options.parts == Parts::Data {
+            // Triggers and foreign keys are there already and must not act on rows that come in any order. Who may not
+            // set this gets their errors.
+            drop(connection.execute(b"SET session_replication_role = replica"));
+        }
+        Ok(Session {
+            connection,
+            tablespace: Vec::new(),
+            access_method: b"heap".to_vec(),
+        })
+    }
+
+    fn fail(&self, what: String, statement: Option<&[u8]>, error: &WireError) {
+        let shown = |sql: &[u8]| {
+            let start = sql.trim_ascii_start();
+            String::from_utf8_lossy(&start[..start.len().min(STATEMENT_SHOWN)]).into_owned()
+        };
+        let failure = RestoreFailure {
+            what,
+            statement: statement.map(shown),
+            error: error.to_string(),
+            sql_state: error.sql_state().map(|code| code.to_string()),
+        };
+        self.report(failure);
+    }
+
+    fn report(&self, failure: RestoreFailure) {
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(failure);
+    }
+
+    /// The entries of a stage that are to be restored, in order.
+    fn entries(&self, stage: Stage) -> impl Iterator<Item = (usize, &Entry)> {
+        let selected = &self.plan.selected.entries;
+        let entries = self.manifest.entries.iter().enumerate();
+        entries.filter(move |(index, entry)| entry.stage == stage && selected.contains(index))
+    }
+
+    /// The members with rows that are to be loaded, in the order of the pack.
+    fn row_members(&self) -> impl Iterator<Item = (usize, &RowBlock)> {
+        let selected = &self.plan.selected.tables;
+        self.manifest
+            .members
+            .iter()
+            .enumerate()
+            .filter_map(move |(index, member)| match &member.content {
+                MemberContent::Rows(block) if selected.contains(&(block.table as usize)) => Some((index, block)),
+                _ => None,
+            })
+    }
+
+    /// Whether sequences, large objects and views get their content.
+    fn has_data(&self) -> bool {
+        self.plan.options.parts != Parts::Schema
+    }
+
+    fn large_object_members(&self) -> Vec<usize> {
+        let wanted = self.has_data() && self.plan.options.selection.is_whole();
+        let members = self.manifest.members.iter().enumerate();
+        members
+            .filter(|(_, m)| wanted && m.content == MemberContent::LargeObjects)
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    fn sql(&self, span: Span) -> Result<Vec<u8>, TargetError> {
+        let text = {
+            let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(text) = texts.get(&span.member) {
+                Arc::clone(text)
+            } else {
+                let text = Arc::new(self.source.text(span.member as usize).map_err(TargetError::Backup)?);
+                texts.insert(span.member, Arc::clone(&text));
+                text
+            }
+        };
+        let start = usize::try_from(span.offset).unwrap_or(usize::MAX);
+        let end = start.saturating_add(usize::try_from(span.length).unwrap_or(usize::MAX));
+        match text.get(start..end) {
+            Some(sql) => Ok(sql.to_vec()),
+            None => Err(TargetError::Backup(
+                "a definition reaches past the end of its member".into(),
+            )),
+        }
+    }
+
+    fn definition(&self, entry: &Entry) -> Result<Vec<u8>, TargetError> {
+        entry.definition.map_or(Ok(Vec::new()), |span| self.sql(span))
+    }
+
+    /// What follows an entry's definition: its owner, its access method.
+    fn epilogue(&self, entry: &Entry) -> Result<Vec<Vec<u8>>, TargetError> {
+        let owner = entry.owner_statement.filter(|_| self.plan.options.owners == Keep::Yes);
+        [owner, entry.access_method_statement]
+            .into_iter()
+            .flatten()
+            .map(|span| self.sql(span))
+            .collect()
+    }
+
+    /// Restores an entry, statement after statement.
+    fn restore_entry(&self, session: &mut Session, entry: &Entry) -> Result<Result<(), Failed>, TargetError> {
+        let definition = self.definition(entry)?;
+        let epilogue = self.epilogue(entry)?;
+        if let Err(failed) = session.prepare_for(entry).and_then(|()| session.run(definition)) {
+            return Ok(Err(failed));
+        }
+        for statement in epilogue {
+            if let Err(failed) = session.run(statement) {
+                return Ok(Err(failed));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Loads the rows of a member.
+    fn load(&self, session: &mut Session, member: usize, block: &RowBlock) -> Result<Result<(), Failed>, TargetError> {
+        let text = self.source.text(member).map_err(TargetError::Backup)?;
+        let split = text.split_at_checked(block.header_bytes as usize);
+        let parts = split.and_then(|(header, rest)| {
+            let copy = statements(header).last()?.trim_ascii();
+            Some((copy.to_vec(), rest.strip_suffix(ROWS_FOOTER)?))
+        });
+        let Some((copy, rows)) = parts else {
+            return Err(TargetError::Backup("a member with rows is not of its form".into()));
+        };
+        let table = &self.manifest.tables[block.table as usize];
+        let loaded = session.connection.copy_in(&copy).and_then(|mut sink| {
+            sink.send(rows)?;
+            sink.finish()
+        });
+        self.observer.event(RestoreEvent::Rows {
+            table: &table.display_name(),
+            text_bytes: rows.len() as u64,
+        });
+        Ok(match loaded {
+            Ok(count) if count == block.digest.rows() => Ok(()),
+            Ok(count) => Err(Failed {
+                statement: copy,
+                error: WireError::Protocol {
+                    server: self.config.describe(),
+                    what: format!("it says that it took {count} of {} rows", block.digest.rows()),
+                },
+            }),
+            Err(error) => Err(Failed { statement: copy, error }),
+        })
+    }
+
+    /// The statements that set the sequences which are restored.
+    fn sequence_statements(&self) -> Vec<(String, Vec<u8>)> {
+        if !self.has_data() {
+            return Vec::new();
+        }
+        let all = self.plan.options.selection.is_whole() || self.plan.options.parts == Parts::Data;
+        let selected: Vec<&Entry> = self
+            .plan
+            .selected
+            .entries
+            .iter()
+            .map(|&index| &self.manifest.entries[index])
+            .filter(|entry| entry.kind == "SEQUENCE")
+            .collect();
+        let wanted = self.manifest.sequences.iter().filter(|sequence| {
+            all || selected
+                .iter()
+                .any(|e| e.schema.as_ref() == Some(&sequence.schema) && e.name == sequence.name)
+        });
+        wanted
+            .map(|sequence| {
+                let mut sql = b"SELECT pg_catalog.setval(".to_vec();
+                sql.extend(quote_literal(&quote_qualified(
+                    sequence.schema.as_bytes(),
+                    sequence.name.as_bytes(),
+                )));
+                sql.extend(format!(", {}, {});", sequence.last_value, sequence.is_called).into_bytes());
+                (
+                    format!("value of the sequence {}.{}", sequence.schema, sequence.name),
+                    sql,
+                )
+            })
+            .collect()
+    }
+
+    /// The statements that refresh the materialized views which are restored, in an order in which that works.
+    fn refresh_statements(&self) -> Vec<(String, Vec<u8>)> {
+        if !self.has_data() || self.plan.options.parts == Parts::Data {
+            return Vec::new();
+        }
+        let entries = &self.plan.selected.entries;
+        let is_selected = |schema: &backstay_core::DbText, name: &backstay_core::DbText| {
+            entries.iter().map(|&index| &self.manifest.entries[index]).any(|entry| {
+                entry.kind == "MATERIALIZED VIEW" && entry.schema.as_ref() == Some(schema) && entry.name == *name
+            })
+        };
+        let views = self
+            .manifest
+            .refreshes
+            .iter()
+            .filter(|view| is_selected(&view.schema, &view.name));
+        views
+            .map(|view| {
+                let mut sql = b"REFRESH MATERIALIZED VIEW ".to_vec();
+                sql.extend(quote_qualified(view.schema.as_bytes(), view.name.as_bytes()));
+                sql.push(b';');
+                (format!("MATERIALIZED VIEW DATA {}.{}", view.schema, view.name), sql)
+            })
+            .collect()
+    }
+
+    /// Drops what the backup contains, in one transaction: all or nothing. What does not exist is passed over.
+    fn clean(&self, session: &mut Session) -> Result<(), TargetError> {
+        for (index, entry) in self.manifest.entries.iter().enumerate().rev() {
+            let Some(statement) = entry
+                .drop_statement
+                .as_ref()
+                .filter(|_| self.plan.selected.entries.contains(&index))
+            else {
+                continue;
+            };
+            if statement.as_bytes().trim_ascii_start().starts_with(b"--") {
+                continue;
+            }
+            let refused = |source| TargetError::Clean {
+                what: describe(entry),
+                source,
+            };
+            session.connection.execute(b"SAVEPOINT backstay").map_err(refused)?;
+            match session.connection.execute(statement.as_bytes()) {
+                Ok(_) => session
+                    .connection
+                    .execute(b"RELEASE SAVEPOINT backstay")
+                    .map(drop)
+                    .map_err(refused)?,
+                Err(error) if error.sql_state().is_some_and(|code| NOTHING_TO_DROP.contains(&code)) => {
+                    session
+                        .connection
+                        .execute(b"ROLLBACK TO SAVEPOINT backstay")
+                        .map(drop)
+                        .map_err(refused)?;
+                }
+                Err(error) => return Err(refused(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the rows of what was loaded, or proves every row, by what the options say.
+    fn check(&self, report: &mut RestoreReport) -> Result<(), TargetError> {
+        if !self.has_data() {
+            return Ok(());
+        }
+        self.observer.event(RestoreEvent::Phase {
+            phase: RestorePhase::Check,
+            bytes: self.plan.text_bytes,
+        });
+        if self.plan.options.prove == Prove::Yes {
+            let tables = &self.plan.selected.tables;
+            let whole = self.plan.options.selection.is_whole();
+            let proof = prove::prove(
+                self.manifest,
+                |index| tables.contains(&index),
+                whole,
+                self.config,
+                self.plan.options.jobs,
+                self.observer,
+                self.cancel,
+            )?;
+            report.proof = Some(proof);
+        } else if self.plan.options.parts == Parts::Data {
+            report
+                .left_out
+                .push("counting rows again: the tables may have held rows before".to_owned());
+        } else {
+            let mut session = self.connect()?;
+            for (what, found, expected) in self.count(&mut session)? {
+                if found != expected {
+                    let error = format!("{expected} rows were loaded and {found} are there");
+                    self.report(RestoreFailure {
+                        what,
+                        statement: None,
+                        error,
+                        sql_state: None,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self, session: &mut Session) -> Result<Vec<(String, u64, u64)>, TargetError> {
+        let mut counts = Vec::new();
+        for group in prove::groups(self.manifest, |index| self.plan.selected.tables.contains(&index)) {
+            let sql = format_count(&group.relation_clause());
+            // A table that could not be made was reported already.
+            if let Ok(rows) = session.connection.query(&sql) {
+                let found = rows
+                    .first()
+                    .and_then(|row| std::str::from_utf8(row.get(0)?).ok()?.parse().ok());
+                counts.push((
+                    format!("rows of {}", group.name),
+                    found.unwrap_or(0),
+                    group.digest.rows(),
+                ));
+            }
+            if self.cancel.is_cancelled() {
+                return Err(TargetError::Cancelled);
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Counts what was done into the report.
+    fn tally(&self, report: &mut RestoreReport) {
+        report.tables = self.plan.tables;
+        report.rows = self.plan.rows;
+        report.entries = self.plan.entries;
+        let entries = self
+            .plan
+            .selected
+            .entries
+            .iter()
+            .map(|&index| &self.manifest.entries[index]);
+        report.indexes = entries
+            .filter(|e| matches!(e.kind.as_str(), "INDEX" | "CONSTRAINT"))
+            .count() as u64;
+    }
+
+    /// Tables whose statistics are worth gathering.
+    fn tables_to_analyze(&self) -> Vec<Vec<u8>> {
+        let tables = self
+            .plan
+            .selected
+            .tables
+            .iter()
+            .map(|&index| &self.manifest.tables[index]);
+        tables
+            .filter(|table| matches!(&table.rows, TableRows::Included { digest, .. } if digest.rows() > 0))
+            .map(|table| {
+                let mut sql = b"ANALYZE ".to_vec();
+                sql.extend(quote_qualified(table.schema.as_bytes(), table.name.as_bytes()));
+                sql
+            })
+            .collect()
+    }
+}
+
+/// A statement that failed.
+struct Failed {
+    statement: Vec<u8>,
+    error: WireError,
+}
+
+impl Session {
+    /// Sets what an entry needs to be created as it was.
+    fn prepare_for(&mut self, entry: &Entry) -> Result<(), Failed> {
+        if let Some(tablespace) = entry.tablespace.as_ref().map(backstay_core::DbText::as_bytes)
+            && tablespace != self.tablespace
+        {
+            let mut sql = b"SET default_tablespace = ".to_vec();
+            sql.extend(if tablespace.is_empty() {
+                b"''".to_vec()
+            } else {
+                quote_identifier(tablespace)
+            });
+            self.run(sql)?;
+            self.tablespace = tablespace.to_vec();
+        }
+        if let Some(method) = entry.access_method.as_ref().map(backstay_core::DbText::as_bytes)
+            && method != self.access_method
+        {
+            let mut sql = b"SET default_table_access_method = ".to_vec();
+            sql.extend(quote_identifier(method));
+            self.run(sql)?;
+            self.access_method = method.to_vec();
+        }
+        Ok(())
+    }
+
+    /// Runs statements; one that loses a deadlock is tried again.
+    fn run(&mut self, statement: Vec<u8>) -> Result<(), Failed> {
+        if statement.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        for attempt in 1.. {
+            match self.connection.execute(&statement) {
+                Ok(_) => break,
+                Err(error) => {
+                    let deadlock = error.sql_state() == Some(SqlState::DEADLOCK_DETECTED);
+                    if !deadlock || attempt == DEADLOCK_ATTEMPTS {
+                        return Err(Failed { statement, error });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn format_count(relation_clause: &[u8]) -> Vec<u8> {
+    [b"SELECT pg_catalog.count(*) FROM ", relation_clause].concat()
+}
+
+/// An entry for people: `TABLE public.users`.
+fn describe(entry: &Entry) -> String {
+    match &entry.schema {
+        Some(schema) => format!("{} {schema}.{}", entry.kind, entry.name),
+        None => format!("{} {}", entry.kind, entry.name),
+    }
+}

@@ -1,0 +1,103 @@
+use backstay_core::manifest::Stage;
+
+use super::{Failed, Restore, RestoreFailure, Session, describe};
+use crate::target::{Parts, Prove, RestoreEvent, RestorePhase, RestoreReport, TargetError, TargetPolicy};
+
+impl Restore<'_> {
+    /// Restores everything in one transaction; the first error undoes all of it and is the only one reported.
+    pub(super) fn in_one_transaction(&self, report: &mut RestoreReport) -> Result<(), TargetError> {
+        let mut session = self.connect()?;
+        let failed = |doing| move |source| TargetError::Wire { doing, source };
+        session.connection.execute(b"BEGIN").map_err(failed("begin"))?;
+        if self.plan.options.target == TargetPolicy::Clean {
+            self.clean(&mut session)?;
+        }
+        if let Some((what, Failed { statement, error })) = self.everything(&mut session)? {
+            self.fail(what, Some(&statement), &error);
+            // The connection may be gone; the server undoes the transaction either way.
+            drop(session.connection.execute(b"ROLLBACK"));
+            return Ok(());
+        }
+        let counted = self.has_data() && self.plan.options.parts == Parts::All;
+        let counts = if counted { self.count(&mut session)? } else { Vec::new() };
+        if let Some((what, found, expected)) = counts.into_iter().find(|(_, found, expected)| found != expected) {
+            drop(session.connection.execute(b"ROLLBACK"));
+            let error = format!("{expected} rows were loaded and {found} are there; everything was undone");
+            self.report(RestoreFailure {
+                what,
+                statement: None,
+                error,
+                sql_state: None,
+            });
+            return Ok(());
+        }
+        session.connection.execute(b"COMMIT").map_err(failed("commit"))?;
+        self.tally(report);
+        for sql in self.tables_to_analyze() {
+            drop(session.connection.execute(&sql));
+        }
+        if self.plan.options.prove == Prove::Yes {
+            self.check(report)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Restores in the order in which `psql` would read the pack; gives the first thing that failed.
+    fn everything(&self, session: &mut Session) -> Result<Option<(String, Failed)>, TargetError> {
+        self.observer.event(RestoreEvent::Phase {
+            phase: RestorePhase::PreData,
+            bytes: 0,
+        });
+        if let Some(failed) = self.stage(session, Stage::PreData)? {
+            return Ok(Some(failed));
+        }
+        self.observer.event(RestoreEvent::Phase {
+            phase: RestorePhase::Data,
+            bytes: self.plan.text_bytes,
+        });
+        for (member, block) in self.row_members() {
+            if let Err(failed) = self.load(session, member, block)? {
+                let table = self.manifest.tables[block.table as usize].display_name();
+                return Ok(Some((format!("rows of {table}"), failed)));
+            }
+        }
+        for member in self.large_object_members() {
+            let text = self.source.text(member).map_err(TargetError::Backup)?;
+            if let Err(failed) = session.run(text) {
+                return Ok(Some(("large objects".to_owned(), failed)));
+            }
+        }
+        if let Some(failed) = statements(session, self.sequence_statements()) {
+            return Ok(Some(failed));
+        }
+        self.observer.event(RestoreEvent::Phase {
+            phase: RestorePhase::PostData,
+            bytes: 0,
+        });
+        for stage in [Stage::PostData, Stage::Privileges] {
+            if let Some(failed) = self.stage(session, stage)? {
+                return Ok(Some(failed));
+            }
+        }
+        if let Some(failed) = statements(session, self.refresh_statements()) {
+            return Ok(Some(failed));
+        }
+        self.stage(session, Stage::Last)
+    }
+
+    fn stage(&self, session: &mut Session, stage: Stage) -> Result<Option<(String, Failed)>, TargetError> {
+        for (_, entry) in self.entries(stage) {
+            if let Err(failed) = self.restore_entry(session, entry)? {
+                return Ok(Some((describe(entry), failed)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn statements(session: &mut Session, statements: Vec<(String, Vec<u8>)>) -> Option<(String, Failed)> {
+    statements
+        .into_iter()
+        .find_map(|(what, sql)| session.run(sql).err().map(|failed| (what, failed)))
+}

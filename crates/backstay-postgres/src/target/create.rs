@@ -1,0 +1,198 @@
+//! Making the target database, and the roles and tablespaces that come with a backup.
+
+use backstay_core::manifest::{DatabaseSetting, Source};
+use backstay_core::sql::{quote_identifier, quote_literal};
+
+use super::{Keep, RestoreFailure, TargetError, maintenance_config};
+use crate::CancelToken;
+use crate::config::ConnectionConfig;
+use crate::session;
+use crate::wire::{SqlState, WireConnection};
+
+/// Settings whose value is a list of quoted names (`GUC_LIST_QUOTE`), which must not be quoted as one text.
+const LISTS: &[&str] = &[
+    "local_preload_libraries",
+    "search_path",
+    "session_preload_libraries",
+    "shared_preload_libraries",
+    "temp_tablespaces",
+    "unix_socket_directories",
+];
+
+/// Creates a database with the encoding and locale of the source.
+pub(super) fn create_database(
+    source: &Source,
+    config: &ConnectionConfig,
+    target_version_num: u32,
+    cancel: &CancelToken,
+) -> Result<(), TargetError> {
+    let mut connection = WireConnection::connect(&maintenance_config(config)?, cancel)?;
+    let sql = create_statement(source, &config.database, target_version_num);
+    connection.execute(&sql).map_err(|source| TargetError::Create {
+        database: config.database.clone(),
+        source,
+    })?;
+    connection.close();
+    Ok(())
+}
+
+fn create_statement(source: &Source, database: &str, target_version_num: u32) -> Vec<u8> {
+    let mut sql = b"CREATE DATABASE ".to_vec();
+    sql.extend(quote_identifier(database.as_bytes()));
+    sql.extend_from_slice(b" TEMPLATE template0");
+    let mut option = |name: &str, value: &str| {
+        sql.extend(format!(" {name} ").into_bytes());
+        sql.extend(quote_literal(value.as_bytes()));
+    };
+    option("ENCODING", &source.encoding);
+    option("LC_COLLATE", &source.collate);
+    option("LC_CTYPE", &source.ctype);
+    if let Some(locale) = source
+        .provider_locale
+        .as_deref()
+        .filter(|_| source.locale_provider != "libc")
+    {
+        option("LOCALE_PROVIDER", &source.locale_provider);
+        // Since 17 the builtin provider has a word of its own; ICU kept the one that it came with in 15.
+        option(
+            if source.locale_provider == "icu" {
+                "ICU_LOCALE"
+            } else {
+                "BUILTIN_LOCALE"
+            },
+            locale,
+        );
+        if let Some(rules) = source.icu_rules.as_deref().filter(|_| target_version_num >= 160_000) {
+            option("ICU_RULES", rules);
+        }
+    }
+    sql
+}
+
+/// Gives a new database the settings of the source.
+pub(super) fn apply_settings(
+    connection: &mut WireConnection,
+    database: &str,
+    settings: &[DatabaseSetting],
+    privileges: Keep,
+    failures: &mut Vec<RestoreFailure>,
+) {
+    for setting in settings {
+        if setting.role.is_some() && privileges == Keep::No {
+            continue;
+        }
+        let mut sql = match &setting.role {
+            Some(role) => {
+                let mut sql = b"ALTER ROLE ".to_vec();
+                sql.extend(quote_identifier(role.as_bytes()));
+                sql.extend_from_slice(b" IN DATABASE ");
+                sql.extend(quote_identifier(database.as_bytes()));
+                sql
+            }
+            None => {
+                let mut sql = b"ALTER DATABASE ".to_vec();
+                sql.extend(quote_identifier(database.as_bytes()));
+                sql
+            }
+        };
+        sql.extend_from_slice(b" SET ");
+        let name = setting.name.as_bytes();
+        // A setting of an extension has a dot, which must stay outside of the quotes.
+        let parts: Vec<Vec<u8>> = name.split(|&byte| byte == b'.').map(quote_identifier).collect();
+        sql.extend(parts.join(&b'.'));
+        sql.extend_from_slice(b" TO ");
+        sql.extend(setting_value(&setting.name.to_lossy(), setting.value.as_bytes()));
+        if let Err(error) = connection.execute(&sql) {
+            failures.push(RestoreFailure {
+                what: format!("setting {} of the database", setting.name),
+                statement: Some(String::from_utf8_lossy(&sql).into_owned()),
+                sql_state: error.sql_state().map(|code| code.to_string()),
+                error: error.to_string(),
+            });
+        }
+    }
+}
+
+fn setting_value(name: &str, value: &[u8]) -> Vec<u8> {
+    if !LISTS.contains(&name) {
+        return quote_literal(value);
+    }
+    let mut elements: Vec<Vec<u8>> = Vec::new();
+    let mut element = Vec::new();
+    let mut quoted = false;
+    for &byte in value {
+        match byte {
+            b'"' => quoted = !quoted,
+            b',' if !quoted => elements.push(std::mem::take(&mut element)),
+            b' ' if !quoted => {}
+            byte => element.push(byte),
+        }
+    }
+    elements.push(element);
+    let elements: Vec<Vec<u8>> = elements.iter().map(|element| quote_literal(element)).collect();
+    elements.join(&b", "[..])
+}
+
+/// Runs the statements of a globals member one by one; roles that exist already are left as they are.
+pub(super) fn restore_globals(
+    text: &[u8],
+    encoding: &str,
+    config: &ConnectionConfig,
+    cancel: &CancelToken,
+    failures: &mut Vec<RestoreFailure>,
+) -> Result<(), TargetError> {
+    let mut connection = WireConnection::connect(&maintenance_config(config)?, cancel)?;
+    session::prepare(&mut connection, encoding, &[])?;
+    let script: Vec<u8> = text
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| line.strip_prefix(b"--G "))
+        .flat_map(|line| [line, b"\n"].concat())
+        .collect();
+    for statement in backstay_core::script::statements(&script) {
+        if let Err(error) = connection.execute(statement) {
+            if error.sql_state() == Some(SqlState::DUPLICATE_OBJECT) {
+                continue;
+            }
+            failures.push(RestoreFailure {
+                what: "roles and tablespaces".to_owned(),
+                // The statement may hold the verifier of a password.
+                statement: None,
+                sql_state: error.sql_state().map(|code| code.to_string()),
+                error: error.to_string(),
+            });
+        }
+    }
+    connection.close();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_quoted_element_by_element() {
+        assert_eq!(
+            setting_value("search_path", b"\"$user\", public, \"a,b\""),
+            b"'$user', 'public', 'a,b'"
+        );
+        assert_eq!(setting_value("work_mem", b"1, 2"), b"'1, 2'");
+    }
+
+    #[test]
+    fn the_providers_words_are_those_of_the_server() {
+        let source = Source {
+            encoding: "UTF8".into(),
+            collate: "C".into(),
+            ctype: "C".into(),
+            locale_provider: "icu".into(),
+            provider_locale: Some("de".into()),
+            ..Source::default()
+        };
+        assert_eq!(
+            String::from_utf8(create_statement(&source, "a\"b", 150_000)).unwrap(),
+            "CREATE DATABASE \"a\"\"b\" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' \
+             LOCALE_PROVIDER 'icu' ICU_LOCALE 'de'"
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! Looking at where a backup is to be restored.
+
+use std::collections::BTreeSet;
+
+use backstay_core::DbText;
+use backstay_core::manifest::Manifest;
+
+use super::TargetError;
+use crate::catalog::{CatalogError, Reading};
+use crate::config::ConnectionConfig;
+use crate::connect::{ConnectErrorKind, connect_client};
+
+/// Names that a message lists.
+const NAMES_MAX: i64 = 10;
+
+/// What is at the target now.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TargetState {
+    /// `server_version` of the target.
+    pub server_version: String,
+    /// `server_version_num` of the target.
+    pub server_version_num: u32,
+    /// `system_identifier` of the target's cluster, where it may be read.
+    pub system_identifier: Option<u64>,
+    /// The role that is connected.
+    pub role: String,
+    /// The database, where it exists.
+    pub database: Option<ExistingDatabase>,
+    /// Roles that own something in the backup and do not exist at the target.
+    pub missing_roles: Vec<String>,
+    /// Extensions of the backup that cannot be installed at the target.
+    pub missing_extensions: Vec<String>,
+}
+
+/// A database that exists at the target.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ExistingDatabase {
+    /// Its encoding.
+    pub encoding: String,
+    /// How many objects of users it has, outside of extensions.
+    pub object_count: u64,
+    /// Some of their names.
+    pub objects: Vec<String>,
+    /// Rows that the server believes its tables have.
+    pub estimated_rows: u64,
+}
+
+/// What a restore will ask of the target's cluster.
+#[derive(Default)]
+pub(super) struct Wanted {
+    /// Roles that own something.
+    pub(super) roles: Vec<String>,
+    /// Extensions.
+    pub(super) extensions: Vec<String>,
+}
+
+impl Wanted {
+    pub(super) fn of(manifest: &Manifest) -> Self {
+        let owners: BTreeSet<&DbText> = manifest
+            .entries
+            .iter()
+            .filter_map(|entry| entry.owner.as_ref())
+            .collect();
+        Self {
+            roles: owners.into_iter().map(ToString::to_string).collect(),
+            extensions: manifest.source.extensions.iter().map(|e| e.name.to_string()).collect(),
+        }
+    }
+}
+
+pub(super) fn inspect(config: &ConnectionConfig, wanted: &Wanted) -> Result<TargetState, TargetError> {
+    let mut exists = true;
+    let mut client = match connect_client(config) {
+        Err(error) if error.kind() == ConnectErrorKind::DatabaseMissing => {
+            exists = false;
+            super::maintenance_client(config)?
+        }
+        other => other?,
+    };
+    let what = "the target";
+    let row = client
+        .query_one(
+            "SELECT current_setting('server_version'), current_setting('server_version_num')::int4, current_user::text",
+            &[],
+        )
+        .reading(what)?;
+    let number: i32 = row.try_get(1).reading(what)?;
+    let missing_roles = names(
+        &mut client,
+        "SELECT r FROM unnest($1::text[]) r WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname::text = r)",
+        &wanted.roles,
+    )?;
+    let missing_extensions = names(
+        &mut client,
+        "SELECT e FROM unnest($1::text[]) e
+         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_available_extensions WHERE name::text = e)",
+        &wanted.extensions,
+    )?;
+    let system_identifier = client
+        .query_one("SELECT system_identifier FROM pg_catalog.pg_control_system()", &[])
+        .and_then(|row| row.try_get::<_, i64>(0))
+        .ok()
+        .map(i64::cast_unsigned);
+    Ok(TargetState {
+        server_version: row.try_get(0).reading(what)?,
+        server_version_num: u32::try_from(number).unwrap_or(0),
+        system_identifier,
+        role: row.try_get(2).reading(what)?,
+        database: if exists { Some(existing(&mut client)?) } else { None },
+        missing_roles,
+        missing_extensions,
+    })
+}
+
+fn names(client: &mut postgres::Client, sql: &str, of: &[String]) -> Result<Vec<String>, CatalogError> {
+    let what = "the target's catalogs";
+    let rows = client.query(sql, &[&of]).reading(what)?;
+    rows.iter()
+        .map(|row| row.try_get(0))
+        .collect::<Result<_, _>>()
+        .reading(what)
+}
+
+/// Counts what users have made: everything outside the system schemas that no extension owns, and schemas other than
+/// `public`.
+fn existing(client: &mut postgres::Client) -> Result<ExistingDatabase, CatalogError> {
+    let what = "what the target holds";
+    let own = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
+    let not_extension = |catalog: &str, oid: &str| {
+        format!(
+            "NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.{catalog}'::regclass \
+             AND d.objid = {oid} AND d.deptype = 'e')"
+        )
+    };
+    let sql = format!(
+        "WITH objects (name) AS (
+           SELECT n.nspname || '.' || c.relname FROM pg_catalog.pg_class c
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             WHERE {own} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {}
+           UNION ALL SELECT n.nspname || '.' || p.proname || '()' FROM pg_catalog.pg_proc p
+             JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE {own} AND {}
+           UNION ALL SELECT n.nspname || '.' || t.typname FROM pg_catalog.pg_type t
+             JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+             WHERE {own} AND t.typtype IN ('d', 'e', 'r') AND {}
+           UNION ALL SELECT 'schema ' || n.nspname FROM pg_catalog.pg_namespace n
+             WHERE {own} AND n.nspname <> 'public' AND {}
+           UNION ALL SELECT 'large object ' || oid FROM pg_catalog.pg_largeobject_metadata)
+         SELECT (SELECT count(*) FROM objects),
+                ARRAY(SELECT name::text FROM objects ORDER BY 1 LIMIT {NAMES_MAX}),
+                getdatabaseencoding()::text,
+                (SELECT coalesce(sum(greatest(reltuples, 0)), 0)::int8 FROM pg_catalog.pg_class c
+                   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {own} AND c.relkind = 'r')",
+        not_extension("pg_class", "c.oid"),
+        not_extension("pg_proc", "p.oid"),
+        not_extension("pg_type", "t.oid"),
+        not_extension("pg_namespace", "n.oid"),
+    );
+    let row = client.query_one(&sql, &[]).reading(what)?;
+    let count: i64 = row.try_get(0).reading(what)?;
+    let rows: i64 = row.try_get(3).reading(what)?;
+    Ok(ExistingDatabase {
+        encoding: row.try_get(2).reading(what)?,
+        object_count: u64::try_from(count).unwrap_or(0),
+        objects: row.try_get(1).reading(what)?,
+        estimated_rows: u64::try_from(rows).unwrap_or(0),
+    })
+}

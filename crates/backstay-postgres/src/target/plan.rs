@@ -1,0 +1,280 @@
+//! What a restore will do, as a value that can be shown and then carried out.
+
+use std::fmt;
+
+use backstay_core::manifest::{Entry, Manifest, MemberContent, Stage, TableRows};
+
+use super::inspect::TargetState;
+use super::select::Selected;
+use super::{Atomicity, Keep, Parts, RestoreOptions, TargetPolicy};
+
+/// A restore that was thought through and not begun.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RestorePlan {
+    /// Name of the target database.
+    pub database: String,
+    /// What is there now.
+    pub target: TargetState,
+    /// How it will be restored.
+    pub options: RestoreOptions,
+    /// Rows that will be loaded.
+    pub rows: u64,
+    /// Bytes of COPY text that will be loaded.
+    pub text_bytes: u64,
+    /// Tables that will be loaded.
+    pub tables: u64,
+    /// Schema entries that will be restored.
+    pub entries: u64,
+    /// What should be known before.
+    pub warnings: Vec<String>,
+    pub(super) summary: Vec<String>,
+    pub(super) selected: Selected,
+}
+
+/// Why a target is not restored into.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreRefusal {
+    /// It holds something.
+    #[error("the database {database} is not empty: it holds {count} objects ({})", objects.join(", "))]
+    NotEmpty {
+        /// The database.
+        database: String,
+        /// How many objects.
+        count: u64,
+        /// Some of them.
+        objects: Vec<String>,
+    },
+    /// It does not exist.
+    #[error("the database {database} does not exist")]
+    Missing {
+        /// The database.
+        database: String,
+    },
+    /// It exists and should have been made.
+    #[error("the database {database} exists already")]
+    Exists {
+        /// The database.
+        database: String,
+    },
+    /// Nothing of the backup matches.
+    #[error("nothing in the backup matches {}", patterns.join(", "))]
+    NoMatch {
+        /// The patterns.
+        patterns: Vec<String>,
+    },
+    /// A single transaction cannot do what was asked.
+    #[error("{what} cannot be part of a single transaction")]
+    NotInTransaction {
+        /// What.
+        what: &'static str,
+    },
+    /// What a foreign script would replace is not known.
+    #[error("a foreign archive does not say what to drop, so it can only be restored into an empty or a new database")]
+    CleanForeign,
+    /// Its encoding cannot hold the backup's texts.
+    #[error("the database {database} has the encoding {found}, and the backup is in {expected}")]
+    Encoding {
+        /// The database.
+        database: String,
+        /// Its encoding.
+        found: String,
+        /// The backup's.
+        expected: String,
+    },
+}
+
+pub(super) fn plan(
+    manifest: &Manifest,
+    database: &str,
+    target: TargetState,
+    options: &RestoreOptions,
+) -> Result<RestorePlan, RestoreRefusal> {
+    check_target(manifest, database, &target, options)?;
+    let mut selected = options.selection.select(manifest);
+    if !selected.unmatched.is_empty() {
+        return Err(RestoreRefusal::NoMatch {
+            patterns: selected.unmatched,
+        });
+    }
+    // Owner and grants of a large object come and go with the object, which is data.
+    match options.parts {
+        Parts::All => {}
+        Parts::Schema => {
+            selected.tables.clear();
+            selected
+                .entries
+                .retain(|&index| !is_of_large_object(&manifest.entries[index]));
+        }
+        Parts::Data => selected
+            .entries
+            .retain(|&index| is_of_large_object(&manifest.entries[index])),
+    }
+    if options.privileges == Keep::No {
+        selected
+            .entries
+            .retain(|&index| manifest.entries[index].stage != Stage::Privileges);
+    }
+    selected
+        .tables
+        .retain(|&index| matches!(manifest.tables[index].rows, TableRows::Included { .. }));
+    let (mut rows, mut text_bytes, mut tables) = (0, 0, 0);
+    for &index in &selected.tables {
+        if let TableRows::Included {
+            digest,
+            text_bytes: bytes,
+        } = &manifest.tables[index].rows
+        {
+            rows += digest.rows();
+            text_bytes += bytes;
+            tables += u64::from(manifest.tables[index].kind == backstay_core::manifest::TableKind::Table);
+        }
+    }
+    Ok(RestorePlan {
+        database: database.to_owned(),
+        warnings: warnings(manifest, database, &target, options),
+        summary: summary(manifest, database, &target, options),
+        options: options.clone(),
+        rows,
+        text_bytes,
+        tables,
+        entries: selected.entries.len() as u64,
+        selected,
+        target,
+    })
+}
+
+fn is_of_large_object(entry: &Entry) -> bool {
+    matches!(entry.kind.as_str(), "LARGE OBJECT" | "ACL") && entry.name.as_bytes().starts_with(b"LARGE OBJECT ")
+}
+
+fn check_target(
+    manifest: &Manifest,
+    database: &str,
+    target: &TargetState,
+    options: &RestoreOptions,
+) -> Result<(), RestoreRefusal> {
+    let database = || database.to_owned();
+    match (&target.database, options.target) {
+        (None, TargetPolicy::Create) => {}
+        (None, _) => return Err(RestoreRefusal::Missing { database: database() }),
+        (Some(_), TargetPolicy::Create) => return Err(RestoreRefusal::Exists { database: database() }),
+        (Some(found), policy) => {
+            let fills = options.parts != Parts::Data;
+            if policy == TargetPolicy::Empty && fills && found.object_count > 0 {
+                let objects = found.objects.clone();
+                return Err(RestoreRefusal::NotEmpty {
+                    database: database(),
+                    count: found.object_count,
+                    objects,
+                });
+            }
+            // Whoever has no encoding of its own takes bytes as they are, and so gives no guarantee for others.
+            let expected = &manifest.source.encoding;
+            let foreign = found.encoding != *expected && (found.encoding == "SQL_ASCII" || expected == "SQL_ASCII");
+            if foreign {
+                let (found, expected) = (found.encoding.clone(), expected.clone());
+                return Err(RestoreRefusal::Encoding {
+                    database: database(),
+                    found,
+                    expected,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn warnings(manifest: &Manifest, database: &str, target: &TargetState, options: &RestoreOptions) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let major = |number: u32| number / 10_000;
+    let (from, to) = (
+        major(manifest.source.server_version_num),
+        major(target.server_version_num),
+    );
+    if to < from {
+        warnings.push(format!(
+            "the backup is of PostgreSQL {from}, the target is the older {to}: some of it may fail"
+        ));
+    }
+    if options.owners == Keep::Yes && !target.missing_roles.is_empty() && options.parts != Parts::Data {
+        warnings.push(format!(
+            "roles that own something in the backup do not exist at the target: {}",
+            target.missing_roles.join(", ")
+        ));
+    }
+    if !target.missing_extensions.is_empty() && options.parts != Parts::Data {
+        warnings.push(format!(
+            "extensions of the backup cannot be installed at the target: {}",
+            target.missing_extensions.join(", ")
+        ));
+    }
+    let same_cluster =
+        target.system_identifier.is_some() && target.system_identifier == manifest.source.system_identifier;
+    if same_cluster && target.database.is_some() && manifest.source.database == *database {
+        warnings.push("the target is the very database that was backed up".to_owned());
+    }
+    for omission in &manifest.omissions {
+        warnings.push(format!("not in the backup: {} ({})", omission.subject, omission.reason));
+    }
+    let has_globals = manifest
+        .members
+        .iter()
+        .any(|member| member.content == MemberContent::Globals);
+    if options.globals == Keep::Yes && !has_globals {
+        warnings.push("the backup holds no roles and tablespaces".to_owned());
+    }
+    warnings
+}
+
+fn summary(manifest: &Manifest, database: &str, target: &TargetState, options: &RestoreOptions) -> Vec<String> {
+    let now = match &target.database {
+        None => "does not exist; it will be created".to_owned(),
+        Some(found) if found.object_count == 0 => "empty".to_owned(),
+        Some(found) => format!("{} objects, about {} rows", found.object_count, found.estimated_rows),
+    };
+    let how = match (options.target, options.atomicity) {
+        (TargetPolicy::Clean, Atomicity::SingleTransaction) => {
+            "drop what the backup contains and restore it, in one transaction".to_owned()
+        }
+        (TargetPolicy::Clean, Atomicity::StepByStep) => {
+            format!(
+                "drop what the backup contains, then restore with {} connections",
+                options.jobs
+            )
+        }
+        (_, Atomicity::SingleTransaction) => "in one transaction".to_owned(),
+        (_, Atomicity::StepByStep) => format!("with {} connections", options.jobs),
+    };
+    vec![
+        format!("backup     {} of database {}", manifest.id, manifest.source.database),
+        format!(
+            "taken      {} from PostgreSQL {}",
+            manifest.taken_at, manifest.source.server_version
+        ),
+        format!(
+            "target     {database} on PostgreSQL {} as {}",
+            target.server_version, target.role
+        ),
+        format!("there now  {now}"),
+        format!("how        {how}"),
+    ]
+}
+
+impl fmt::Display for RestorePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.summary {
+            writeln!(f, "{line}")?;
+        }
+        writeln!(
+            f,
+            "restores   {} tables with {} rows ({} bytes of text), {} definitions",
+            self.tables, self.rows, self.text_bytes, self.entries
+        )?;
+        for warning in &self.warnings {
+            writeln!(f, "warning    {warning}")?;
+        }
+        Ok(())
+    }
+}

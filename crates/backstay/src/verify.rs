@@ -1,0 +1,212 @@
+use std::sync::Arc;
+
+use backstay_core::repository::{BackupReader, Repository, RepositoryError};
+use backstay_core::store::{Error, ErrorKind, ObjectKey, Store};
+use backstay_core::{BackupId, Manifest};
+use backstay_verify::{
+    ForeignArchive as Dump, Level, Origin, Report, Rules, VerifyError, VerifyObserver, VerifyOptions,
+};
+
+use crate::CancelToken;
+use crate::foreign::{ForeignArchive, ForeignError};
+use crate::progress::{Phase, Progress, ProgressEvent};
+
+/// Largest `.sha256` that is read.
+const CHECKSUM_BYTES_MAX: u64 = 1 << 20;
+/// The lines that every pack begins with, which tell a damaged pack from a foreign archive.
+const OUR_FIRST_LINE: &[u8] = b"\\if :{?keep_going}";
+
+/// A backup that was found, by its id or by the path of its file.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "there is no fourth way")]
+pub enum Archive {
+    /// A backup of a store, by its manifest.
+    Backup(BackupReader),
+    /// A pack opened by its name alone.
+    Pack(BackupReader),
+    /// What another tool left.
+    Foreign {
+        /// The store that holds it.
+        store: Arc<dyn Store>,
+        /// The archive.
+        archive: ForeignArchive,
+    },
+}
+
+/// Why an archive cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenArchiveError {
+    /// It is Backstay's and cannot be used.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// It is foreign and cannot be used.
+    #[error(transparent)]
+    Foreign(#[from] ForeignError),
+}
+
+impl Archive {
+    /// Opens the backup with that id.
+    ///
+    /// # Errors
+    /// It does not exist, or its manifest is refused.
+    pub fn open(repository: &Repository, id: &BackupId) -> Result<Self, OpenArchiveError> {
+        Ok(Self::Backup(repository.open(id)?))
+    }
+
+    /// Opens a file by its name: a pack of Backstay, or a plain `pg_dump`, compressed or not.
+    ///
+    /// # Errors
+    /// It does not exist; it is a pack of Backstay and damaged; it is neither.
+    pub fn open_file(store: Arc<dyn Store>, key: &ObjectKey) -> Result<Self, OpenArchiveError> {
+        match BackupReader::open_pack(Arc::clone(&store), key) {
+            Ok(reader) => Ok(Self::Pack(reader)),
+            Err(error) if is_ours(&*store, key)? => Err(error.into()),
+            Err(_) => {
+                let archive = ForeignArchive::open(&*store, key)?;
+                Ok(Self::Foreign { store, archive })
+            }
+        }
+    }
+
+    /// The reader, where it is a backup of Backstay.
+    #[must_use]
+    pub fn backup(&self) -> Option<&BackupReader> {
+        match self {
+            Self::Backup(reader) | Self::Pack(reader) => Some(reader),
+            Self::Foreign { .. } => None,
+        }
+    }
+}
+
+/// Whether an object begins as every pack does: a pack whose end is damaged must not pass for a foreign archive.
+fn is_ours(store: &dyn Store, key: &ObjectKey) -> Result<bool, ForeignError> {
+    use std::io::Read;
+    let Ok((_, script)) = backstay_core::script::open(store.read(key, None)?) else {
+        return Ok(false);
+    };
+    let mut start = Vec::new();
+    // Damage so early is reported by whoever reads it in earnest.
+    drop(script.take(OUR_FIRST_LINE.len() as u64).read_to_end(&mut start));
+    Ok(start == OUR_FIRST_LINE)
+}
+
+/// How an archive is verified.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CheckOptions {
+    /// How deep.
+    pub level: Level,
+    /// How many threads.
+    pub jobs: usize,
+    /// What it is expected to hold.
+    pub rules: Rules,
+    /// An earlier backup of the same database, to compare the volume with.
+    pub previous: Option<Manifest>,
+}
+
+impl Default for CheckOptions {
+    fn default() -> Self {
+        Self {
+            level: Level::Standard,
+            jobs: 2,
+            rules: Rules::default(),
+            previous: None,
+        }
+    }
+}
+
+/// Verifies an archive, as deep as the options say; a foreign one as deep as it can be.
+///
+/// # Errors
+/// Only what keeps it from looking; everything that is wrong with the archive stands in the report.
+pub fn verify(
+    archive: &Archive,
+    options: &CheckOptions,
+    progress: &dyn Progress,
+    cancel: &CancelToken,
+) -> Result<Report, VerifyError> {
+    progress.event(ProgressEvent::Phase {
+        phase: Phase::Verify,
+        bytes_total: total(archive),
+    });
+    let observer = Observer {
+        progress,
+        done: std::sync::Mutex::new(0),
+    };
+    let cancelled = || cancel.is_cancelled();
+    let (reader, origin) = match archive {
+        Archive::Backup(reader) => (reader, Origin::Id),
+        Archive::Pack(reader) => (reader, Origin::Pack),
+        Archive::Foreign { store, archive } => {
+            let dump = Dump {
+                name: archive.key.as_str().to_owned(),
+                reader: store.read(&archive.key, None).map_err(VerifyError::Store)?,
+                bytes_total: Some(archive.bytes),
+                checksum: checksum_beside(&**store, &archive.key).map_err(VerifyError::Store)?,
+            };
+            return backstay_verify::verify_foreign(dump, &options.rules, &observer, &cancelled)
+                .map(|(report, _)| report);
+        }
+    };
+    let mut verify_options = VerifyOptions::new(&options.rules);
+    verify_options.level = options.level;
+    verify_options.jobs = options.jobs;
+    verify_options.previous = options.previous.as_ref();
+    backstay_verify::verify_backup(reader, origin, &verify_options, &observer, &cancelled)
+}
+
+/// The manifest of the backup before that one in the same series, where there is one that can be read.
+///
+/// # Errors
+/// Those of the store's listing.
+pub fn previous_manifest(repository: &Repository, id: &BackupId) -> Result<Option<Manifest>, Error> {
+    let listing = repository.list()?;
+    let earlier = listing
+        .backups
+        .iter()
+        .rev()
+        .filter(|backup| backup.id.prefix() == id.prefix() && backup.id < *id);
+    Ok(earlier
+        .filter_map(|backup| repository.read_manifest(&backup.id).ok())
+        .next())
+}
+
+fn total(archive: &Archive) -> u64 {
+    match archive {
+        Archive::Backup(reader) | Archive::Pack(reader) => reader.manifest().stored_bytes(),
+        Archive::Foreign { archive, .. } => archive.bytes,
+    }
+}
+
+fn checksum_beside(store: &dyn Store, key: &ObjectKey) -> Result<Option<String>, Error> {
+    use std::io::Read;
+    let Ok(key) = format!("{key}.sha256").parse::<ObjectKey>() else {
+        return Ok(None);
+    };
+    let reader = match store.read(&key, None) {
+        Ok(reader) => reader,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut text = Vec::new();
+    reader
+        .take(CHECKSUM_BYTES_MAX)
+        .read_to_end(&mut text)
+        .map_err(|e| Error::io("read", key.as_str(), e))?;
+    Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+}
+
+struct Observer<'p> {
+    progress: &'p dyn Progress,
+    done: std::sync::Mutex<u64>,
+}
+
+impl VerifyObserver for Observer<'_> {
+    fn progress(&self, bytes_done: u64, _bytes_total: u64) {
+        let mut done = self.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let bytes = bytes_done.saturating_sub(*done);
+        *done = bytes_done.max(*done);
+        self.progress.event(ProgressEvent::Advance { bytes, table: None });
+    }
+}

@@ -1,0 +1,6 @@
+//! Backups and restores of real databases, end to end.
+
+mod restoring;
+mod round_trip;
+mod support;
+mod verifying;
