@@ -68,6 +68,17 @@ impl Environment {
         })
     }
 
+    /// One with these variables and no others, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(variables: &[(&str, &str)]) -> Self {
+        Self {
+            variables: variables.iter().copied().collect(),
+            programs: SearchPath::only(Vec::new()),
+            processors: 8,
+            can_ask: true,
+        }
+    }
+
     /// The value of one of the program's own variables, unless it is empty.
     pub(crate) fn get(&self, name: &str) -> Option<String> {
         let value = self.variables.get(name)?.to_string_lossy().into_owned();

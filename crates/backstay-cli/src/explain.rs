@@ -329,3 +329,6 @@ fn class_by_type(error: &(dyn Error + 'static)) -> Option<Exit> {
     ];
     classes.iter().find(|(is, _)| *is).map(|&(_, exit)| exit)
 }
+
+#[cfg(test)]
+mod tests;

@@ -222,3 +222,6 @@ fn latest(
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

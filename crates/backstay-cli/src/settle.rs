@@ -264,3 +264,6 @@ fn inclusion(is_excluded: bool) -> Inclusion {
         Inclusion::Included
     }
 }
+
+#[cfg(test)]
+mod tests;
