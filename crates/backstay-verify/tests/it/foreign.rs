@@ -337,17 +337,23 @@ fn damaged_streams() {
     assert!(message.ends_with("an archive of pg_dump's custom format"), "{message}");
 }
 
-/// Fails after so many bytes.
-struct Broken(Cursor<Vec<u8>>, usize);
+/// Fails once, after so many bytes.
+struct Broken {
+    bytes: Cursor<Vec<u8>>,
+    fail_at: Option<u64>,
+}
 
 impl Read for Broken {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.1.saturating_sub(usize::try_from(self.0.position()).unwrap());
+        let Some(fail_at) = self.fail_at else {
+            return self.bytes.read(buffer);
+        };
+        let left = fail_at - self.bytes.position();
         if left == 0 {
+            self.fail_at = None;
             return Err(io::Error::other("the disk is broken"));
         }
-        let length = left.min(buffer.len());
-        self.0.read(&mut buffer[..length])
+        self.bytes.by_ref().take(left).read(buffer)
     }
 }
 
@@ -356,7 +362,10 @@ fn a_source_that_fails_is_told_from_a_damaged_archive() {
     for codec in [Codec::Gzip, Codec::Zstd] {
         let bytes = packed(codec, DUMP);
         let broken_at = |at| ForeignArchive {
-            reader: Box::new(Broken(Cursor::new(bytes.clone()), at)),
+            reader: Box::new(Broken {
+                bytes: Cursor::new(bytes.clone()),
+                fail_at: Some(at),
+            }),
             ..archive("", Some("x"))
         };
         let report = verify_with(broken_at(100), &Rules::default());

@@ -152,7 +152,12 @@ fn headers_of_rows() {
         ("no COPY", |s| change_header(s, 0, "COPY", "COPE"), REFUSED),
         (
             "CSV",
-            |s| change_header(s, 0, " FROM stdin;", " FROM stdin CSV; -- FROM stdin;"),
+            |s| change_header(s, 0, " FROM stdin;", " FROM stdin CSV FROM stdin;"),
+            REFUSED,
+        ),
+        (
+            "a comment behind COPY",
+            |s| change_header(s, 0, " FROM stdin;", " FROM stdin; -- FROM stdin;"),
             REFUSED,
         ),
         (
@@ -198,6 +203,14 @@ fn statements() {
             "an entry that ends too early",
             |s| s.manifest.entries[1].definition.as_mut().unwrap().length -= 4,
             &["error entry-statements", "error statements"],
+        ),
+        (
+            "a command behind the last entry",
+            |s| {
+                let member = s.member(stage(Stage::Last));
+                s.members[member].1.extend_from_slice(b"\\! id\n");
+            },
+            &["error statements"],
         ),
         (
             "a statement of no entry",
