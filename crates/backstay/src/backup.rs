@@ -124,6 +124,7 @@ pub fn back_up(
         programs,
         pg_dump: options.pg_dump.as_deref(),
         whole_database: options.source.selection.is_whole_database(),
+        large_objects: options.source.large_objects,
     };
     let found = preflight(source, needs)?;
     let Some(pg_dump) = found.pg_dump.clone().filter(|_| found.refusals().next().is_none()) else {
