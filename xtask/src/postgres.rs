@@ -53,6 +53,7 @@ pub(crate) fn fetch_17() -> Result<PathBuf, Failure> {
         run::run(script.args(["trixie", "17"]).arg(&folder))?;
     }
     if works(&bin) {
+        add_sample_extension(&root, &folder.join("usr/share/postgresql/17/extension"))?;
         Ok(bin)
     } else {
         Err(Failure::new(format!(
@@ -60,6 +61,25 @@ pub(crate) fn fetch_17() -> Result<PathBuf, Failure> {
             folder.display()
         )))
     }
+}
+
+/// Puts the sample's extension with configuration tables where the fetched server finds it; no contrib module has any.
+fn add_sample_extension(root: &Path, folder: &Path) -> Result<(), Failure> {
+    let source = root.join("testdata/sample/extension");
+    let copy = || -> std::io::Result<()> {
+        for entry in fs::read_dir(&source)? {
+            let entry = entry?;
+            fs::copy(entry.path(), folder.join(entry.file_name()))?;
+        }
+        Ok(())
+    };
+    copy().map_err(|error| {
+        Failure::new(format!(
+            "cannot copy {} to {}: {error}",
+            source.display(),
+            folder.display()
+        ))
+    })
 }
 
 /// Keeps the server package from creating and starting a database cluster of its own.

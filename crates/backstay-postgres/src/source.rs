@@ -215,7 +215,20 @@ impl Reading<'_> {
             return Err(SourceError::StandardStrings);
         }
         let in_dump: HashSet<u32> = toc.entries.iter().map(|entry| entry.oid).collect();
-        let objects = catalog::read_objects(&mut transaction, &relations, |relation| in_dump.contains(&relation.oid))?;
+        let extensions: HashSet<&[u8]> = toc
+            .entries
+            .iter()
+            .filter(|entry| entry.kind == b"EXTENSION")
+            .map(|entry| entry.tag.as_slice())
+            .collect();
+        let objects = catalog::read_objects(&mut transaction, &relations, |relation| {
+            // Configuration of an extension comes with the extension, which the dump names instead of its members.
+            let of_extension = relation
+                .extension
+                .as_ref()
+                .is_some_and(|name| extensions.contains(name.as_bytes()));
+            in_dump.contains(&relation.oid) || (relation.configuration.is_some() && of_extension)
+        })?;
         facts.pg_dump_version = self.pg_dump.version.to_string();
         catalog::Reading::reading(transaction.rollback(), "the end of the snapshot")?;
         let mut now = catalog::Reading::reading(client.transaction(), "the definitions of now")?;

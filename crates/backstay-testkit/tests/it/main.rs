@@ -1,6 +1,7 @@
 //! The suite can fail, and the stores of this crate do what they say.
 
 mod bad;
+mod crash_safety;
 mod damage;
 mod faulty;
 mod memory;
