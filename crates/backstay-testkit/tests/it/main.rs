@@ -6,6 +6,7 @@ mod damage;
 mod faulty;
 mod memory;
 mod recording;
+mod repository;
 mod suite;
 
 use std::io::Read as _;
