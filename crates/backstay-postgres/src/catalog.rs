@@ -11,7 +11,7 @@ pub(crate) use facts::{catalog_stamp, read_facts};
 pub(crate) use objects::{
     KeyOfIndex, LargeObjectOwner, Objects, invalid_indexes, large_object_entries, read_keys, read_objects,
 };
-pub(crate) use relations::{Relation, RelationKind, lockable_relations, read_columns, read_relations};
+pub(crate) use relations::{Relation, RelationKind, Sizes, lockable_relations, read_columns, read_relations};
 
 /// A query of the catalogs that failed.
 #[derive(Debug, thiserror::Error)]

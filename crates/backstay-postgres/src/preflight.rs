@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::catalog::{CatalogError, Reading, Relation, RelationKind, read_relations};
+use crate::catalog::{CatalogError, Reading, Relation, RelationKind, Sizes, read_relations};
 use crate::config::ConnectionConfig;
 use crate::connect::{ConnectError, connect_client};
 use crate::pg_dump::{PgDump, find_pg_dump};
@@ -16,6 +16,8 @@ const MAJOR_MIN: u32 = 13;
 const MAJOR_TRIED: u32 = 18;
 /// Connections besides those of the workers: holder, catalogs, `pg_dump`.
 const OTHER_CONNECTIONS: i64 = 3;
+/// How long the sizes of tables are waited for.
+const LOCK_WAIT_MILLIS: u32 = 1000;
 /// Names listed in one message.
 const NAMES_MAX: usize = 8;
 
@@ -196,7 +198,7 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
         );
     }
     let mut transaction = client.transaction().reading(what)?;
-    let relations = read_relations(&mut transaction, found.server_version_num)?;
+    let relations = relations(&mut transaction, &mut found)?;
     let locks: i64 = row.try_get(7).reading(what)?;
     found.check_relations(&relations, needs, locks);
     check_large_objects(&mut transaction, &mut found)?;
@@ -326,6 +328,34 @@ impl Preflight {
                 ),
                 Some("raise max_locks_per_transaction"),
             );
+        }
+    }
+}
+
+/// Reads the relations. Where somebody has locked one, sizes are estimates: a preflight never waits for long, and the
+/// backup will tell who it is.
+fn relations(
+    transaction: &mut postgres::Transaction<'_>,
+    found: &mut Preflight,
+) -> Result<Vec<Relation>, CatalogError> {
+    let what = "the relations";
+    let mut attempt = transaction.transaction().reading(what)?;
+    attempt
+        .batch_execute(&format!("SET LOCAL lock_timeout = {LOCK_WAIT_MILLIS}"))
+        .reading(what)?;
+    match read_relations(&mut attempt, found.server_version_num, Sizes::Exact) {
+        Err(error) if error.cause().code() == Some(&postgres::error::SqlState::LOCK_NOT_AVAILABLE) => {
+            attempt.rollback().reading(what)?;
+            found.add(
+                PreflightSeverity::Warning,
+                "somebody has locked a table, and a backup waits for it".to_owned(),
+                Some("begin when that has ended, or wait longer with --lock-wait SECS"),
+            );
+            read_relations(transaction, found.server_version_num, Sizes::Estimated)
+        }
+        relations => {
+            attempt.rollback().reading(what)?;
+            relations
         }
     }
 }

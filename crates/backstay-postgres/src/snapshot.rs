@@ -10,7 +10,7 @@ use std::time::Duration;
 use backstay_core::DbText;
 use backstay_core::sql::{quote_literal, quote_qualified};
 
-use crate::catalog::{CatalogError, Relation, RelationKind, lockable_relations, read_relations};
+use crate::catalog::{CatalogError, Relation, RelationKind, Sizes, lockable_relations, read_relations};
 use crate::config::ConnectionConfig;
 use crate::session::{self, SessionError};
 use crate::wire::{SqlState, WireConnection, WireError};
@@ -223,7 +223,7 @@ pub(crate) fn attempt(
     }
     let name = holder.export()?;
     let mut transaction = import(client, &name)?;
-    let relations = read_relations(&mut transaction, server_version_num)?;
+    let relations = read_relations(&mut transaction, server_version_num, Sizes::Exact)?;
     drop(transaction);
     Ok(match holder.difference(&relations) {
         None => Ok(Taken { name, relations }),

@@ -68,11 +68,32 @@ pub(crate) fn lockable_relations(client: &mut postgres::Client) -> Result<Vec<(u
         .reading(what)
 }
 
+/// Where the sizes of tables come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sizes {
+    /// From the files, for which the server waits for everybody who has locked a table exclusively.
+    Exact,
+    /// From the last `VACUUM` or `ANALYZE`; 0 where there was none. Waits for nobody.
+    Estimated,
+}
+
 /// Reads every relation outside the system schemas.
 pub(crate) fn read_relations(
     transaction: &mut Transaction<'_>,
     server_version_num: u32,
+    sizes: Sizes,
 ) -> Result<Vec<Relation>, CatalogError> {
+    let (main_bytes, toast_bytes) = match sizes {
+        Sizes::Exact => (
+            "coalesce(pg_catalog.pg_relation_size(c.oid), 0)",
+            "coalesce(pg_catalog.pg_relation_size(c.reltoastrelid), 0)",
+        ),
+        Sizes::Estimated => (
+            "greatest(c.relpages, 0)::int8 * current_setting('block_size')::int8",
+            "(SELECT greatest(t.relpages, 0)::int8 * current_setting('block_size')::int8
+                FROM pg_catalog.pg_class t WHERE t.oid = c.reltoastrelid)",
+        ),
+    };
     let access_method = if server_version_num >= 120_000 {
         "a.amname"
     } else {
@@ -83,8 +104,8 @@ pub(crate) fn read_relations(
                 c.relkind::text, c.relpersistence::text,
                 c.relfilenode IS NOT DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid),
                 {access_method}::text,
-                CASE WHEN c.relkind IN ('r', 'm') THEN coalesce(pg_catalog.pg_relation_size(c.oid), 0) ELSE 0 END,
-                CASE WHEN c.reltoastrelid <> 0 THEN coalesce(pg_catalog.pg_relation_size(c.reltoastrelid), 0) ELSE 0 END,
+                CASE WHEN c.relkind IN ('r', 'm') THEN {main_bytes} ELSE 0 END,
+                CASE WHEN c.reltoastrelid <> 0 THEN {toast_bytes} ELSE 0 END,
                 c.relrowsecurity, c.relforcerowsecurity,
                 CASE WHEN c.relkind IN ('r', 'p') THEN pg_catalog.row_security_active(c.oid) ELSE false END,
                 pg_catalog.has_table_privilege(c.oid, 'SELECT'),
