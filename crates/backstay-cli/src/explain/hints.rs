@@ -3,8 +3,8 @@ use std::error::Error;
 use backstay::manifest::ManifestError;
 use backstay::{
     BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, FindProgramError, InvalidPattern,
-    OpenStoreError, PackError, RepositoryError, RestoreRefusal, ServerError, SessionError, SnapshotError, SourceError,
-    StoreError, StoreErrorKind, TrailerError, WireError,
+    OpenStoreError, PackError, ProgramError, RepositoryError, RestoreRefusal, ServerError, SessionError, SnapshotError,
+    SourceError, StoreError, StoreErrorKind, TrailerError, WireError,
 };
 
 use super::Side;
@@ -17,6 +17,7 @@ const GRANT: &str = "as a superuser: GRANT pg_read_all_data TO the role; or leav
                      --exclude-table";
 const PASSWORD: &str = "put the password into PGPASSWORD, into DATABASE_URL in .env.local, or into ~/.pgpass with \
                         mode 0600";
+const PATTERN: &str = "patterns are psql's: lower case unless in double quotes, schema.table, * and ?";
 const DAMAGED: &str = "the file is not what was written: fetch it again from where it was copied, or take another \
                        backup (backstay list)";
 
@@ -40,6 +41,7 @@ pub(super) fn of(error: &(dyn Error + 'static), side: Side) -> Vec<String> {
         .or_else(|| error.downcast_ref().and_then(|error| of_catalog(error, side)))
         .or_else(|| error.downcast_ref().and_then(of_wire))
         .or_else(|| error.downcast_ref().and_then(|error| of_server(error, side)))
+        .or_else(|| error.downcast_ref().and_then(of_program))
         .or_else(|| error.downcast_ref().and_then(of_pattern))
         .or_else(|| error.downcast_ref().and_then(of_open_store))
         .or_else(|| error.downcast_ref().and_then(of_store))
@@ -194,11 +196,17 @@ fn of_sql_state(code: &str, side: Side) -> Option<&'static str> {
     })
 }
 
+fn of_program(error: &ProgramError) -> Option<&'static str> {
+    match error {
+        // The words are pg_dump's own; in another language they stand for themselves.
+        ProgramError::Failed { stderr, .. } if stderr.contains("no matching ") => Some(PATTERN),
+        _ => None,
+    }
+}
+
 fn of_pattern(error: &InvalidPattern) -> Option<&'static str> {
     match error {
-        InvalidPattern::NoMatch { .. } => {
-            Some("patterns are psql's: lower case unless in double quotes, schema.table, * and ?")
-        }
+        InvalidPattern::NoMatch { .. } => Some(PATTERN),
         _ => None,
     }
 }
@@ -208,7 +216,7 @@ fn of_open_store(error: &OpenStoreError) -> Option<&'static str> {
         OpenStoreError::UnknownScheme { scheme } if scheme.starts_with("postgres") => {
             Some("a database is named with --from (or --to), and a store is a folder")
         }
-        OpenStoreError::UnknownScheme { .. } => Some("name a folder, such as ./backups"),
+        OpenStoreError::UnknownScheme { .. } | OpenStoreError::Open { .. } => Some("name a folder, such as ./backups"),
         _ => None,
     }
 }

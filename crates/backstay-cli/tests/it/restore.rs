@@ -18,7 +18,16 @@ fn a_backup_comes_back() {
         &["restore", "latest", "--to", "copy"],
         &["restore", "latest", "--to", "copy", "--yes", "kulti"],
         &["restore", "latest", "--to", "copy", "--yes", "copy"],
-        &["restore", "latest", "--to", "copy", "--create", "--dry-run"],
+        &[
+            "restore",
+            "latest",
+            "--to",
+            "copy",
+            "--create",
+            "--jobs",
+            "2",
+            "--dry-run",
+        ],
         &[
             "restore", "latest", "--to", "copy", "--create", "--jobs", "2", "--prove", "--yes", "copy",
         ],
@@ -126,7 +135,9 @@ fn what_is_missing_is_told_and_is_no_success() {
     );
     sandbox.succeed(&["backup"]);
     sandbox.sql("kulti", "DROP TABLE public.owned; DROP ROLE owner_of_all");
-    let to = ["restore", "latest", "--to", "copy", "--create", "--yes", "copy"];
+    let to = [
+        "restore", "latest", "--to", "copy", "--create", "--jobs", "2", "--yes", "copy",
+    ];
     let run = sandbox.run(&to);
     insta::assert_snapshot!(sandbox.shown(&run));
     let quiet = ["restore", "latest", "--to", "quiet", "--create", "--yes", "quiet", "-q"];

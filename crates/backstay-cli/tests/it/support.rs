@@ -152,7 +152,10 @@ impl Sandbox {
         command
             .args(arguments)
             .env_clear()
-            .env("PATH", self.server.installation().bin())
+            .env(
+                "PATH",
+                format!("{}:/usr/bin:/bin", self.server.installation().bin().display()),
+            )
             .env("HOME", self.folder.path())
             .current_dir(self.folder.path())
             .stdin(Stdio::null());

@@ -83,16 +83,17 @@ impl Outcome<'_> {
         let report = &self.report;
         let mut columns = Columns::default();
         let mut fact = |name: &str, value: String| columns.row([name.to_owned(), value]);
-        fact(
-            "restored",
-            format!(
-                "{} with {}, {} ({})",
-                count(report.tables, "table", "tables"),
-                count(report.rows, "row", "rows"),
-                count(report.entries, "definition", "definitions"),
-                count(report.indexes, "index or constraint", "indexes and constraints"),
-            ),
+        let mut restored = format!(
+            "{} with {}, {}",
+            count(report.tables, "table", "tables"),
+            count(report.rows, "row", "rows"),
+            count(report.entries, "definition", "definitions"),
         );
+        if report.indexes > 0 {
+            let indexes = count(report.indexes, "index or constraint", "indexes and constraints");
+            restored.push_str(&format!(", among them {indexes}"));
+        }
+        fact("restored", restored);
         fact("took", duration(self.took));
         if let Some(proof) = &report.proof {
             let verdict = match proof.mismatches.len() as u64 {
