@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::run::{self, Failure};
 use crate::system;
 
-/// What a folder of PostgreSQL's programs must hold for the tests: server and client.
+/// What a folder of PostgreSQL's programs must hold: server and client.
 const PROGRAMS: [&str; 5] = ["postgres", "initdb", "psql", "pg_dump", "pg_restore"];
 
 /// Where packages put each version into a folder of its own; as in `Installation` of backstay-postgres, which is not
@@ -23,16 +23,18 @@ const PACKAGE_FOLDERS: [(&str, &str); 5] = [
 const CLUSTER_CONFIGURATION: &str = "/etc/postgresql-common/createcluster.conf";
 
 /// Finds the programs of PostgreSQL, and installs them first where there are none and it is possible.
-pub(crate) fn find_or_install() -> Result<PathBuf, Failure> {
+///
+/// `who` needs them, for the message that says what to install.
+pub(crate) fn find_or_install(who: &str) -> Result<PathBuf, Failure> {
     if let Some(bin) = find() {
         return Ok(bin);
     }
     let packages = ["postgresql", "postgresql-contrib"];
-    let need = "the tests need PostgreSQL: server, client programs and contrib modules";
+    let need = format!("{who} needs PostgreSQL: server, client programs and contrib modules");
     if system::has_program("apt-get") && system::is_root() {
         forbid_a_cluster()?;
     }
-    system::install(&packages, need)?;
+    system::install(&packages, &need)?;
     find().ok_or_else(|| Failure::new("PostgreSQL was installed, but its programs are not where they should be"))
 }
 
@@ -53,6 +55,7 @@ pub(crate) fn fetch_17() -> Result<PathBuf, Failure> {
         run::run(script.args(["trixie", "17"]).arg(&folder))?;
     }
     if works(&bin) {
+        add_sample_extension(&root, &folder.join("usr/share/postgresql/17/extension"))?;
         Ok(bin)
     } else {
         Err(Failure::new(format!(
@@ -60,6 +63,25 @@ pub(crate) fn fetch_17() -> Result<PathBuf, Failure> {
             folder.display()
         )))
     }
+}
+
+/// Puts the sample's extension with configuration tables where the fetched server finds it; no contrib module has any.
+fn add_sample_extension(root: &Path, folder: &Path) -> Result<(), Failure> {
+    let source = root.join("testdata/sample/extension");
+    let copy = || -> std::io::Result<()> {
+        for entry in fs::read_dir(&source)? {
+            let entry = entry?;
+            fs::copy(entry.path(), folder.join(entry.file_name()))?;
+        }
+        Ok(())
+    };
+    copy().map_err(|error| {
+        Failure::new(format!(
+            "cannot copy {} to {}: {error}",
+            source.display(),
+            folder.display()
+        ))
+    })
 }
 
 /// Keeps the server package from creating and starting a database cluster of its own.

@@ -11,7 +11,9 @@ use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{complain, print, print_text};
-use crate::settle::{SettledBackup, SettledDoctor, SettledList, SettledPrune, SettledShow};
+use crate::settle::{
+    SettledBackup, SettledDoctor, SettledList, SettledPrune, SettledRestore, SettledShow, SettledVerify,
+};
 
 /// Runs the program.
 pub(crate) fn run() -> Exit {
@@ -42,7 +44,9 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
     }
     let environment = Environment::of_process()?;
     match command {
-        Command::Backup(typed) => command::back_up(SettledBackup::settle(typed, &environment)?, &environment),
+        Command::Backup(typed) => command::back_up(SettledBackup::settle(*typed, &environment)?, &environment),
+        Command::Verify(typed) => command::verify(&SettledVerify::settle(typed, &environment)?),
+        Command::Restore(typed) => command::restore(&SettledRestore::settle(*typed, &environment)?, &environment),
         Command::List(typed) => command::list(&SettledList::settle(typed, &environment)?),
         Command::Show(typed) => command::show(&SettledShow::settle(typed, &environment)?),
         Command::Doctor(typed) => command::examine(&SettledDoctor::settle(typed, &environment)?, &environment),

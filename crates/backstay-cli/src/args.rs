@@ -4,6 +4,9 @@
     reason = "the comments are the help, which is shown as it is written"
 )]
 
+mod restore;
+mod verify;
+
 use std::path::PathBuf;
 
 use backstay::{Compression, Prefix};
@@ -11,6 +14,9 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use crate::exit::Exit;
+
+pub(crate) use restore::RestoreArguments;
+pub(crate) use verify::{LevelArgument, VerifyArguments};
 
 /// Back up a PostgreSQL database, prove that the backup is good, and restore it.
 ///
@@ -37,7 +43,11 @@ impl Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make a backup of a database.
-    Backup(BackupArguments),
+    Backup(Box<BackupArguments>),
+    /// Check a backup, or a plain dump made by pg_dump.
+    Verify(VerifyArguments),
+    /// Restore a backup, or a plain dump made by pg_dump, into a database.
+    Restore(Box<RestoreArguments>),
     /// List the backups in a store.
     List(ListArguments),
     /// Tell what a backup holds.

@@ -5,14 +5,18 @@ mod doctor;
 mod list;
 mod man;
 mod prune;
+mod restore;
 mod show;
+mod verify;
 
 pub(crate) use backup::back_up;
 pub(crate) use doctor::examine;
 pub(crate) use list::list;
 pub(crate) use man::manual_page;
 pub(crate) use prune::prune;
+pub(crate) use restore::{RestoreRefused, restore};
 pub(crate) use show::show;
+pub(crate) use verify::verify;
 
 use backstay::{PreflightFinding, Resolved};
 

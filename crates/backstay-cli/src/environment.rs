@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use backstay::{DotenvError, SearchPath, Variables, parse_dotenv};
@@ -23,6 +23,8 @@ pub(crate) struct Environment {
     pub(crate) programs: SearchPath,
     /// Processors that this process may use.
     pub(crate) processors: usize,
+    /// Whether somebody sits at the other end of standard input.
+    pub(crate) can_ask: bool,
 }
 
 /// Why a `.env` file cannot be used.
@@ -62,7 +64,19 @@ impl Environment {
             variables: merged.into_iter().collect(),
             programs: SearchPath::with_usual_places(path.as_deref()),
             processors: std::thread::available_parallelism().map_or(2, usize::from),
+            can_ask: io::stdin().is_terminal(),
         })
+    }
+
+    /// One with these variables and no others, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(variables: &[(&str, &str)]) -> Self {
+        Self {
+            variables: variables.iter().copied().collect(),
+            programs: SearchPath::only(Vec::new()),
+            processors: 8,
+            can_ask: true,
+        }
     }
 
     /// The value of one of the program's own variables, unless it is empty.

@@ -4,12 +4,15 @@ mod hints;
 
 use std::error::Error;
 
+use backstay::manifest::ManifestError;
 use backstay::{
-    BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, FindProgramError, InvalidPattern,
-    OpenStoreError, PackError, PreflightError, ProgramError, RepositoryError, ServerError, SessionError, SnapshotError,
-    SourceError, StoreError, WireError,
+    BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, FindProgramError, ForeignError,
+    InvalidPattern, OpenArchiveError, OpenStoreError, PackError, PreflightError, ProgramError, RepositoryError,
+    RestoreRefusal, ServerError, SessionError, SnapshotError, SourceError, StoreError, TargetError, TrailerError,
+    VerifyError, WireError,
 };
 
+use crate::command::RestoreRefused;
 use crate::environment::EnvironmentError;
 use crate::exit::Exit;
 use crate::output::OutputError;
@@ -28,11 +31,15 @@ pub(crate) struct Advice {
 pub(crate) fn advise(error: &(dyn Error + 'static)) -> Advice {
     let mut exit = None;
     let mut advice = Vec::new();
+    let mut side = Side::Source;
     let mut next = Some(error);
     while let Some(error) = next {
+        if error.is::<TargetError>() {
+            side = Side::Target;
+        }
         let error = unwrapped(error);
         exit = exit.or_else(|| class(error));
-        let found = hints::of(error);
+        let found = hints::of(error, side);
         if !found.is_empty() {
             advice = found;
         }
@@ -41,6 +48,37 @@ pub(crate) fn advise(error: &(dyn Error + 'static)) -> Advice {
     Advice {
         exit: exit.unwrap_or(Exit::Internal),
         hints: advice,
+    }
+}
+
+/// Which end of an operation a server is: what helps against one and the same error is not the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    /// It is read.
+    Source,
+    /// It is written.
+    Target,
+}
+
+/// Whether an archive that cannot be opened is so damaged, or so much something else, that this is what a verification
+/// has to say of it.
+pub(crate) fn is_finding(error: &OpenArchiveError) -> bool {
+    match error {
+        OpenArchiveError::Repository(RepositoryError::Manifest { source, .. }) => {
+            !matches!(source, ManifestError::Newer { .. })
+        }
+        OpenArchiveError::Repository(RepositoryError::Pack { source, .. }) => !matches!(
+            source,
+            PackError::Store(_)
+                | PackError::Trailer(TrailerError::Version { .. })
+                | PackError::Manifest(ManifestError::Newer { .. })
+        ),
+        OpenArchiveError::Repository(error) => matches!(
+            error,
+            RepositoryError::ForeignManifest { .. } | RepositoryError::TooLarge { .. }
+        ),
+        OpenArchiveError::Foreign(error) => matches!(error, ForeignError::Open(_) | ForeignError::Read(_)),
+        _ => false,
     }
 }
 
@@ -54,119 +92,243 @@ pub(crate) fn unwrapped<'e>(error: &'e (dyn Error + 'static)) -> &'e (dyn Error 
 }
 
 fn inner<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
-    Some(match error.downcast_ref::<BackupError>() {
-        Some(BackupError::Preflight(inner)) => inner,
-        Some(BackupError::Source(inner)) => inner,
-        Some(BackupError::Repository(inner)) => inner,
-        _ => match error.downcast_ref::<PreflightError>() {
-            Some(PreflightError::Connect(inner)) => inner,
-            Some(PreflightError::Catalog(inner)) => inner,
-            _ => return inner_of_source(error),
-        },
-    })
+    None.or_else(|| error.downcast_ref().and_then(inner_of_backup))
+        .or_else(|| error.downcast_ref().and_then(inner_of_preflight))
+        .or_else(|| error.downcast_ref().and_then(inner_of_source))
+        .or_else(|| error.downcast_ref().and_then(inner_of_snapshot))
+        .or_else(|| error.downcast_ref().and_then(inner_of_target))
+        .or_else(|| error.downcast_ref().and_then(inner_of_wire))
+        .or_else(|| error.downcast_ref().and_then(inner_of_repository))
+        .or_else(|| error.downcast_ref().and_then(inner_of_pack))
+        .or_else(|| error.downcast_ref().and_then(inner_of_open_archive))
+        .or_else(|| error.downcast_ref().and_then(inner_of_foreign))
+        .or_else(|| error.downcast_ref().and_then(inner_of_select))
+        .or_else(|| error.downcast_ref().and_then(inner_of_settle))
 }
 
-fn inner_of_source<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
-    Some(match error.downcast_ref::<SourceError>() {
-        Some(SourceError::Connect(inner)) => inner,
-        Some(SourceError::Session(inner)) => inner,
-        Some(SourceError::Snapshot(inner)) => inner,
-        Some(SourceError::Catalog(inner)) => inner,
-        Some(SourceError::Pattern(inner)) => inner,
-        _ => match error.downcast_ref::<SnapshotError>() {
-            Some(SnapshotError::Session(inner)) => inner,
-            Some(SnapshotError::Catalog(inner)) => inner,
-            _ => return inner_of_storage(error),
-        },
-    })
-}
-
-fn inner_of_storage<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
-    if let Some(RepositoryError::Store(inner)) = error.downcast_ref() {
-        return Some(inner);
+fn inner_of_backup(error: &BackupError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        BackupError::Preflight(inner) => Some(inner),
+        BackupError::Source(inner) => Some(inner),
+        BackupError::Repository(inner) => Some(inner),
+        _ => None,
     }
-    if let Some(WireError::Server(inner)) = error.downcast_ref() {
-        return Some(&**inner);
-    }
-    Some(match error.downcast_ref::<PackError>() {
-        Some(PackError::Trailer(inner)) => inner,
-        Some(PackError::Manifest(inner)) => inner,
-        _ => match error.downcast_ref::<SelectError>() {
-            Some(SelectError::OpenStore(inner)) => inner,
-            Some(SelectError::Store(inner)) => inner,
-            Some(SelectError::Repository(inner)) => inner,
-            _ => match error.downcast_ref::<SettleError>() {
-                Some(SettleError::Source(inner)) => inner,
-                Some(SettleError::Name(inner)) => inner,
-                _ => return None,
-            },
-        },
-    })
 }
 
-/// The exit status of an error that is not looked through; `None` for those of other crates and of causes.
+fn inner_of_preflight(error: &PreflightError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        PreflightError::Connect(inner) => Some(inner),
+        PreflightError::Catalog(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_source(error: &SourceError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        SourceError::Connect(inner) => Some(inner),
+        SourceError::Session(inner) => Some(inner),
+        SourceError::Snapshot(inner) => Some(inner),
+        SourceError::Catalog(inner) => Some(inner),
+        SourceError::Pattern(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_snapshot(error: &SnapshotError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        SnapshotError::Session(inner) => Some(inner),
+        SnapshotError::Catalog(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_target(error: &TargetError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        TargetError::Connect(inner) => Some(inner),
+        TargetError::Session(inner) => Some(inner),
+        TargetError::Catalog(inner) => Some(inner),
+        TargetError::Refused(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_wire(error: &WireError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        WireError::Server(inner) => Some(&**inner),
+        _ => None,
+    }
+}
+
+fn inner_of_repository(error: &RepositoryError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        RepositoryError::Store(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_pack(error: &PackError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        PackError::Trailer(inner) => Some(inner),
+        PackError::Manifest(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_open_archive(error: &OpenArchiveError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        OpenArchiveError::Repository(inner) => Some(inner),
+        OpenArchiveError::Foreign(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_foreign(error: &ForeignError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        ForeignError::Store(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_select(error: &SelectError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        SelectError::OpenStore(inner) => Some(inner),
+        SelectError::Store(inner) => Some(inner),
+        SelectError::Archive(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_settle(error: &SettleError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        SettleError::Source(inner) => Some(inner),
+        SettleError::Name(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+/// The exit status of an error that is not looked through; `None` for those of other crates.
 fn class(error: &(dyn Error + 'static)) -> Option<Exit> {
-    if let Some(error) = error.downcast_ref::<BackupError>() {
-        return Some(match error {
-            BackupError::Refused(_) | BackupError::ForeignPrefix { .. } => Exit::Refused,
-            BackupError::Globals(_) => Exit::Configuration,
-            BackupError::Cancelled => Exit::Cancelled,
-            _ => Exit::Internal,
-        });
+    None.or_else(|| error.downcast_ref().map(class_of_backup))
+        .or_else(|| error.downcast_ref().map(class_of_source))
+        .or_else(|| error.downcast_ref().map(class_of_target))
+        .or_else(|| error.downcast_ref().map(class_of_refusal))
+        .or_else(|| error.downcast_ref().map(class_of_connect))
+        .or_else(|| error.downcast_ref().map(class_of_repository))
+        .or_else(|| error.downcast_ref().map(class_of_open_store))
+        .or_else(|| error.downcast_ref().map(class_of_verify))
+        .or_else(|| error.downcast_ref().map(class_of_select))
+        .or_else(|| error.downcast_ref().map(class_of_settle))
+        .or_else(|| error.downcast_ref().map(class_of_restore))
+        .or_else(|| class_by_type(error))
+}
+
+fn class_of_backup(error: &BackupError) -> Exit {
+    match error {
+        BackupError::Refused(_) | BackupError::ForeignPrefix { .. } => Exit::Refused,
+        BackupError::Globals(_) => Exit::Configuration,
+        BackupError::Cancelled => Exit::Cancelled,
+        _ => Exit::Internal,
     }
-    if let Some(error) = error.downcast_ref::<SourceError>() {
-        return Some(match error {
-            SourceError::Sink(_) => Exit::Storage,
-            SourceError::Codec(_) => Exit::Internal,
-            SourceError::Cancelled => Exit::Cancelled,
-            _ => Exit::Database,
-        });
+}
+
+fn class_of_source(error: &SourceError) -> Exit {
+    match error {
+        SourceError::Sink(_) => Exit::Storage,
+        SourceError::Codec(_) => Exit::Internal,
+        SourceError::Cancelled => Exit::Cancelled,
+        _ => Exit::Database,
     }
-    if let Some(error) = error.downcast_ref::<ConnectError>() {
-        return Some(match error.kind() {
-            ConnectErrorKind::Settings => Exit::Configuration,
-            ConnectErrorKind::Cancelled => Exit::Cancelled,
-            _ => Exit::Database,
-        });
+}
+
+fn class_of_target(error: &TargetError) -> Exit {
+    match error {
+        TargetError::Backup(_) => Exit::Storage,
+        TargetError::Cancelled => Exit::Cancelled,
+        _ => Exit::Database,
     }
-    if let Some(error) = error.downcast_ref::<RepositoryError>() {
-        return Some(match error {
-            RepositoryError::Codec(_) => Exit::Internal,
-            _ => Exit::Storage,
-        });
+}
+
+fn class_of_refusal(error: &RestoreRefusal) -> Exit {
+    match error {
+        RestoreRefusal::NoMatch { .. } | RestoreRefusal::NotInTransaction { .. } => Exit::Usage,
+        _ => Exit::Refused,
     }
-    if let Some(error) = error.downcast_ref::<OpenStoreError>() {
-        return Some(match error {
-            OpenStoreError::UnknownScheme { .. } => Exit::Configuration,
-            _ => Exit::Storage,
-        });
+}
+
+fn class_of_connect(error: &ConnectError) -> Exit {
+    match error.kind() {
+        ConnectErrorKind::Settings => Exit::Configuration,
+        ConnectErrorKind::Cancelled => Exit::Cancelled,
+        _ => Exit::Database,
     }
-    if let Some(error) = error.downcast_ref::<SelectError>() {
-        return Some(match error {
-            SelectError::Ambiguous { .. } | SelectError::FileName(_) => Exit::Usage,
-            _ => Exit::Storage,
-        });
+}
+
+fn class_of_repository(error: &RepositoryError) -> Exit {
+    match error {
+        RepositoryError::Codec(_) => Exit::Internal,
+        _ => Exit::Storage,
     }
+}
+
+fn class_of_open_store(error: &OpenStoreError) -> Exit {
+    match error {
+        OpenStoreError::UnknownScheme { .. } => Exit::Configuration,
+        _ => Exit::Storage,
+    }
+}
+
+fn class_of_verify(error: &VerifyError) -> Exit {
+    match error {
+        VerifyError::Thread(_) => Exit::Internal,
+        VerifyError::Cancelled => Exit::Cancelled,
+        _ => Exit::Storage,
+    }
+}
+
+fn class_of_select(error: &SelectError) -> Exit {
+    match error {
+        SelectError::Ambiguous { .. } | SelectError::FileName(_) => Exit::Usage,
+        _ => Exit::Storage,
+    }
+}
+
+fn class_of_settle(error: &SettleError) -> Exit {
+    match error {
+        SettleError::OtherDatabase { .. } => Exit::Refused,
+        _ => Exit::Usage,
+    }
+}
+
+fn class_of_restore(error: &RestoreRefused) -> Exit {
+    match error {
+        RestoreRefused::NotSound { .. } => Exit::Storage,
+        RestoreRefused::OnlyForBackups(_) => Exit::Usage,
+        RestoreRefused::NotConfirmed { .. } | RestoreRefused::SafetyBackup { .. } => Exit::Refused,
+    }
+}
+
+fn class_by_type(error: &(dyn Error + 'static)) -> Option<Exit> {
     let classes = [
-        (is::<NameError>(error), Exit::Usage),
-        (is::<SettleError>(error), Exit::Usage),
-        (is::<InvalidPattern>(error), Exit::Usage),
-        (is::<EnvironmentError>(error), Exit::Configuration),
-        (is::<ConninfoError>(error), Exit::Configuration),
-        (is::<FindProgramError>(error), Exit::Configuration),
-        (is::<SnapshotError>(error), Exit::Database),
-        (is::<SessionError>(error), Exit::Database),
-        (is::<CatalogError>(error), Exit::Database),
-        (is::<WireError>(error), Exit::Database),
-        (is::<ServerError>(error), Exit::Database),
-        (is::<ProgramError>(error), Exit::Database),
-        (is::<StoreError>(error), Exit::Storage),
-        (is::<PackError>(error), Exit::Storage),
-        (is::<OutputError>(error), Exit::Storage),
+        (error.is::<NameError>(), Exit::Usage),
+        (error.is::<InvalidPattern>(), Exit::Usage),
+        (error.is::<EnvironmentError>(), Exit::Configuration),
+        (error.is::<ConninfoError>(), Exit::Configuration),
+        (error.is::<FindProgramError>(), Exit::Configuration),
+        (error.is::<SnapshotError>(), Exit::Database),
+        (error.is::<SessionError>(), Exit::Database),
+        (error.is::<CatalogError>(), Exit::Database),
+        (error.is::<WireError>(), Exit::Database),
+        (error.is::<ServerError>(), Exit::Database),
+        (error.is::<ProgramError>(), Exit::Database),
+        (error.is::<StoreError>(), Exit::Storage),
+        (error.is::<PackError>(), Exit::Storage),
+        (error.is::<TrailerError>(), Exit::Storage),
+        (error.is::<ManifestError>(), Exit::Storage),
+        (error.is::<ForeignError>(), Exit::Storage),
+        (error.is::<OutputError>(), Exit::Storage),
     ];
     classes.iter().find(|(is, _)| *is).map(|&(_, exit)| exit)
 }
 
-fn is<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
-    error.is::<E>()
-}
+#[cfg(test)]
+mod tests;

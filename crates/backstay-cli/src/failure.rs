@@ -20,6 +20,11 @@ impl Failure {
         self.exit
     }
 
+    /// The same with another exit status.
+    pub(crate) fn with_exit(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
     /// The lines for standard error: what failed, because of what, what to do.
     pub(crate) fn report(&self) -> String {
         let mut text = String::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use backstay::{
-    BackupId, BackupReader, Listing, Manifest, ObjectKey, ObjectRole, OpenStoreError, Prefix, Repository,
+    Archive, BackupId, Listing, Manifest, ObjectKey, ObjectRole, OpenArchiveError, OpenStoreError, Prefix, Repository,
     RepositoryError, StoreError, WhenMissing, object_role, open_store,
 };
 
@@ -111,49 +111,21 @@ pub(crate) enum SelectError {
     NoSuchFile(PathBuf),
     #[error("{} cannot be the name of a backup's file", .0.display())]
     FileName(PathBuf),
+    /// Nothing but its text tells what it holds.
+    #[error("{key} is a plain dump, which has no list of what it holds")]
+    PlainDump { key: ObjectKey },
     #[error(transparent)]
     OpenStore(#[from] OpenStoreError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Repository(#[from] RepositoryError),
-}
-
-/// The store of a file and its name there.
-#[derive(Debug)]
-pub(crate) struct FileInStore {
-    pub(crate) repository: Repository,
-    pub(crate) key: ObjectKey,
-}
-
-/// Opens the folder that a file lies in as a store.
-pub(crate) fn open_folder_of(path: &Path) -> Result<FileInStore, SelectError> {
-    if PathKind::of(path).is_none() {
-        return Err(SelectError::NoSuchFile(path.to_owned()));
-    }
-    let unusable = || SelectError::FileName(path.to_owned());
-    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(unusable)?;
-    let key = name.parse().map_err(|_| unusable())?;
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    // A path may look like a URL only if it has a scheme, which `file:` takes away.
-    let location = format!("file:{}", folder.to_str().ok_or_else(unusable)?);
-    let repository = Repository::new(open_store(&location, WhenMissing::Fail)?);
-    Ok(FileInStore { repository, key })
+    Archive(#[from] OpenArchiveError),
 }
 
 /// Opens the backup that is meant. A file is opened by itself, everything else through its manifest in the store.
-pub(crate) fn open_backup(name: &BackupName, store: &str) -> Result<BackupReader, SelectError> {
+pub(crate) fn open_archive(name: &BackupName, store: &str) -> Result<Archive, SelectError> {
     match name {
-        BackupName::File(path) => {
-            let FileInStore { repository, key } = open_folder_of(path)?;
-            match object_role(&key) {
-                Some((id, ObjectRole::Manifest)) => open_id(&repository, &id),
-                _ => Ok(BackupReader::open_pack(repository.store().clone(), &key)?),
-            }
-        }
+        BackupName::File(path) => open_file(path),
         BackupName::Id(id) => open_id(&open_repository(store)?, id),
         BackupName::Latest { database } => {
             let repository = open_repository(store)?;
@@ -166,21 +138,39 @@ pub(crate) fn open_backup(name: &BackupName, store: &str) -> Result<BackupReader
     }
 }
 
+/// Opens a file by its path, with the folder that it lies in as its store.
+fn open_file(path: &Path) -> Result<Archive, SelectError> {
+    if PathKind::of(path).is_none() {
+        return Err(SelectError::NoSuchFile(path.to_owned()));
+    }
+    let unusable = || SelectError::FileName(path.to_owned());
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(unusable)?;
+    let key: ObjectKey = name.parse().map_err(|_| unusable())?;
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    // A folder may be called as a URL begins; behind `file:` everything is a path.
+    let location = format!("file:{}", folder.to_str().ok_or_else(unusable)?);
+    let repository = open_repository(&location)?;
+    match object_role(&key) {
+        Some((id, ObjectRole::Manifest)) => open_id(&repository, &id),
+        _ => Ok(Archive::open_file(repository.store().clone(), &key)?),
+    }
+}
+
 fn open_repository(store: &str) -> Result<Repository, SelectError> {
     Ok(Repository::new(open_store(store, WhenMissing::Fail)?))
 }
 
-fn open_id(repository: &Repository, id: &BackupId) -> Result<BackupReader, SelectError> {
-    repository.open(id).map_err(|error| {
-        if error.is_not_found() {
-            SelectError::NoSuchId {
-                id: id.clone(),
-                location: repository.store().location(),
-            }
-        } else {
-            error.into()
-        }
-    })
+fn open_id(repository: &Repository, id: &BackupId) -> Result<Archive, SelectError> {
+    match Archive::open(repository, id) {
+        Err(OpenArchiveError::Repository(error)) if error.is_not_found() => Err(SelectError::NoSuchId {
+            id: id.clone(),
+            location: repository.store().location(),
+        }),
+        opened => Ok(opened?),
+    }
 }
 
 /// The newest backup of a database. Without a name the store must have backups of one prefix only; with one, that
@@ -232,3 +222,6 @@ fn latest(
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

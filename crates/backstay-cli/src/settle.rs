@@ -1,5 +1,8 @@
 //! From what a person typed to what it means: defaults, conflicts and variables are settled here and nowhere else.
 
+mod restore;
+mod verify;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +17,9 @@ use crate::args::{
 use crate::environment::Environment;
 use crate::output::{Form, Output, Voice};
 use crate::select::{BackupName, NameError, PathKind, looks_like_a_connection};
+
+pub(crate) use restore::{Confirmation, RestoreMode, SettledRestore, WayBack};
+pub(crate) use verify::SettledVerify;
 
 /// Where backups are where nobody says otherwise.
 const DEFAULT_STORE: &str = "./backups";
@@ -32,6 +38,16 @@ pub(crate) enum SettleError {
     StoreIsConnection,
     #[error("the store that was given is empty text")]
     StoreEmpty,
+    /// Two names that must be one.
+    #[error("{option} names {given:?}, and the target database is {database:?}")]
+    OtherDatabase {
+        option: &'static str,
+        given: String,
+        database: String,
+    },
+    /// A question that nobody can answer.
+    #[error("nobody can be asked for the name of the target database, because standard input is no terminal")]
+    NobodyToAsk { database: String },
 }
 
 /// What `backup` is to do.
@@ -248,3 +264,6 @@ fn inclusion(is_excluded: bool) -> Inclusion {
         Inclusion::Included
     }
 }
+
+#[cfg(test)]
+mod tests;

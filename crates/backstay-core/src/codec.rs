@@ -202,8 +202,13 @@ impl MemberEncoder {
     /// Compresses one member.
     ///
     /// # Errors
-    /// The codec fails, which only a lack of memory should bring about.
+    /// The text is longer than [`MEMBER_TEXT_BYTES_MAX`], so that nobody would read it again; the codec fails, which only
+    /// a lack of memory should bring about.
     pub fn encode(&mut self, text: &[u8]) -> Result<EncodedMember, CodecError> {
+        let text_bytes = text.len() as u64;
+        if text_bytes > MEMBER_TEXT_BYTES_MAX {
+            return Err(CodecError::TooLong { text_bytes });
+        }
         let stored = match &mut self.state {
             EncoderState::Gzip(compressor) => {
                 let mut stored = vec![0; compressor.gzip_compress_bound(text.len())];
@@ -225,7 +230,7 @@ impl MemberEncoder {
         Ok(EncodedMember {
             sha256: Sha256Digest::of(&stored),
             stored,
-            text_bytes: text.len() as u64,
+            text_bytes,
         })
     }
 }
@@ -265,6 +270,12 @@ pub fn decode_member(codec: Codec, stored: &[u8], text_bytes: u64) -> Result<Vec
             })?,
     };
     if actual == length {
+        if codec == Codec::Gzip && !ends_with_footer_of(stored, &text) {
+            return Err(CodecError::Decode {
+                codec,
+                detail: "something stands behind its end".to_owned(),
+            });
+        }
         Ok(text)
     } else {
         Err(CodecError::Length {
@@ -272,6 +283,16 @@ pub fn decode_member(codec: Codec, stored: &[u8], text_bytes: u64) -> Result<Vec
             actual: actual as u64,
         })
     }
+}
+
+/// Whether the bytes end with the checksum and length of that text (RFC 1952, 2.3.1). The decoder stops behind the first
+/// member and says nothing of what follows, which other readers would take for more text.
+fn ends_with_footer_of(stored: &[u8], text: &[u8]) -> bool {
+    let footer = stored.last_chunk::<8>().map(|footer| {
+        let number = |at: usize| u32::from_le_bytes([footer[at], footer[at + 1], footer[at + 2], footer[at + 3]]);
+        (number(0), number(4))
+    });
+    footer == Some((libdeflater::crc32(text), text.len() as u32))
 }
 
 /// Why a member could not be compressed or decompressed.
@@ -359,6 +380,32 @@ mod tests {
             .unwrap();
         let refused = decode_member(Codec::Gzip, &member.stored, u64::MAX);
         assert_eq!(refused, Err(CodecError::TooLong { text_bytes: u64::MAX }));
+    }
+
+    #[test]
+    fn the_longest_text_is_the_longest_that_is_written() {
+        let too_long = vec![0; usize::try_from(MEMBER_TEXT_BYTES_MAX).unwrap() + 1];
+        let refused = MemberEncoder::new(Compression::default()).unwrap().encode(&too_long);
+        let text_bytes = MEMBER_TEXT_BYTES_MAX + 1;
+        assert_eq!(refused.unwrap_err(), CodecError::TooLong { text_bytes });
+        // One byte less is a question of what the bytes hold, no longer of the bound.
+        let refused = decode_member(Codec::Zstd, b"x", MEMBER_TEXT_BYTES_MAX).unwrap_err();
+        assert!(matches!(refused, CodecError::Decode { .. }), "{refused}");
+        let refused = decode_member(Codec::Zstd, b"x", text_bytes).unwrap_err();
+        assert_eq!(refused, CodecError::TooLong { text_bytes });
+    }
+
+    #[test]
+    fn nothing_may_stand_behind_a_member() {
+        for codec in [Codec::Gzip, Codec::Zstd] {
+            let mut encoder = MemberEncoder::new(Compression::new(codec)).unwrap();
+            let member = encoder.encode(b"1\tone\n").unwrap();
+            let second = encoder.encode(b"2\ttwo\n").unwrap();
+            for behind in [&b"\0"[..], b"garbage behind", &second.stored] {
+                let both = [&member.stored[..], behind].concat();
+                assert!(decode_member(codec, &both, member.text_bytes).is_err(), "{codec}");
+            }
+        }
     }
 
     proptest! {

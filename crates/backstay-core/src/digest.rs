@@ -140,9 +140,9 @@ impl RowDigest {
         }
     }
 
-    /// Adds the rows that another digest counted.
+    /// Adds the rows that another digest counted; the number, which a manifest may state at will, stays at its greatest.
     pub fn merge(&mut self, other: &Self) {
-        self.rows += other.rows;
+        self.rows = self.rows.saturating_add(other.rows);
         self.sum = self.sum.wrapping_add(other.sum);
     }
 

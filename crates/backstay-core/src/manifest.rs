@@ -343,7 +343,7 @@ pub struct Pack {
 }
 
 /// How a manifest names a pack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a third way is a new format version")]
 pub enum PackId {
     /// The pack that this very manifest stands in.
@@ -420,32 +420,31 @@ impl Manifest {
     /// Bytes of all members in their packs.
     #[must_use]
     pub fn stored_bytes(&self) -> u64 {
-        self.members.iter().map(|member| member.stored_bytes).sum()
+        total(self.members.iter().map(|member| member.stored_bytes))
     }
 
     /// Bytes of COPY text of all tables.
     #[must_use]
     pub fn text_bytes(&self) -> u64 {
-        self.tables
-            .iter()
-            .map(|table| match &table.rows {
-                TableRows::Included { text_bytes, .. } => *text_bytes,
-                TableRows::Excluded { .. } => 0,
-            })
-            .sum()
+        total(self.tables.iter().map(|table| match &table.rows {
+            TableRows::Included { text_bytes, .. } => *text_bytes,
+            TableRows::Excluded { .. } => 0,
+        }))
     }
 
     /// Rows of all tables.
     #[must_use]
     pub fn row_count(&self) -> u64 {
-        self.tables
-            .iter()
-            .map(|table| match &table.rows {
-                TableRows::Included { digest, .. } => digest.rows(),
-                TableRows::Excluded { .. } => 0,
-            })
-            .sum()
+        total(self.tables.iter().map(|table| match &table.rows {
+            TableRows::Included { digest, .. } => digest.rows(),
+            TableRows::Excluded { .. } => 0,
+        }))
     }
+}
+
+/// A sum that a manifest with absurd numbers cannot make overflow: members in packs of other backups may overlap.
+fn total(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
 }
 
 impl Table {

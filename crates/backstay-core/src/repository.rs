@@ -96,7 +96,7 @@ impl Repository {
                     summary.manifest_bytes = object.size;
                 }
                 ObjectRole::Pack => {
-                    summary.pack_bytes += object.size;
+                    summary.pack_bytes = summary.pack_bytes.saturating_add(object.size);
                     summary.packs.push(object.key);
                 }
                 ObjectRole::Checksum => summary.has_checksum = true,

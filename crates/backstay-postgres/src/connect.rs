@@ -39,6 +39,35 @@ pub(crate) struct Attempt<'a> {
     pub(crate) server: &'a str,
 }
 
+/// Leaves of several endpoints only the first that can be connected to, so that every connection and every child reaches
+/// the same server: a snapshot is known to one server alone.
+///
+/// # Errors
+/// None of them can be connected to; the error is the last one's.
+pub fn settle_endpoint(config: &ConnectionConfig, cancel: &CancelToken) -> Result<ConnectionConfig, ConnectError> {
+    if config.endpoints.len() < 2 {
+        return Ok(config.clone());
+    }
+    let mut last = None;
+    for endpoint in &config.endpoints {
+        let alone = ConnectionConfig {
+            endpoints: vec![endpoint.clone()],
+            ..config.clone()
+        };
+        match crate::wire::WireConnection::connect(&alone, cancel) {
+            Ok(connection) => {
+                connection.close();
+                return Ok(alone);
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    match last {
+        Some(error) => Err(error),
+        None => Ok(config.clone()),
+    }
+}
+
 /// Opens a connection for catalog queries, with the client of the `postgres` crate.
 ///
 /// It sets `client_encoding` to UTF8, so a database whose names are not in its own encoding gives errors there.

@@ -28,7 +28,7 @@ pub use archive::{
 pub use cancel::CancelToken;
 pub use catalog::CatalogError;
 pub use config::{ChannelBinding, ConnectionConfig, Endpoint, Host, RootCertificates, Secret, SslMode};
-pub use connect::{ConnectError, ConnectErrorKind, connect_client};
+pub use connect::{ConnectError, ConnectErrorKind, connect_client, settle_endpoint};
 pub use conninfo::{
     ChildEnvironment, ConninfoError, DotenvError, DotenvProblem, Origin, Resolved, Source, Variables, Warning,
     parse_dotenv, resolve, resolve_source,

@@ -72,12 +72,35 @@ impl SampleBackup {
         sample
     }
 
-    /// Adds a member.
+    /// Adds a member at the end.
     pub fn push(&mut self, content: MemberContent, text: Vec<u8>) {
         self.members.push((content, text));
     }
 
-    /// Adds a member with rows, each ended by a line feed, and counts them in the manifest.
+    /// Puts a member before the one of that index.
+    ///
+    /// # Panics
+    /// Where the index is beyond the end.
+    pub fn insert(&mut self, index: usize, content: MemberContent, text: Vec<u8>) {
+        self.members.insert(index, (content, text));
+        self.renumber(|member| if member as usize >= index { member + 1 } else { member });
+    }
+
+    /// Takes a member out; entries whose SQL it held are left without.
+    ///
+    /// # Panics
+    /// Where there is no such member.
+    pub fn remove(&mut self, index: usize) {
+        self.members.remove(index);
+        for entry in &mut self.manifest.entries {
+            for span in [&mut entry.definition, &mut entry.owner_statement] {
+                span.take_if(|span| span.member as usize == index);
+            }
+        }
+        self.renumber(|member| if member as usize > index { member - 1 } else { member });
+    }
+
+    /// Adds a member with rows, each ended by a line feed, behind those there are, and counts them in the manifest.
     ///
     /// # Panics
     /// Where there is no such table, or it is said to have no rows in the backup.
@@ -96,7 +119,18 @@ impl SampleBackup {
             digest: added,
             chunk,
         };
-        self.push(MemberContent::Rows(block), [&header, rows, ROWS_FOOTER].concat());
+        let comes_before = |content: &MemberContent| {
+            matches!(
+                content,
+                MemberContent::Settings
+                    | MemberContent::Globals
+                    | MemberContent::Schema(Stage::PreData)
+                    | MemberContent::Rows(_)
+            )
+        };
+        let behind = self.members.iter().position(|(content, _)| !comes_before(content));
+        let text = [&header, rows, ROWS_FOOTER].concat();
+        self.insert(behind.unwrap_or(self.members.len()), MemberContent::Rows(block), text);
     }
 
     /// Takes the rows of a table out of the backup, as if it had been empty.
@@ -105,19 +139,8 @@ impl SampleBackup {
     /// Where there is no such table.
     pub fn remove_rows(&mut self, table: u32) {
         let is_its = |content: &MemberContent| matches!(content, MemberContent::Rows(block) if block.table == table);
-        // Spans name members by their index, and all members with spans but those before the rows lie behind.
-        let removed = self.members.iter().filter(|(content, _)| is_its(content)).count();
-        let first = self.members.iter().position(|(content, _)| is_its(content));
-        self.members.retain(|(content, _)| !is_its(content));
-        for entry in &mut self.manifest.entries {
-            for span in [&mut entry.definition, &mut entry.owner_statement]
-                .into_iter()
-                .flatten()
-            {
-                if first.is_some_and(|first| span.member as usize > first) {
-                    span.member -= u32::try_from(removed).unwrap();
-                }
-            }
+        while let Some(index) = self.members.iter().position(|(content, _)| is_its(content)) {
+            self.remove(index);
         }
         self.manifest.tables[table as usize].rows = TableRows::Included {
             digest: RowDigest::default(),
@@ -149,6 +172,24 @@ impl SampleBackup {
         pending.finish(self.manifest.clone(), ReadBack::Yes).unwrap()
     }
 
+    fn renumber(&mut self, new: impl Fn(u32) -> u32) {
+        for entry in &mut self.manifest.entries {
+            for span in [&mut entry.definition, &mut entry.owner_statement]
+                .into_iter()
+                .flatten()
+            {
+                span.member = new(span.member);
+            }
+        }
+    }
+
+    /// The ids of the entries that make these tables.
+    fn tables_of(&self, names: &[&str]) -> Vec<i32> {
+        let entries = self.manifest.entries.iter();
+        let tables = entries.filter(|entry| entry.kind == "TABLE" && names.iter().any(|name| entry.name == **name));
+        tables.map(|entry| entry.id).collect()
+    }
+
     fn add_schema(&mut self, stage: Stage, entries: &[SampleEntry]) {
         let member = u32::try_from(self.members.len()).unwrap();
         let mut text = Vec::new();
@@ -169,7 +210,11 @@ impl SampleBackup {
                 name: DbText::from(name),
                 owner: Some(DbText::from("app")),
                 stage,
-                dependencies: Vec::new(),
+                dependencies: if kind == "TABLE ATTACH" {
+                    self.tables_of(&["colours", name])
+                } else {
+                    Vec::new()
+                },
                 drop_statement: None,
                 tablespace: None,
                 access_method: None,
@@ -246,6 +291,12 @@ const PRE_DATA: &[SampleEntry] = &[
         "TABLE",
         "colours_0",
         "CREATE TABLE public.colours_0 (colour public.colour, n integer);",
+        "",
+    ),
+    (
+        "TABLE ATTACH",
+        "colours_0",
+        "ALTER TABLE ONLY public.colours ATTACH PARTITION public.colours_0 FOR VALUES WITH (modulus 1, remainder 0);",
         "",
     ),
     (

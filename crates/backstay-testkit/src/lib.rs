@@ -3,6 +3,7 @@
 //! It is a crate of its own because only tests use it: it is not published, and it may panic.
 
 pub mod conformance;
+pub mod crash_safety;
 mod damage;
 mod faulty;
 pub mod fixtures;

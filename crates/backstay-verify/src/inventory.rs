@@ -1,5 +1,6 @@
 //! What a backup is expected to hold, by its own inventory and by an earlier one.
 
+mod required;
 mod volume;
 
 use std::collections::HashSet;
@@ -10,6 +11,7 @@ use backstay_core::manifest::{Entry, Manifest, RowSecurity, Table, TableKind, Ta
 use crate::finding::{Finding, Severity};
 use crate::options::Rules;
 
+pub(crate) use required::is_meant;
 pub(crate) use volume::compare;
 
 /// Bytes on the server above which a table without any row is worth a note.
@@ -30,9 +32,7 @@ pub(crate) fn check(manifest: &Manifest, rules: &Rules) -> Vec<Finding> {
         );
     }
     check_extensions(manifest, &definitions, &mut findings);
-    for required in &rules.require_tables {
-        findings.extend(check_required(manifest, required));
-    }
+    findings.extend(required::check(manifest, &rules.require_tables));
     check_volume(manifest, &mut findings);
     for (index, omission) in manifest.omissions.iter().enumerate() {
         let message = format!("not in the backup: {}", omission.reason);
@@ -133,43 +133,6 @@ fn check_extensions(manifest: &Manifest, definitions: &Definitions<'_>, findings
         let message = "the database has this extension, and the backup does not create it";
         findings.push(Finding::new(severity, "extension", &extension.name, message).at(index));
     }
-}
-
-/// Whether a name as people write it, with or without schema, means a table.
-pub(crate) fn is_meant(required: &str, schema: Option<&[u8]>, name: &[u8]) -> bool {
-    let required = required.as_bytes();
-    let qualified = schema
-        .is_some_and(|schema| required.strip_prefix(schema).and_then(|rest| rest.strip_prefix(b".")) == Some(name));
-    required == name || qualified
-}
-
-fn check_required(manifest: &Manifest, required: &str) -> Vec<Finding> {
-    let mut meant = manifest
-        .tables
-        .iter()
-        .filter(|table| is_meant(required, Some(table.schema.as_bytes()), table.name.as_bytes()))
-        .peekable();
-    if meant.peek().is_none() {
-        return vec![Finding::error(
-            "required-table",
-            required,
-            "the backup does not have this table",
-        )];
-    }
-    meant
-        .filter_map(|table| match &table.rows {
-            TableRows::Excluded { reason } => {
-                let message = format!("the backup does not have the rows of this table: {reason}");
-                Some(Finding::error("required-table", table.display_name(), message))
-            }
-            // The rows of a partitioned table are those of its partitions.
-            TableRows::Included { digest, .. } if digest.rows() == 0 && table.kind == TableKind::Table => {
-                let message = "this table is required, and it is empty";
-                Some(Finding::warning("required-table-empty", table.display_name(), message))
-            }
-            TableRows::Included { .. } => None,
-        })
-        .collect()
 }
 
 fn check_volume(manifest: &Manifest, findings: &mut Vec<Finding>) {

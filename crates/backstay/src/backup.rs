@@ -7,7 +7,7 @@ use backstay_core::{BackupId, Codec, Compression, EncodedMember, Prefix};
 use backstay_postgres::{
     CancelToken, ConnectionConfig, FindProgramError, Globals, MemberSink, PgDumpall, Preflight, PreflightError,
     PreflightFinding, PreflightNeeds, SearchPath, SourceError, SourceEvent, SourceObserver, SourceOptions,
-    find_pg_dumpall, preflight, read_database,
+    find_pg_dumpall, preflight, read_database, settle_endpoint,
 };
 use jiff::Timestamp;
 
@@ -124,7 +124,9 @@ pub fn back_up(
         programs,
         pg_dump: options.pg_dump.as_deref(),
         whole_database: options.source.selection.is_whole_database(),
+        large_objects: options.source.large_objects,
     };
+    let source = &settle_endpoint(source, cancel).map_err(PreflightError::from)?;
     let found = preflight(source, needs)?;
     let Some(pg_dump) = found.pg_dump.clone().filter(|_| found.refusals().next().is_none()) else {
         return Err(BackupError::Refused(Box::new(found)));

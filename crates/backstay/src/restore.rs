@@ -35,6 +35,7 @@ pub fn restore(
     cancel: &CancelToken,
 ) -> Result<RestoreReport, TargetError> {
     let observer = Observer(progress);
+    let target = &backstay_postgres::settle_endpoint(target, cancel)?;
     backstay_postgres::apply_restore(plan, backup.manifest(), &Source(backup), target, &observer, cancel)
 }
 

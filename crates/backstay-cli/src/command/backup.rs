@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use backstay::manifest::TableRows;
+use backstay::manifest::{Table, TableKind, TableRows};
 use backstay::{
     BackupReport, Manifest, PreflightFinding, PreflightSeverity, Repository, RetentionAction, WhenMissing, open_store,
     plan_keep_days,
@@ -11,9 +11,10 @@ use serde::Serialize;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::output::{Columns, Form, Output, Voice, bytes, count, duration, print_json, print_text, quoted};
+use crate::progress;
 use crate::settle::{SettledBackup, SettledStore};
-use crate::{interrupt, progress};
 
 use super::{finding_lines, remark_warnings};
 
@@ -27,7 +28,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
         output,
     } = settled;
     remark_warnings(&source, output);
-    let cancel = interrupt::watch()?;
+    let interrupt = Interrupt::watch()?;
     let begun = Instant::now();
     let repository = Repository::new(open_store(&store.location, WhenMissing::Create)?);
     let shown = progress::for_output(output);
@@ -38,7 +39,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
         &environment.programs,
         &options,
         &*shown,
-        &cancel,
+        interrupt.token(),
     );
     shown.clear();
     let report = made?;
@@ -126,10 +127,10 @@ pub(super) fn holdings(manifest: &Manifest) -> String {
     text
 }
 
-/// How many tables have their rows in the backup.
+/// How many tables have their rows in the backup; a partitioned one has none of its own.
 pub(super) fn tables_with_rows(manifest: &Manifest) -> u64 {
-    let included = |table: &&backstay::manifest::Table| matches!(table.rows, TableRows::Included { .. });
-    manifest.tables.iter().filter(included).count() as u64
+    let has_rows = |table: &&Table| table.kind == TableKind::Table && matches!(table.rows, TableRows::Included { .. });
+    manifest.tables.iter().filter(has_rows).count() as u64
 }
 
 #[derive(Serialize)]

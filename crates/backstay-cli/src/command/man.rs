@@ -9,25 +9,31 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::print;
 
+/// A function of [`Man`] that writes one section.
+type Section = fn(&Man, &mut dyn io::Write) -> io::Result<()>;
+
 /// Writes one manual page that covers all commands.
 pub(crate) fn manual_page() -> Result<Exit, Failure> {
-    print(&page()?)?;
+    print(page()?.as_bytes())?;
     Ok(Exit::Done)
 }
 
-fn page() -> io::Result<Vec<u8>> {
-    // The exit status gets a section of its own in place of the text behind the help.
-    let mut definition = Arguments::definition().after_help(None::<&str>);
+fn page() -> io::Result<String> {
+    let mut definition = Arguments::definition();
     definition.build();
     let man = Man::new(definition.clone()).title("BACKSTAY");
-    let mut page = Vec::new();
-    man.render_title(&mut page)?;
-    man.render_name_section(&mut page)?;
-    man.render_synopsis_section(&mut page)?;
-    man.render_description_section(&mut page)?;
-    man.render_options_section(&mut page)?;
+    let sections: [Section; 4] = [
+        |man, to| man.render_name_section(to),
+        |man, to| man.render_synopsis_section(to),
+        |man, to| man.render_description_section(to),
+        |man, to| man.render_options_section(to),
+    ];
+    let mut page = rendered(&man, |man, to| man.render_title(to))?;
+    for section in sections {
+        page.push_str(from_heading(&rendered(&man, section)?));
+    }
     for command in definition.get_subcommands() {
-        page.extend(command_section(command)?);
+        page.push_str(&of_command(command)?);
     }
     let mut exits = Roff::new();
     exits.control("SH", ["EXIT STATUS"]);
@@ -36,39 +42,57 @@ fn page() -> io::Result<Vec<u8>> {
         exits.text([bold(code.to_string())]);
         exits.text([roman(meaning)]);
     }
-    page.extend(body(&exits.to_roff(), None));
+    page.push_str(from_heading(&exits.to_roff()));
     Ok(page)
 }
 
-/// The section of one command: its sections without their own headings.
-fn command_section(command: &Command) -> io::Result<Vec<u8>> {
+/// The section of one command, made of its own sections without their headings.
+fn of_command(command: &Command) -> io::Result<String> {
     let man = Man::new(command.clone());
     let mut heading = Roff::new();
     heading.control("SH", [format!("backstay {}", command.get_name()).as_str()]);
-    let mut section = body(&heading.to_roff(), None);
-    let mut add = |rendered: Vec<u8>, title: &str, separate: bool| {
-        if separate {
-            section.extend(b".PP\n");
-        }
-        section.extend(body(&String::from_utf8_lossy(&rendered), Some(title)));
-    };
-    let mut part = Vec::new();
-    man.render_synopsis_section(&mut part)?;
-    add(part, "SYNOPSIS", false);
-    let mut part = Vec::new();
-    man.render_description_section(&mut part)?;
-    add(part, "DESCRIPTION", true);
-    let mut part = Vec::new();
-    man.render_options_section(&mut part)?;
-    add(part, "OPTIONS", false);
+    let mut section = from_heading(&heading.to_roff()).to_owned();
+    let synopsis = rendered(&man, |man, to| man.render_synopsis_section(to))?;
+    let description = rendered(&man, |man, to| man.render_description_section(to))?;
+    let options = rendered(&man, |man, to| man.render_options_section(to))?;
+    section.push_str(behind_heading(&synopsis));
+    section.push_str(".PP\n");
+    section.push_str(behind_heading(&description));
+    section.push_str(behind_heading(&options));
     Ok(section)
 }
 
-/// What stands behind the definitions that each piece of roff begins with and, where there is one, behind the heading.
-fn body(roff: &str, heading: Option<&str>) -> Vec<u8> {
-    let start = match heading {
-        Some(heading) => roff.find(&format!(".SH {heading}\n")).map(|at| at + heading.len() + 5),
-        None => roff.find(".SH"),
-    };
-    roff.as_bytes()[start.unwrap_or(0)..].to_vec()
+fn rendered(man: &Man, section: Section) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    section(man, &mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A section without the definitions that each piece of roff begins with; the title has them already.
+fn from_heading(roff: &str) -> &str {
+    roff.find(".SH").map_or(roff, |start| &roff[start..])
+}
+
+fn behind_heading(roff: &str) -> &str {
+    from_heading(roff).split_once('\n').map_or("", |(_, behind)| behind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_and_exit_status_has_its_place() {
+        let page = page().unwrap();
+        for command in Arguments::definition().get_subcommands() {
+            let heading = format!(".SH \"backstay {}\"\n", command.get_name());
+            assert_eq!(page.matches(&heading).count(), 1, "{heading}");
+        }
+        for (code, meaning) in Exit::all() {
+            assert!(page.contains(&format!(".TP\n\\fB{code}\\fR\n{meaning}\n")), "{code}");
+        }
+        assert_eq!(page.matches(".ie").count(), 1);
+        assert_eq!(page.matches(".SH OPTIONS").count(), 1);
+        assert!(page.contains("\\-\\-keep\\-days"));
+    }
 }

@@ -1,26 +1,35 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use backstay::Manifest;
 use backstay::manifest::{PackId, RowSecurity, Table, TableKind, TableRows, to_json};
+use backstay::{Archive, Manifest};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Columns, Form, bytes, count, print, print_text, time};
-use crate::select::open_backup;
+use crate::select::{SelectError, open_archive};
 use crate::settle::{SettledShow, TablesShown};
 
 use super::backup::holdings;
 
 /// Tables that are listed where not all were asked for.
 const LARGEST: usize = 10;
+/// Kinds of definitions that are counted one by one.
+const KINDS_SHOWN: usize = 8;
 
 /// Tells what a backup holds.
 pub(crate) fn show(settled: &SettledShow) -> Result<Exit, Failure> {
-    let reader = open_backup(&settled.backup.name, &settled.backup.store.location)?;
+    let archive = open_archive(&settled.backup.name, &settled.backup.store.location)?;
+    let manifest = match &archive {
+        Archive::Backup(reader) | Archive::Pack(reader) => reader.manifest(),
+        Archive::Foreign { archive, .. } => {
+            let key = archive.key.clone();
+            return Err(SelectError::PlainDump { key }.into());
+        }
+    };
     match settled.output.form {
-        Form::Json => print(&to_json(reader.manifest()))?,
-        Form::Text => print_text(&text(reader.manifest(), settled.tables))?,
+        Form::Json => print(&to_json(manifest))?,
+        Form::Text => print_text(&text(manifest, settled.tables))?,
     }
     Ok(Exit::Done)
 }
@@ -108,7 +117,7 @@ fn facts(manifest: &Manifest) -> Columns {
     columns
 }
 
-/// `12 indexes, 3 policies, …`: how many entries of each kind, the most frequent first.
+/// `54 index, 8 policy, … and 3 others`: how many definitions of each kind, the most frequent first.
 fn kinds(manifest: &Manifest) -> String {
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     for entry in &manifest.entries {
@@ -116,11 +125,16 @@ fn kinds(manifest: &Manifest) -> String {
     }
     let mut kinds: Vec<(String, usize)> = kinds.into_iter().collect();
     kinds.sort_by_key(|(kind, count)| (Reverse(*count), kind.clone()));
-    let kinds: Vec<String> = kinds
-        .into_iter()
+    let others: usize = kinds.iter().skip(KINDS_SHOWN).map(|(_, count)| count).sum();
+    let shown = kinds.into_iter().take(KINDS_SHOWN);
+    let mut text = shown
         .map(|(kind, count)| format!("{count} {kind}"))
-        .collect();
-    kinds.join(", ")
+        .collect::<Vec<_>>()
+        .join(", ");
+    if others > 0 {
+        text.push_str(&format!(" and {others} others"));
+    }
+    text
 }
 
 fn table_bytes(table: &Table) -> u64 {

@@ -3,10 +3,12 @@ use std::error::Error;
 use backstay::manifest::ManifestError;
 use backstay::{
     BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, FindProgramError, InvalidPattern,
-    OpenStoreError, PackError, RepositoryError, ServerError, SessionError, SnapshotError, SourceError, StoreError,
-    StoreErrorKind, TrailerError, WireError,
+    OpenStoreError, PackError, ProgramError, RepositoryError, RestoreRefusal, ServerError, SessionError, SnapshotError,
+    SourceError, StoreError, StoreErrorKind, TrailerError, WireError,
 };
 
+use super::Side;
+use crate::command::RestoreRefused;
 use crate::environment::EnvironmentError;
 use crate::select::{NameError, SelectError};
 use crate::settle::SettleError;
@@ -15,11 +17,12 @@ const GRANT: &str = "as a superuser: GRANT pg_read_all_data TO the role; or leav
                      --exclude-table";
 const PASSWORD: &str = "put the password into PGPASSWORD, into DATABASE_URL in .env.local, or into ~/.pgpass with \
                         mode 0600";
+const PATTERN: &str = "patterns are psql's: lower case unless in double quotes, schema.table, * and ?";
 const DAMAGED: &str = "the file is not what was written: fetch it again from where it was copied, or take another \
                        backup (backstay list)";
 
 /// What to do about an error, by its type; nothing for those that say so themselves or that nobody can help.
-pub(super) fn of(error: &(dyn Error + 'static)) -> Vec<String> {
+pub(super) fn of(error: &(dyn Error + 'static), side: Side) -> Vec<String> {
     if let Some(BackupError::Refused(found)) = error.downcast_ref() {
         return found.refusals().filter_map(|finding| finding.hint.clone()).collect();
     }
@@ -33,9 +36,12 @@ pub(super) fn of(error: &(dyn Error + 'static)) -> Vec<String> {
         .or_else(|| error.downcast_ref().and_then(of_source))
         .or_else(|| error.downcast_ref().and_then(of_snapshot))
         .or_else(|| error.downcast_ref().and_then(of_session))
-        .or_else(|| error.downcast_ref().and_then(of_catalog))
+        .or_else(|| error.downcast_ref().and_then(of_refusal))
+        .or_else(|| error.downcast_ref().and_then(of_restore))
+        .or_else(|| error.downcast_ref().and_then(|error| of_catalog(error, side)))
         .or_else(|| error.downcast_ref().and_then(of_wire))
-        .or_else(|| error.downcast_ref().and_then(of_server))
+        .or_else(|| error.downcast_ref().and_then(|error| of_server(error, side)))
+        .or_else(|| error.downcast_ref().and_then(of_program))
         .or_else(|| error.downcast_ref().and_then(of_pattern))
         .or_else(|| error.downcast_ref().and_then(of_open_store))
         .or_else(|| error.downcast_ref().and_then(of_store))
@@ -107,7 +113,7 @@ fn of_conninfo(error: &ConninfoError) -> Option<&'static str> {
 fn of_source(error: &SourceError) -> Option<&'static str> {
     match error {
         SourceError::Denied { .. } => Some(GRANT),
-        SourceError::Unstable | SourceError::Disagreement { .. } => {
+        SourceError::Disagreement { .. } => {
             Some("try again when nobody changes definitions, such as after a migration")
         }
         _ => None,
@@ -132,8 +138,30 @@ fn of_session(error: &SessionError) -> Option<&'static str> {
     }
 }
 
-fn of_catalog(error: &CatalogError) -> Option<&'static str> {
-    of_sql_state(error.cause().code()?.code())
+fn of_refusal(error: &RestoreRefusal) -> Option<&'static str> {
+    Some(match error {
+        RestoreRefusal::NotEmpty { .. } => {
+            "restore into a new database with --create, or drop what the backup contains with --clean"
+        }
+        RestoreRefusal::Missing { .. } => "make it with --create",
+        RestoreRefusal::Exists { .. } => "leave --create away if it is empty, or name another database",
+        RestoreRefusal::NoMatch { .. } => "backstay show --tables lists what the backup holds",
+        RestoreRefusal::CleanForeign => "restore it into a new database with --create",
+        RestoreRefusal::Encoding { .. } => "make a database with the encoding of the backup with --create",
+        _ => return None,
+    })
+}
+
+fn of_restore(error: &RestoreRefused) -> Option<&'static str> {
+    match error {
+        RestoreRefused::NotSound { .. } => Some("take another backup: backstay list shows what there is"),
+        RestoreRefused::OnlyForBackups(_) | RestoreRefused::NotConfirmed { .. } => None,
+        RestoreRefused::SafetyBackup { .. } => Some("look at the disk of that store, and name another one"),
+    }
+}
+
+fn of_catalog(error: &CatalogError, side: Side) -> Option<&'static str> {
+    of_sql_state(error.cause().code()?.code(), side)
 }
 
 fn of_wire(error: &WireError) -> Option<&'static str> {
@@ -143,13 +171,17 @@ fn of_wire(error: &WireError) -> Option<&'static str> {
     }
 }
 
-fn of_server(error: &ServerError) -> Option<&'static str> {
-    of_sql_state(&error.code().to_string())
+fn of_server(error: &ServerError, side: Side) -> Option<&'static str> {
+    of_sql_state(&error.code().to_string(), side)
 }
 
 /// By PostgreSQL's own codes (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
-fn of_sql_state(code: &str) -> Option<&'static str> {
+fn of_sql_state(code: &str, side: Side) -> Option<&'static str> {
     Some(match code {
+        "42501" if side == Side::Target => {
+            "restore as a superuser or as the owner of the database (for --create: a role with CREATEDB); \
+             --no-owner and --no-privileges leave out what only others may do"
+        }
         "42501" => GRANT,
         "53100" => "the disk of the database server is full: free some space there",
         "53200" => "the database server is out of memory: try again with fewer --jobs",
@@ -164,11 +196,17 @@ fn of_sql_state(code: &str) -> Option<&'static str> {
     })
 }
 
+fn of_program(error: &ProgramError) -> Option<&'static str> {
+    match error {
+        // The words are pg_dump's own; in another language they stand for themselves.
+        ProgramError::Failed { stderr, .. } if stderr.contains("no matching ") => Some(PATTERN),
+        _ => None,
+    }
+}
+
 fn of_pattern(error: &InvalidPattern) -> Option<&'static str> {
     match error {
-        InvalidPattern::NoMatch { .. } => {
-            Some("patterns are psql's: lower case unless in double quotes, schema.table, * and ?")
-        }
+        InvalidPattern::NoMatch { .. } => Some(PATTERN),
         _ => None,
     }
 }
@@ -178,7 +216,7 @@ fn of_open_store(error: &OpenStoreError) -> Option<&'static str> {
         OpenStoreError::UnknownScheme { scheme } if scheme.starts_with("postgres") => {
             Some("a database is named with --from (or --to), and a store is a folder")
         }
-        OpenStoreError::UnknownScheme { .. } => Some("name a folder, such as ./backups"),
+        OpenStoreError::UnknownScheme { .. } | OpenStoreError::Open { .. } => Some("name a folder, such as ./backups"),
         _ => None,
     }
 }
@@ -240,6 +278,7 @@ fn of_select(error: &SelectError) -> Option<&'static str> {
         SelectError::Empty { .. } => "make one with: backstay backup; --store names another store",
         SelectError::NoSuchDatabase { .. } | SelectError::Ambiguous { .. } => "name one of them with --database NAME",
         SelectError::FileName(_) => "rename the file",
+        SelectError::PlainDump { .. } => "backstay verify reads it to its end and tells what it found",
         _ => return None,
     })
 }
@@ -256,6 +295,7 @@ fn of_name(error: &NameError) -> Option<&'static str> {
 fn of_settle(error: &SettleError) -> Option<&'static str> {
     match error {
         SettleError::StoreIsConnection => Some("a database is named with --from"),
+        SettleError::NobodyToAsk { .. } => Some("say it as an argument: --yes NAME"),
         _ => None,
     }
 }

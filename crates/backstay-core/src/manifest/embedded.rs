@@ -30,8 +30,11 @@ pub fn manifest_member_text(manifest: &Manifest) -> Vec<u8> {
 /// Reads the manifest from the text that [`manifest_member_text`] gave.
 ///
 /// # Errors
-/// The text is not of that form, or the JSON in it is refused by [`from_json`].
+/// The text is over [`MANIFEST_TEXT_BYTES_MAX`] or not of that form, or the JSON in it is refused by [`from_json`].
 pub fn manifest_from_member(text: &[u8]) -> Result<Manifest, ManifestError> {
+    if text.len() as u64 > MANIFEST_TEXT_BYTES_MAX {
+        return Err(ManifestError::TooLong);
+    }
     let not_embedded = ManifestError::NotEmbedded;
     let text = std::str::from_utf8(text).map_err(|_| not_embedded.clone())?;
     let body = text

@@ -58,13 +58,13 @@ pub fn from_json(json: &[u8]) -> Result<Manifest, ManifestError> {
     if json.len() as u64 > MANIFEST_TEXT_BYTES_MAX {
         return Err(ManifestError::TooLong);
     }
-    let version: VersionJson = serde_json::from_slice(json).map_err(|e| ManifestError::Json(e.to_string()))?;
+    let version: VersionJson = serde_json::from_slice(json).map_err(not_json)?;
     match version.format {
         FORMAT_VERSION => {}
         newer if newer > FORMAT_VERSION => return Err(ManifestError::Newer { found: newer }),
         other => return Err(ManifestError::Unknown { found: other }),
     }
-    let wire: ManifestJson = serde_json::from_slice(json).map_err(|e| ManifestError::Json(e.to_string()))?;
+    let wire: ManifestJson = serde_json::from_slice(json).map_err(not_json)?;
     let manifest = Manifest::try_from(wire)?;
     manifest.check_consistency()?;
     Ok(manifest)
@@ -103,6 +103,9 @@ pub enum ManifestError {
         /// What it holds.
         value: String,
     },
+    /// It does not give itself again when it is written and read.
+    #[error("the manifest reads differently from what was written")]
+    Changed,
     /// Its parts contradict each other.
     #[error("the manifest contradicts itself: {0}")]
     Inconsistent(#[from] Inconsistency),
@@ -195,6 +198,12 @@ fn invalid(field: &'static str, value: &str) -> ManifestError {
         field,
         value: value.chars().take(80).collect(),
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+fn not_json(error: serde_json::Error) -> ManifestError {
+    // It quotes what it found, and a damaged manifest may hold a string of any length.
+    ManifestError::Json(error.to_string().chars().take(200).collect())
 }
 
 words!(stage_word, stage_from, Stage, "stage", {

@@ -78,7 +78,9 @@ impl Manifest {
             if start != offset {
                 return Err(Inconsistency::Tiling { offset });
             }
-            offset += length;
+            offset = start
+                .checked_add(length)
+                .ok_or(Inconsistency::Tiling { offset: start })?;
         }
         if offset == end {
             Ok(())
@@ -89,12 +91,13 @@ impl Manifest {
 
     fn check_packs(&self) -> Result<(), Inconsistency> {
         let mut names = HashSet::new();
+        let mut ids = HashSet::new();
         for (index, pack) in self.packs.iter().enumerate() {
             // A manifest may come from a hand that wants other files read.
             if pack.name.parse::<ObjectKey>().is_err() {
                 return Err(Inconsistency::Range { what: "pack", index });
             }
-            if !names.insert(&pack.name) {
+            if !names.insert(&pack.name) || !ids.insert(pack.id) {
                 return Err(Inconsistency::Twice { what: "pack", index });
             }
         }
@@ -115,8 +118,10 @@ impl Manifest {
                 if block.table as usize >= self.tables.len() {
                     return Err(reference("member", index, "table", block.table.into()));
                 }
-                let least = u64::from(block.header_bytes) + block.digest.rows() + ROWS_FOOTER.len() as u64;
-                if member.text_bytes < least {
+                // Every row has at least its line feed.
+                let frame = u64::from(block.header_bytes) + ROWS_FOOTER.len() as u64;
+                let rows_bytes = member.text_bytes.checked_sub(frame);
+                if rows_bytes.is_none_or(|bytes| bytes < block.digest.rows()) {
                     return Err(Inconsistency::Range { what: "member", index });
                 }
             }
@@ -164,7 +169,10 @@ impl Manifest {
                 };
                 *sum = RowDigest::new(rows, sum.sum().wrapping_add(block.digest.sum()));
                 let text = member.text_bytes - u64::from(block.header_bytes) - ROWS_FOOTER.len() as u64;
-                *bytes = bytes.saturating_add(text);
+                let Some(text_bytes) = bytes.checked_add(text) else {
+                    return Err(Inconsistency::Range { what: "member", index });
+                };
+                *bytes = text_bytes;
                 *seen = true;
             }
         }

@@ -1,12 +1,14 @@
 use crate::codec::{Compression, EncodedMember, MemberEncoder};
 use crate::digest::Sha256Digest;
 use crate::id::BackupId;
-use crate::manifest::{Manifest, Member, MemberContent, Pack, PackId, manifest_member_text, to_json};
+use crate::manifest::{
+    Manifest, ManifestError, Member, MemberContent, Pack, PackId, manifest_from_member, manifest_member_text, to_json,
+};
 use crate::pack::{FinishedPack, PackWriter};
 use crate::store::{Error, ErrorKind, ObjectKey, Store};
 
 use super::reader::object_digest;
-use super::{Repository, RepositoryError, checksum_line, names};
+use super::{Repository, RepositoryError, checksum_line, names, object_role};
 
 /// Whether a backup is read again, whole, before its manifest makes it one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,13 +49,22 @@ impl Repository {
     /// Begins a backup.
     ///
     /// # Errors
-    /// [`RepositoryError::Exists`] where any object bears the id; those of the store.
+    /// [`RepositoryError::Exists`] where any object bears the id, also the tombstone of a removal that did not end; those
+    /// of the store.
     pub fn begin(&self, id: &BackupId, compression: Compression) -> Result<PendingBackup, RepositoryError> {
-        if let Some(object) = self.store().list(&format!("{id}."))?.into_iter().next() {
-            return Err(RepositoryError::Exists {
-                id: id.clone(),
-                key: object.key,
-            });
+        let exists = |key| RepositoryError::Exists { id: id.clone(), key };
+        let listed = self.store().list(&format!("{id}."))?;
+        // The id of another backup may begin with this one and a dot.
+        let is_foreign = |key: &ObjectKey| object_role(key).is_some_and(|(other, _)| other != *id);
+        if let Some(object) = listed.into_iter().find(|object| !is_foreign(&object.key)) {
+            return Err(exists(object.key));
+        }
+        // A removal that was cut off would take the new pack for one of the old backup.
+        let tombstone = names::tombstone_key(id);
+        match self.store().head(&tombstone) {
+            Ok(_) => return Err(exists(tombstone)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
         }
         let object = self.store().create(&names::pack_key(id, compression.codec()))?;
         Ok(PendingBackup {
@@ -97,14 +108,16 @@ impl PendingBackup {
     }
 
     /// Ends the pack and makes the backup exist, in this order: pack, `.sha256`, read-back, manifest, read-back of the
-    /// manifest. `describe` gets the members and gives the manifest; its packs and members are set here.
+    /// manifest. Id, codec, packs and members of the manifest are set here.
     ///
-    /// A failure before the manifest was begun removes what was written. A failure while it is written is settled by
-    /// reading it again.
+    /// After an error other than [`RepositoryError::Unknown`] the backup does not exist. What this process published
+    /// before its manifest is removed, as far as the store lets it; what stays is a whole pack that can be adopted: one
+    /// whose publication the store did not confirm, or one that waited for its manifest.
     ///
     /// # Errors
-    /// Those of the store; [`RepositoryError::ReadBack`]; [`RepositoryError::Unknown`] where the store does not tell
-    /// whether the backup exists now; a manifest that contradicts itself.
+    /// Those of the store; [`RepositoryError::Manifest`] where the manifest contradicts itself or could not be read
+    /// again, such as one that is too long; [`RepositoryError::ReadBack`]; [`RepositoryError::Exists`] where another
+    /// writer was faster; [`RepositoryError::Unknown`] where the store does not tell whether the backup exists now.
     pub fn finish(self, manifest: Manifest, read_back: ReadBack) -> Result<PublishedBackup, RepositoryError> {
         let Self {
             repository,
@@ -115,6 +128,7 @@ impl PendingBackup {
         } = self;
         let codec = compression.codec();
         let pack_key = names::pack_key(&id, codec);
+        let checksum_key = names::checksum_key(&id, codec);
         let manifest_key = names::manifest_key(&id);
         let own = Pack {
             id: PackId::Own,
@@ -128,30 +142,41 @@ impl PendingBackup {
             members,
             ..manifest
         };
-        let contradiction = |source: crate::manifest::Inconsistency| RepositoryError::Manifest {
+        let refused = |source: ManifestError| RepositoryError::Manifest {
             key: manifest_key.clone(),
-            source: source.into(),
+            source,
         };
-        manifest.check_consistency().map_err(contradiction)?;
-        manifest.check_tiling(pack.bytes()).map_err(contradiction)?;
-
-        let embedded = MemberEncoder::new(compression)?.encode(&manifest_member_text(&manifest))?;
+        let text = checked_text(&manifest, pack.bytes()).map_err(refused)?;
+        let embedded = MemberEncoder::new(compression)?.encode(&text)?;
         let finished = pack.finish(&embedded)?;
         manifest.packs[0].id = PackId::Sha256(finished.sha256);
         manifest.packs[0].bytes = finished.bytes;
 
         let store = &**repository.store();
-        let sidecars = write_checksum(store, &id, compression, &finished).and_then(|()| match read_back {
+        if let Err(error) = write_checksum(store, &checksum_key, &finished) {
+            if error.kind() == ErrorKind::AlreadyExists {
+                // Somebody put it there since this backup began, so it is not ours to delete.
+                discard(store, &[pack_key]);
+            } else {
+                discard(store, &[checksum_key, pack_key]);
+            }
+            return Err(error.into());
+        }
+        let published = match read_back {
             ReadBack::Yes => read_pack_back(store, &pack_key, &finished),
             ReadBack::No => Ok(()),
-        });
-        if let Err(error) = sidecars {
-            // No manifest names these objects, and this process made them.
-            drop(store.delete(&names::checksum_key(&id, codec)));
-            drop(store.delete(&pack_key));
+        };
+        if let Err(error) = published {
+            discard(store, &[checksum_key, pack_key]);
             return Err(error);
         }
-        publish_manifest(store, &manifest_key, &to_json(&manifest))?;
+        if let Err(error) = publish_manifest(store, &id, &manifest_key, &to_json(&manifest)) {
+            if let RepositoryError::Exists { .. } = error {
+                // The backup of that name is another writer's and has a pack of its own.
+                discard(store, &[checksum_key, pack_key]);
+            }
+            return Err(error);
+        }
         Ok(PublishedBackup {
             manifest,
             pack: pack_key,
@@ -161,16 +186,27 @@ impl PendingBackup {
     }
 }
 
-fn write_checksum(
-    store: &dyn Store,
-    id: &BackupId,
-    compression: Compression,
-    pack: &FinishedPack,
-) -> Result<(), RepositoryError> {
-    let mut object = store.create(&names::checksum_key(id, compression.codec()))?;
+/// The text of the manifest member, of which it is certain that it gives this very manifest again.
+fn checked_text(manifest: &Manifest, members_bytes: u64) -> Result<Vec<u8>, ManifestError> {
+    manifest.check_tiling(members_bytes)?;
+    let text = manifest_member_text(manifest);
+    if manifest_from_member(&text)? == *manifest {
+        Ok(text)
+    } else {
+        Err(ManifestError::Changed)
+    }
+}
+
+/// Deletes, in this order, objects that this process made and that no manifest names; where the store refuses one, the
+/// others stay, so that no `.sha256` is left without its pack.
+fn discard(store: &dyn Store, keys: &[ObjectKey]) {
+    let _ = keys.iter().try_for_each(|key| store.delete(key));
+}
+
+fn write_checksum(store: &dyn Store, key: &ObjectKey, pack: &FinishedPack) -> Result<(), Error> {
+    let mut object = store.create(key)?;
     object.append(checksum_line(&pack.sha256, pack.meta.key.as_str()).as_bytes())?;
-    object.publish()?;
-    Ok(())
+    object.publish().map(drop)
 }
 
 fn read_pack_back(store: &dyn Store, key: &ObjectKey, pack: &FinishedPack) -> Result<(), RepositoryError> {
@@ -183,7 +219,7 @@ fn read_pack_back(store: &dyn Store, key: &ObjectKey, pack: &FinishedPack) -> Re
 }
 
 /// Publishes the manifest and reads it again, because the answer of a store may be lost or wrong.
-fn publish_manifest(store: &dyn Store, key: &ObjectKey, json: &[u8]) -> Result<(), RepositoryError> {
+fn publish_manifest(store: &dyn Store, id: &BackupId, key: &ObjectKey, json: &[u8]) -> Result<(), RepositoryError> {
     let published = store.create(key).and_then(|mut object| {
         object.append(json)?;
         object.publish()
@@ -195,11 +231,17 @@ fn publish_manifest(store: &dyn Store, key: &ObjectKey, json: &[u8]) -> Result<(
     };
     match (published, object_digest(store, key)) {
         (_, Ok(found)) if found == expected => Ok(()),
-        (Ok(_), Ok(_)) => Err(RepositoryError::ReadBack { key: key.clone() }),
-        (Ok(_), Err(error)) => Err(unknown(error)),
+        (Err(error), _) if error.kind() == ErrorKind::AlreadyExists => Err(RepositoryError::Exists {
+            id: id.clone(),
+            key: key.clone(),
+        }),
         // The write failed for certain: the backup does not exist, its pack can be adopted.
         (Err(error), Err(missing)) if missing.kind() == ErrorKind::NotFound => Err(error.into()),
-        (Err(error), Ok(_)) => Err(error.into()),
-        (Err(error), Err(_)) => Err(unknown(error)),
+        // What stands there is ours and cannot be read as it was written; without it there is no backup.
+        (Ok(_), Ok(_)) => match store.delete(key) {
+            Ok(()) => Err(RepositoryError::ReadBack { key: key.clone() }),
+            Err(error) => Err(unknown(error)),
+        },
+        (Ok(_), Err(error)) | (Err(error), _) => Err(unknown(error)),
     }
 }

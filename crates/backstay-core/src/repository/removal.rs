@@ -40,8 +40,10 @@ impl Repository {
     /// no other manifest names, then what stood beside them, and the tombstone last.
     ///
     /// # Errors
-    /// Those of the store. What was begun is finished by [`Repository::remove_litter`].
+    /// The backup does not exist (then [`RepositoryError::is_not_found`]; a pack without a manifest is no backup, and
+    /// stays); those of the store. What was begun is finished by [`Repository::remove_litter`].
     pub fn remove(&self, id: &BackupId) -> Result<Removal, RepositoryError> {
+        self.store().head(&names::manifest_key(id))?;
         let tombstone = names::tombstone_key(id);
         match self.store().create(&tombstone).and_then(ObjectWriter::publish) {
             Ok(_) => {}
@@ -88,18 +90,11 @@ impl Repository {
         for item in &litter.items {
             match item {
                 LitterItem::Temporary(leftover) => self.store().delete_leftover(leftover)?,
-                LitterItem::HalfDeleted(id) => {
-                    let exists = self
-                        .store()
-                        .list(names::manifest_key(id).as_str())?
-                        .iter()
-                        .any(|object| object_role(&object.key).is_some_and(|(_, role)| role == ObjectRole::Manifest));
-                    if exists {
-                        self.store().delete(&names::tombstone_key(id))?;
-                    } else {
-                        self.finish_removal(id)?;
-                    }
-                }
+                LitterItem::HalfDeleted(id) => match self.store().head(&names::manifest_key(id)) {
+                    Ok(_) => self.store().delete(&names::tombstone_key(id))?,
+                    Err(error) if error.kind() == ErrorKind::NotFound => drop(self.finish_removal(id)?),
+                    Err(error) => return Err(error.into()),
+                },
             }
         }
         Ok(())
@@ -110,7 +105,8 @@ impl Repository {
         let needed = self.packs_in_use()?;
         let mut beside = Vec::new();
         for object in self.store().list(&format!("{id}."))? {
-            let Some((_, role)) = object_role(&object.key) else {
+            // The id of another backup may begin with this one and a dot.
+            let Some((_, role)) = object_role(&object.key).filter(|(found, _)| found == id) else {
                 continue;
             };
             match role {

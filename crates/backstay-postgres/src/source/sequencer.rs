@@ -80,6 +80,20 @@ impl<T> Sequencer<T> {
         Ok(())
     }
 
+    /// Waits until a number is the one that the consumer waits for.
+    pub(super) fn await_turn(&self, number: usize) -> Result<(), Stopped> {
+        let mut state = self.state();
+        loop {
+            if state.stopped {
+                return Err(Stopped);
+            }
+            if number == state.head {
+                return Ok(());
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Says that a number has no more items.
     pub(super) fn finish(&self, number: usize) {
         self.state().queue(number).finished = true;
@@ -168,15 +182,39 @@ mod tests {
     }
 
     #[test]
+    fn a_turn_comes_when_everything_before_is_consumed() {
+        let sequencer = Sequencer::new(3, 100);
+        let (come, at) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                sequencer.await_turn(2).unwrap();
+                come.store(at.load(Ordering::SeqCst), Ordering::SeqCst);
+                sequencer.finish(2);
+            });
+            thread::sleep(std::time::Duration::from_millis(20));
+            for number in 0..2 {
+                sequencer.push(number, 1, ()).unwrap();
+                sequencer.finish(number);
+            }
+            while sequencer.pop().unwrap().is_some() {
+                at.fetch_add(1, Ordering::SeqCst);
+                thread::sleep(std::time::Duration::from_millis(20));
+            }
+        });
+        assert_eq!(come.into_inner(), 2);
+    }
+
+    #[test]
     fn stopping_wakes_everybody() {
         let sequencer = Sequencer::new(3, 1);
         sequencer.push(1, 1, ()).unwrap();
         thread::scope(|scope| {
             let waiting = scope.spawn(|| sequencer.push(2, 1, ()).is_err());
             let consumer = scope.spawn(|| sequencer.pop().is_err());
+            let in_line = scope.spawn(|| sequencer.await_turn(2).is_err());
             thread::sleep(std::time::Duration::from_millis(20));
             sequencer.stop();
-            assert!(waiting.join().unwrap() && consumer.join().unwrap());
+            assert!(waiting.join().unwrap() && consumer.join().unwrap() && in_line.join().unwrap());
         });
     }
 }

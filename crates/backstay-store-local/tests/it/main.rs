@@ -1,6 +1,7 @@
 //! The store in a folder: its promises, what is its own, and what a crash leaves.
 
 mod crash;
+mod crash_safety;
 mod folder;
 mod promises;
 mod refusals;

@@ -1,10 +1,12 @@
 //! The suite can fail, and the stores of this crate do what they say.
 
 mod bad;
+mod crash_safety;
 mod damage;
 mod faulty;
 mod memory;
 mod recording;
+mod repository;
 mod suite;
 
 use std::io::Read as _;

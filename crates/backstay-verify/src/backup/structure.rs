@@ -157,3 +157,38 @@ fn check_spans(manifest: &Manifest, findings: &mut Vec<Finding>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use backstay_core::Compression;
+    use backstay_core::manifest::{Manifest, Pack, PackId};
+    use backstay_core::store::MemoryStore;
+    use backstay_testkit::fixtures::SampleBackup;
+
+    use super::check;
+
+    fn seen(manifest: &Manifest) -> Vec<&'static str> {
+        check(manifest).iter().map(|finding| finding.rule).collect()
+    }
+
+    #[test]
+    fn a_file_holds_its_members_in_the_order_of_the_list() {
+        let sample = SampleBackup::kulti("kulti_backup_20250116_143022", Compression::default());
+        let mut manifest = sample.publish(Arc::new(MemoryStore::new())).manifest;
+        assert_eq!(seen(&manifest), [""; 0]);
+        // Two members with rows of one table, so that nothing but their places in the pack is out of order.
+        let (one, other) = (manifest.members[4].offset, manifest.members[6].offset);
+        manifest.members[4].offset = other;
+        manifest.members[6].offset = one;
+        assert_eq!(seen(&manifest), ["member-order"; 2]);
+        // With members in several packs, psql reads none of them.
+        manifest.packs.push(Pack {
+            id: PackId::Own,
+            name: "other.sql.gz".to_owned(),
+            bytes: 0,
+        });
+        assert_eq!(seen(&manifest), [""; 0]);
+    }
+}

@@ -42,8 +42,12 @@ struct Check<'a> {
 impl Check<'_> {
     fn report(&mut self, severity: Severity, rule: &'static str, message: &str) -> &mut Finding {
         let subject = member_name(self.manifest, self.index);
+        self.add(Finding::new(severity, rule, subject, message).at(self.index))
+    }
+
+    fn add(&mut self, finding: Finding) -> &mut Finding {
         let findings = &mut self.checked.findings;
-        findings.push(Finding::new(severity, rule, subject, message).at(self.index));
+        findings.push(finding);
         let last = findings.len() - 1;
         &mut findings[last]
     }
@@ -97,34 +101,63 @@ impl Check<'_> {
         }
     }
 
-    /// Each entry is run by itself in a parallel restore, and the whole by psql, with what stands between the entries.
+    /// A parallel restore runs each entry by itself, psql the whole with what stands between the entries. Text that
+    /// passes [`check_statements`] passes in a row too, so the pieces are looked at one by one.
     fn schema(&mut self, text: &[u8], spans: &[(usize, Span)]) {
-        self.statements(text);
-        for &(entry, span) in spans {
-            let subject = self.manifest.entries.get(entry).map_or_else(String::new, |entry| {
-                let schema = entry
-                    .schema
-                    .as_ref()
-                    .map(|schema| format!("{schema}."))
-                    .unwrap_or_default();
-                format!("{} {schema}{}", entry.kind, entry.name)
-            });
+        let mut spans = spans.to_vec();
+        spans.sort_by_key(|(entry, span)| (span.offset, *entry));
+        let mut end = 0;
+        for (entry, span) in spans {
             let range = usize::try_from(span.offset).ok().zip(usize::try_from(span.length).ok());
-            let sql = range.and_then(|(start, length)| text.get(start..start.checked_add(length)?));
-            match sql.map(check_statements) {
-                None => self
-                    .checked
-                    .findings
-                    .push(Finding::error("entry-statements", subject, "its SQL is not in the member").at(entry)),
-                Some(Err(hazard)) => {
-                    let message = "its SQL is not whole statements alone";
-                    let mut finding = Finding::error("entry-statements", subject, message).at(entry);
-                    add_hazard(&mut finding, &hazard);
-                    self.checked.findings.push(finding);
-                }
-                Some(Ok(())) => {}
+            let sql = range.and_then(|(start, length)| Some((start, text.get(start..start.checked_add(length)?)?)));
+            let Some((start, sql)) = sql else {
+                self.entry_error(entry, "its SQL is not in the member");
+                continue;
+            };
+            // Entries that overlap are a finding of their own.
+            self.between(text.get(end..start).unwrap_or_default());
+            end = end.max(start + sql.len());
+            if let Err(hazard) = check_statements(sql) {
+                add_hazard(
+                    self.entry_error(entry, "its SQL is not whole statements alone"),
+                    &hazard,
+                );
             }
         }
+        self.between(&text[end..]);
+    }
+
+    /// Between the entries stand comments, and settings that a parallel restore makes by itself.
+    fn between(&mut self, text: &[u8]) {
+        let is_comment = |line: &[u8]| line.is_empty() || line.starts_with(b"--");
+        if text.split(|&byte| matches!(byte, b'\n' | b'\r')).all(is_comment) && text.last().is_none_or(|&b| b == b'\n')
+        {
+            return;
+        }
+        self.statements(text);
+        let mut reader = ScriptReader::new(text);
+        while let Ok(Some(event)) = reader.next_event() {
+            match event {
+                Event::Comment(_) => {}
+                Event::Statement(statement) if statement.part.text.starts_with(b"SET ") => {}
+                _ => {
+                    self.error("statements", "a statement in it belongs to no entry");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn entry_error(&mut self, entry: usize, message: &str) -> &mut Finding {
+        let subject = self.manifest.entries.get(entry).map_or_else(String::new, |entry| {
+            let schema = entry
+                .schema
+                .as_ref()
+                .map(|schema| format!("{schema}."))
+                .unwrap_or_default();
+            format!("{} {schema}{}", entry.kind, entry.name)
+        });
+        self.add(Finding::error("entry-statements", subject, message).at(entry))
     }
 
     fn rows(&mut self, block: &RowBlock, text: &[u8]) {

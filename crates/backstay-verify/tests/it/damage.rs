@@ -1,10 +1,10 @@
 //! Everything that can happen to stored bytes is seen.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use backstay_core::manifest::{Manifest, PackId, to_json};
-use backstay_core::repository::checksum_line;
+use backstay_core::repository::{PublishedBackup, checksum_line};
 use backstay_core::store::{ErrorKind, MemoryStore, Store};
 use backstay_core::{Codec, Sha256Digest};
 use backstay_testkit::{Call, Damage, Fault, Faulty, Recording, Verb, When};
@@ -188,7 +188,8 @@ fn members_that_are_left_are_checked() {
 
 #[test]
 fn a_manifest_that_was_changed_is_not_the_packs() {
-    let edits: [(&str, fn(&mut Manifest), &str); 7] = [
+    type Edit = fn(&mut Manifest);
+    let edits: [(&str, Edit, &str); 7] = [
         ("writer", |m| m.writer.push('x'), "writer"),
         ("omissions", |m| m.omissions.clear(), "omissions"),
         ("source", |m| m.source.server_version.push('x'), "source"),
@@ -391,14 +392,36 @@ fn it_stops_when_asked_and_tells_how_far_it_is() {
     }
 }
 
+/// A whole backup, made once for all cases.
+fn whole(codec: Codec) -> &'static (MemoryStore, PublishedBackup) {
+    static GZIP: LazyLock<(MemoryStore, PublishedBackup)> = LazyLock::new(|| make(Codec::Gzip));
+    static ZSTD: LazyLock<(MemoryStore, PublishedBackup)> = LazyLock::new(|| make(Codec::Zstd));
+    fn make(codec: Codec) -> (MemoryStore, PublishedBackup) {
+        let store = MemoryStore::new();
+        let published = sample(codec).publish(Arc::new(store.clone()));
+        (store, published)
+    }
+    match codec {
+        Codec::Gzip => &GZIP,
+        Codec::Zstd => &ZSTD,
+    }
+}
+
+fn whole_pack(codec: Codec) -> Vec<u8> {
+    read(&whole(codec).0, &pack_key(codec))
+}
+
 /// Whether a backup with these bytes as its pack is refused or found unsound, by its id and by its pack alone.
 fn is_detected(bytes: &[u8], codec: Codec, level: Level) -> bool {
-    let (store, _) = published(&sample(codec));
-    replace(&*store, &pack_key(codec), bytes);
-    let by_id = verify(&open(&store, Origin::Id, codec).unwrap(), Origin::Id, level);
     let alone: Arc<dyn Store> = Arc::new(MemoryStore::new());
     replace(&*alone, &pack_key(codec), bytes);
     let by_pack = open(&alone, Origin::Pack, codec).map(|backup| verify(&backup, Origin::Pack, level).is_sound());
+    let beside: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    for object in whole(codec).0.list("").unwrap() {
+        replace(&*beside, &object.key, &read(&whole(codec).0, &object.key));
+    }
+    replace(&*beside, &pack_key(codec), bytes);
+    let by_id = verify(&open(&beside, Origin::Id, codec).unwrap(), Origin::Id, level);
     !by_id.is_sound() && !by_pack.is_ok_and(|sound| sound)
 }
 
@@ -412,15 +435,13 @@ fn case() -> impl Strategy<Value = (Codec, Level)> {
 proptest! {
     #[test]
     fn a_pack_cut_anywhere_is_seen((codec, level) in case(), at: prop::sample::Index) {
-        let (store, _) = published(&sample(codec));
-        let bytes = read(&*store, &pack_key(codec));
+        let bytes = whole_pack(codec);
         prop_assert!(is_detected(&bytes[..at.index(bytes.len())], codec, level));
     }
 
     #[test]
     fn any_flipped_bit_is_seen((codec, level) in case(), at: prop::sample::Index, bit in 0u8..8) {
-        let (store, _) = published(&sample(codec));
-        let bytes = read(&*store, &pack_key(codec));
+        let bytes = whole_pack(codec);
         let damage = Damage::FlipBit { byte: at.index(bytes.len()), bit };
         prop_assert!(is_detected(&damage.apply(&bytes).unwrap(), codec, level));
     }
@@ -429,9 +450,8 @@ proptest! {
     fn members_that_changed_places_are_seen(
         (codec, level) in case(), one: prop::sample::Index, other: prop::sample::Index,
     ) {
-        let (store, backup) = published(&sample(codec));
-        let bytes = read(&*store, &pack_key(codec));
-        let members = &backup.manifest.members;
+        let bytes = whole_pack(codec);
+        let members = &whole(codec).1.manifest.members;
         let (one, other) = (one.index(members.len()), other.index(members.len()));
         prop_assume!(one != other);
         let range = |index: usize| {

@@ -1,5 +1,6 @@
 //! Backups and restores of real databases, end to end.
 
+mod globals;
 mod restoring;
 mod round_trip;
 mod support;

@@ -1,0 +1,70 @@
+#![expect(
+    clippy::doc_markdown,
+    reason = "the comments are the help, which is shown as it is written"
+)]
+
+use clap::{ArgGroup, Args, ValueHint};
+
+use super::{BackupNameArguments, OutputArguments};
+
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("way_back").args(["single_transaction", "safety_backup", "accept_loss"]).multiple(true))]
+pub(crate) struct RestoreArguments {
+    #[command(flatten)]
+    pub(crate) backup: BackupNameArguments,
+    /// The database to restore into, as a URL or key=value pairs; never taken from DATABASE_URL.
+    ///
+    /// Other users of the machine can see arguments: leave the password to PGPASSWORD or ~/.pgpass.
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) to: String,
+    /// Make the database, with the encoding and locale of the source.
+    #[arg(long, conflicts_with_all = ["clean", "data_only"])]
+    pub(crate) create: bool,
+    /// First drop what the backup contains; needs --single-transaction, --safety-backup or --accept-loss.
+    #[arg(long, requires = "way_back", conflicts_with = "data_only")]
+    pub(crate) clean: bool,
+    /// Restore everything or nothing, over one connection.
+    #[arg(long, conflicts_with = "jobs")]
+    pub(crate) single_transaction: bool,
+    /// With --clean: first make and verify a backup of the target in this store.
+    #[arg(long, value_name = "STORE", requires = "clean", conflicts_with = "accept_loss")]
+    pub(crate) safety_backup: Option<String>,
+    /// With --clean: go without a way back; NAME is the name of the target database.
+    #[arg(long, value_name = "NAME", requires = "clean")]
+    pub(crate) accept_loss: Option<String>,
+    /// Connections that write at the same time (default: the number of processors, at most 4).
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) jobs: Option<u16>,
+    /// Only tables that match, as schema.table or table with * and ?; may be repeated.
+    #[arg(long, short, value_name = "TABLE")]
+    pub(crate) table: Vec<String>,
+    /// Only schemas that match, with everything in them; may be repeated.
+    #[arg(long, short = 'n', value_name = "SCHEMA")]
+    pub(crate) schema: Vec<String>,
+    /// Only rows, into tables that are there.
+    #[arg(long, short = 'a', conflicts_with = "schema_only")]
+    pub(crate) data_only: bool,
+    /// Only definitions.
+    #[arg(long, short = 's')]
+    pub(crate) schema_only: bool,
+    /// Leave everything to the role that restores.
+    #[arg(long, short = 'O')]
+    pub(crate) no_owner: bool,
+    /// Restore no grants.
+    #[arg(long, short = 'x')]
+    pub(crate) no_privileges: bool,
+    /// First make the roles and tablespaces that the backup has.
+    #[arg(long)]
+    pub(crate) globals: bool,
+    /// Afterwards read every row in the target again and compare it with the backup.
+    #[arg(long, conflicts_with = "schema_only")]
+    pub(crate) prove: bool,
+    /// Print what would be done, and do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask; NAME must be the name of the target database.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) yes: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}

@@ -1,0 +1,269 @@
+mod confirm;
+mod report;
+
+use std::time::Instant;
+
+use backstay::{
+    Archive, BackupOptions, BackupReader, CheckOptions, ForeignArchive, ForeignPlan, Level, Repository, RestorePlan,
+    RestoreReport, Store, TargetError, WhenMissing, open_store, plan_restore,
+};
+use jiff::Timestamp;
+
+use crate::environment::Environment;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::output;
+use crate::output::{Form, Output, Voice, bytes, complain, print_text};
+use crate::progress::{self, Shown};
+use crate::select::open_archive;
+use crate::settle::{Confirmation, RestoreMode, SettledRestore, SettledStore, WayBack};
+
+use super::remark_warnings;
+use super::verify::with_previous;
+
+/// Why a restore is not even begun.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RestoreRefused {
+    #[error("{subject} is not sound: verify found {errors} errors")]
+    NotSound { subject: String, errors: usize },
+    #[error("a plain dump can only be run as it is, so these do not go with it: {}", .0.join(", "))]
+    OnlyForBackups(Vec<&'static str>),
+    #[error("{typed:?} is not the name of the target database; nothing was done")]
+    NotConfirmed { typed: String },
+    #[error("the backup of the target that was made first, {id}, is not sound; nothing was dropped")]
+    SafetyBackup { id: String },
+}
+
+/// Restores a backup into a database: looks, checks, asks, restores, tells.
+pub(crate) fn restore(settled: &SettledRestore, environment: &Environment) -> Result<Exit, Failure> {
+    remark_warnings(&settled.target, settled.output);
+    let interrupt = Interrupt::watch()?;
+    let archive = open_archive(&settled.backup.name, &settled.backup.store.location)?;
+    let run = Run {
+        settled,
+        environment,
+        interrupt,
+        shown: progress::for_output(settled.output),
+    };
+    let exit = match &archive {
+        Archive::Backup(reader) | Archive::Pack(reader) => run.restore(&archive, &Ours { reader, run: &run }),
+        Archive::Foreign { store, archive: dump } => {
+            if !settled.only_for_backups.is_empty() {
+                return Err(RestoreRefused::OnlyForBackups(settled.only_for_backups.clone()).into());
+            }
+            let foreign = Foreign {
+                store: &**store,
+                dump,
+                run: &run,
+            };
+            run.restore(&archive, &foreign)
+        }
+    };
+    run.shown.clear();
+    exit
+}
+
+/// What differs between a backup and a plain dump: planning and applying.
+trait Restorable {
+    type Plan;
+
+    /// Looks at the target; changes nothing.
+    fn plan(&self) -> Result<Self::Plan, TargetError>;
+
+    /// The plan for people.
+    fn describe(&self, plan: &Self::Plan) -> String;
+
+    /// The plan for machines.
+    fn plan_json(&self, plan: &Self::Plan) -> report::PlanJson;
+
+    /// Carries a plan out.
+    fn apply(&self, plan: &Self::Plan) -> Result<RestoreReport, TargetError>;
+}
+
+struct Run<'r> {
+    settled: &'r SettledRestore,
+    environment: &'r Environment,
+    interrupt: Interrupt,
+    shown: Box<dyn Shown>,
+}
+
+impl Run<'_> {
+    fn restore<R: Restorable>(&self, archive: &Archive, restorable: &R) -> Result<Exit, Failure> {
+        let Output { form, voice } = self.settled.output;
+        // The target is looked at first, because that is quick and may be the end of it.
+        let plan = restorable.plan()?;
+        let level = match self.settled.mode {
+            RestoreMode::Show => Level::Quick,
+            RestoreMode::Restore(_) => Level::Standard,
+        };
+        self.verify(archive, level)?;
+        match (self.settled.mode, form) {
+            (RestoreMode::Show, Form::Json) => output::print_json(&restorable.plan_json(&plan))?,
+            (RestoreMode::Show, Form::Text) => print_text(&restorable.describe(&plan))?,
+            (RestoreMode::Restore(Confirmation::Ask), _) => complain(restorable.describe(&plan).trim_end()),
+            (RestoreMode::Restore(Confirmation::Given), _) => {
+                self.settled.output.remark(restorable.describe(&plan).trim_end());
+            }
+        }
+        let RestoreMode::Restore(confirmation) = self.settled.mode else {
+            return Ok(Exit::Done);
+        };
+        if confirmation == Confirmation::Ask {
+            let database = &self.settled.target.config.database;
+            self.interrupt.while_asking(|| confirm::ask(database))?;
+        }
+        let safety = match &self.settled.way_back {
+            WayBack::NotNeeded => None,
+            WayBack::SafetyBackup(store) => Some(self.back_up_target(store)?),
+        };
+        // Checking and asking took their time: what was empty may not be so any more.
+        let plan = restorable.plan()?;
+        let begun = Instant::now();
+        let applied = restorable.apply(&plan);
+        self.shown.clear();
+        let outcome = report::Outcome {
+            database: &self.settled.target.config.database,
+            report: applied?,
+            took: begun.elapsed(),
+            safety_backup: safety,
+        };
+        match (form, voice) {
+            (Form::Json, _) => output::print_json(&outcome.json())?,
+            (Form::Text, Voice::Normal) => print_text(&outcome.text())?,
+            (Form::Text, Voice::Quiet) => {}
+        }
+        if outcome.report.is_complete() {
+            return Ok(Exit::Done);
+        }
+        if (form, voice) == (Form::Text, Voice::Quiet) {
+            complain(outcome.text().trim_end());
+        }
+        Ok(Exit::Incomplete)
+    }
+
+    /// Checks the whole archive; what is wrong with it goes to standard error.
+    fn verify(&self, archive: &Archive, level: Level) -> Result<(), Failure> {
+        let mut options = CheckOptions::default();
+        options.level = level;
+        options.jobs = self.environment.processors;
+        let report = backstay::verify(
+            archive,
+            &with_previous(&options, archive)?,
+            &*self.shown,
+            self.interrupt.token(),
+        );
+        self.shown.clear();
+        let report = report?;
+        if report.is_sound() {
+            return Ok(());
+        }
+        complain(report.render().trim_end());
+        Err(RestoreRefused::NotSound {
+            errors: report.count(backstay::Severity::Error),
+            subject: report.subject,
+        }
+        .into())
+    }
+
+    /// Makes and verifies a backup of the target; gives its id.
+    fn back_up_target(&self, store: &SettledStore) -> Result<String, Failure> {
+        let repository = Repository::new(open_store(&store.location, WhenMissing::Create)?);
+        let mut options = BackupOptions::default();
+        options.source.jobs = self.settled.options.jobs;
+        let made = backstay::back_up(
+            &self.settled.target.config,
+            &repository,
+            Timestamp::now(),
+            &self.environment.programs,
+            &options,
+            &*self.shown,
+            self.interrupt.token(),
+        );
+        self.shown.clear();
+        let id = made?.published.manifest.id;
+        let archive = Archive::open(&repository, &id)?;
+        let mut check = CheckOptions::default();
+        check.jobs = self.environment.processors;
+        let report = backstay::verify(&archive, &check, &*self.shown, self.interrupt.token());
+        self.shown.clear();
+        if report?.is_sound() {
+            self.settled
+                .output
+                .remark(&format!("backup of the target: {id} in {}", store.location));
+            Ok(id.to_string())
+        } else {
+            Err(RestoreRefused::SafetyBackup { id: id.to_string() }.into())
+        }
+    }
+}
+
+struct Ours<'r> {
+    reader: &'r BackupReader,
+    run: &'r Run<'r>,
+}
+
+impl Restorable for Ours<'_> {
+    type Plan = RestorePlan;
+
+    fn plan(&self) -> Result<RestorePlan, TargetError> {
+        let settled = self.run.settled;
+        plan_restore(self.reader, &settled.target.config, &settled.options)
+    }
+
+    fn describe(&self, plan: &RestorePlan) -> String {
+        let size = bytes(self.reader.manifest().stored_bytes());
+        format!("size       {size}\n{plan}")
+    }
+
+    fn plan_json(&self, plan: &RestorePlan) -> report::PlanJson {
+        report::PlanJson::of_backup(self.reader.manifest(), plan)
+    }
+
+    fn apply(&self, plan: &RestorePlan) -> Result<RestoreReport, TargetError> {
+        let Run {
+            settled,
+            interrupt,
+            shown,
+            ..
+        } = self.run;
+        backstay::restore(self.reader, plan, &settled.target.config, &**shown, interrupt.token())
+    }
+}
+
+struct Foreign<'r> {
+    store: &'r dyn Store,
+    dump: &'r ForeignArchive,
+    run: &'r Run<'r>,
+}
+
+impl Restorable for Foreign<'_> {
+    type Plan = ForeignPlan;
+
+    fn plan(&self) -> Result<ForeignPlan, TargetError> {
+        let settled = self.run.settled;
+        let options = &settled.options;
+        self.dump
+            .plan_restore(&settled.target.config, options.target, options.atomicity)
+    }
+
+    fn describe(&self, plan: &ForeignPlan) -> String {
+        let ForeignArchive { key, bytes, .. } = self.dump;
+        format!("dump       {key}\nsize       {}\n{plan}", output::bytes(*bytes))
+    }
+
+    fn plan_json(&self, plan: &ForeignPlan) -> report::PlanJson {
+        report::PlanJson::of_dump(self.dump, plan)
+    }
+
+    fn apply(&self, plan: &ForeignPlan) -> Result<RestoreReport, TargetError> {
+        let Run {
+            settled,
+            interrupt,
+            shown,
+            ..
+        } = self.run;
+        self.dump
+            .restore(self.store, plan, &settled.target.config, &**shown, interrupt.token())
+    }
+}

@@ -1,0 +1,229 @@
+//! What a restore would do and did, for people and for machines.
+
+use std::time::Duration;
+
+use backstay::manifest::Manifest;
+use backstay::{ForeignArchive, ForeignPlan, RestorePlan, RestoreReport, TargetState};
+use serde::Serialize;
+
+use crate::output::{Columns, count, duration};
+
+/// Failures that are shown; all are in the JSON.
+const FAILURES_SHOWN: usize = 50;
+
+#[derive(Serialize)]
+pub(super) struct PlanJson {
+    dry_run: bool,
+    subject: String,
+    taken_at: Option<String>,
+    bytes: u64,
+    database: String,
+    database_exists: bool,
+    objects_there_now: u64,
+    server_version: String,
+    role: String,
+    tables: Option<u64>,
+    rows: Option<u64>,
+    text_bytes: Option<u64>,
+    definitions: Option<u64>,
+    warnings: Vec<String>,
+}
+
+impl PlanJson {
+    pub(super) fn of_backup(manifest: &Manifest, plan: &RestorePlan) -> Self {
+        Self {
+            taken_at: Some(manifest.taken_at.to_string()),
+            bytes: manifest.stored_bytes(),
+            tables: Some(plan.tables),
+            rows: Some(plan.rows),
+            text_bytes: Some(plan.text_bytes),
+            definitions: Some(plan.entries),
+            warnings: plan.warnings.clone(),
+            ..Self::of_target(manifest.id.to_string(), &plan.database, &plan.target)
+        }
+    }
+
+    pub(super) fn of_dump(dump: &ForeignArchive, plan: &ForeignPlan) -> Self {
+        Self {
+            bytes: dump.bytes,
+            ..Self::of_target(dump.key.to_string(), &plan.database, &plan.target)
+        }
+    }
+
+    fn of_target(subject: String, database: &str, target: &TargetState) -> Self {
+        Self {
+            dry_run: true,
+            subject,
+            taken_at: None,
+            bytes: 0,
+            database: database.to_owned(),
+            database_exists: target.database.is_some(),
+            objects_there_now: target.database.as_ref().map_or(0, |found| found.object_count),
+            server_version: target.server_version.clone(),
+            role: target.role.clone(),
+            tables: None,
+            rows: None,
+            text_bytes: None,
+            definitions: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// What a restore did.
+pub(super) struct Outcome<'o> {
+    pub(super) database: &'o str,
+    pub(super) report: RestoreReport,
+    pub(super) took: Duration,
+    pub(super) safety_backup: Option<String>,
+}
+
+impl Outcome<'_> {
+    pub(super) fn text(&self) -> String {
+        let report = &self.report;
+        let mut columns = Columns::default();
+        let mut fact = |name: &str, value: String| columns.row([name.to_owned(), value]);
+        let mut restored = format!(
+            "{} with {}, {}",
+            count(report.tables, "table", "tables"),
+            count(report.rows, "row", "rows"),
+            count(report.entries, "definition", "definitions"),
+        );
+        if report.indexes > 0 {
+            let indexes = count(report.indexes, "index or constraint", "indexes and constraints");
+            restored.push_str(&format!(", among them {indexes}"));
+        }
+        fact("restored", restored);
+        fact("took", duration(self.took));
+        if let Some(proof) = &report.proof {
+            let verdict = match proof.mismatches.len() as u64 {
+                0 => "equal".to_owned(),
+                different => count(different, "difference", "differences"),
+            };
+            fact(
+                "compared",
+                format!(
+                    "{} with {}, {}: {verdict}",
+                    count(proof.tables, "table", "tables"),
+                    count(proof.rows, "row", "rows"),
+                    count(proof.sequences, "sequence", "sequences"),
+                ),
+            );
+        }
+        if let Some(id) = &self.safety_backup {
+            fact("before", format!("the target is kept in {id}"));
+        }
+        for subject in &report.left_out {
+            fact("left out", subject.clone());
+        }
+        let mut text = columns.to_string();
+        for mismatch in report.proof.iter().flat_map(|proof| &proof.mismatches) {
+            text.push_str(&format!(
+                "different: {}: expected {}, found {}\n",
+                mismatch.what, mismatch.expected, mismatch.found
+            ));
+        }
+        for failure in report.failures.iter().take(FAILURES_SHOWN) {
+            text.push_str(&format!("missing: {}\n", failure.to_string().replace('\n', "\n  ")));
+            if let Some(statement) = &failure.statement {
+                text.push_str(&format!(
+                    "  statement: {}\n",
+                    statement.trim_end().replace('\n', "\n  ")
+                ));
+            }
+        }
+        if let Some(more) = report
+            .failures
+            .len()
+            .checked_sub(FAILURES_SHOWN)
+            .filter(|more| *more > 0)
+        {
+            text.push_str(&format!("and {more} more: --json lists all\n"));
+        }
+        let verdict = if report.is_complete() {
+            format!("{} is restored", self.database)
+        } else {
+            format!("{} is NOT WHOLE", self.database)
+        };
+        format!("{verdict}\n{text}")
+    }
+
+    pub(super) fn json(&self) -> OutcomeJson<'_> {
+        let report = &self.report;
+        OutcomeJson {
+            complete: report.is_complete(),
+            database: self.database,
+            tables: report.tables,
+            rows: report.rows,
+            definitions: report.entries,
+            indexes: report.indexes,
+            duration_secs: self.took.as_secs_f64(),
+            safety_backup: self.safety_backup.as_deref(),
+            left_out: &report.left_out,
+            failures: report
+                .failures
+                .iter()
+                .map(|failure| FailureJson {
+                    what: &failure.what,
+                    statement: failure.statement.as_deref(),
+                    error: &failure.error,
+                    sql_state: failure.sql_state.as_deref(),
+                })
+                .collect(),
+            proof: report.proof.as_ref().map(|proof| ProofJson {
+                equal: proof.is_equal(),
+                tables: proof.tables,
+                rows: proof.rows,
+                sequences: proof.sequences,
+                mismatches: proof
+                    .mismatches
+                    .iter()
+                    .map(|mismatch| MismatchJson {
+                        what: &mismatch.what,
+                        expected: &mismatch.expected,
+                        found: &mismatch.found,
+                    })
+                    .collect(),
+            }),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct OutcomeJson<'r> {
+    complete: bool,
+    database: &'r str,
+    tables: u64,
+    rows: u64,
+    definitions: u64,
+    indexes: u64,
+    duration_secs: f64,
+    safety_backup: Option<&'r str>,
+    left_out: &'r [String],
+    failures: Vec<FailureJson<'r>>,
+    proof: Option<ProofJson<'r>>,
+}
+
+#[derive(Serialize)]
+struct FailureJson<'r> {
+    what: &'r str,
+    statement: Option<&'r str>,
+    error: &'r str,
+    sql_state: Option<&'r str>,
+}
+
+#[derive(Serialize)]
+struct ProofJson<'r> {
+    equal: bool,
+    tables: u64,
+    rows: u64,
+    sequences: u64,
+    mismatches: Vec<MismatchJson<'r>>,
+}
+
+#[derive(Serialize)]
+struct MismatchJson<'r> {
+    what: &'r str,
+    expected: &'r str,
+    found: &'r str,
+}

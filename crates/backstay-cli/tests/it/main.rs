@@ -1,0 +1,11 @@
+//! The program as people and scripts meet it.
+
+mod backup;
+mod crash;
+mod interrupt;
+mod messages;
+mod normalise;
+mod restore;
+mod secrets;
+mod support;
+mod verify;

@@ -1,0 +1,84 @@
+use std::sync::Arc;
+
+use backstay_core::repository::ReadBack;
+use backstay_core::store::Store;
+use backstay_core::{Codec, Compression};
+
+use super::aftermath::Aftermath;
+use super::failures::{Calls, Failure, failing};
+use super::written::Written;
+use crate::Faulty;
+
+const FIRST: &str = "kulti_backup_20250116_143022";
+const SECOND: &str = "kulti_backup_20250116_143023";
+
+/// A backup during which one thing goes wrong, at any of its calls and at many bytes of what it writes and reads back,
+/// is afterwards there and whole, or not there; `finish` tells which, or that it does not know; the next backup works.
+///
+/// # Panics
+/// Where it is otherwise.
+pub fn a_backup_is_whole_or_not_there<S: Store + Clone + 'static>(mut new_store: impl FnMut() -> S) {
+    for (codec, read_back) in [
+        (Codec::Gzip, ReadBack::Yes),
+        (Codec::Gzip, ReadBack::No),
+        (Codec::Zstd, ReadBack::Yes),
+    ] {
+        let trial = Trial::new(codec, read_back);
+        let (calls, pack_bytes) = trial.sound(new_store());
+        for failure in calls.each().chain(calls.torn(pack_bytes)) {
+            trial.run(&new_store(), &failure);
+        }
+    }
+}
+
+/// The same where an answer is lost and later something else fails too, or a read gives a wrong bit.
+///
+/// # Panics
+/// Where it is otherwise.
+pub fn two_failures_leave_no_half_backup<S: Store + Clone + 'static>(mut new_store: impl FnMut() -> S) {
+    let trial = Trial::new(Codec::Gzip, ReadBack::Yes);
+    let (calls, _) = trial.sound(new_store());
+    for failure in calls.pairs().chain(calls.lies()) {
+        trial.run(&new_store(), &failure);
+    }
+}
+
+struct Trial {
+    first: Written,
+    second: Written,
+    read_back: ReadBack,
+}
+
+impl Trial {
+    fn new(codec: Codec, read_back: ReadBack) -> Self {
+        Self {
+            first: Written::new(FIRST, Compression::new(codec)),
+            second: Written::new(SECOND, Compression::new(codec)),
+            read_back,
+        }
+    }
+
+    /// What the backup costs when nothing goes wrong, and the length of its pack.
+    fn sound<S: Store + Clone + 'static>(&self, store: S) -> (Calls, u64) {
+        let store = Arc::new(Faulty::new(store));
+        let published = self.first.write(store.clone(), self.read_back).unwrap();
+        (Calls::of(&store), published.bytes)
+    }
+
+    #[track_caller]
+    fn run<S: Store + Clone + 'static>(&self, store: &S, failure: &Failure) {
+        let told = self
+            .first
+            .write(Arc::new(failing(store.clone(), failure)), self.read_back);
+        let what = format!("{failure:?}");
+        let begun = [&self.first, &self.second];
+        let aftermath = Aftermath::new(Arc::new(store.clone()), &begun, &what);
+        aftermath.assert_sound();
+        aftermath.assert_told_truly(&self.first, &told);
+        if let Err(error) = self.second.write(Arc::new(store.clone()), self.read_back) {
+            panic!("{what}: the next backup failed: {error:?}");
+        }
+        aftermath.assert_litter_goes();
+        assert!(aftermath.has(&self.second), "{what}");
+    }
+}

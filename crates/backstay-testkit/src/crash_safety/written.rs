@@ -1,0 +1,77 @@
+use std::sync::Arc;
+
+use backstay_core::repository::{BackupReader, PublishedBackup, ReadBack, RepositoryError};
+use backstay_core::store::{Error, Store};
+use backstay_core::{BackupId, Compression, EncodedMember, MemberEncoder, ObjectKey, Repository};
+
+use crate::fixtures::SampleBackup;
+
+/// A backup that is written again and again: what it must hold, and its members, compressed once.
+pub(super) struct Written {
+    sample: SampleBackup,
+    encoded: Vec<EncodedMember>,
+}
+
+impl Written {
+    pub(super) fn new(id: &str, compression: Compression) -> Self {
+        let sample = SampleBackup::kulti(id, compression);
+        let mut encoder = MemberEncoder::new(compression).unwrap();
+        let encoded = sample
+            .members
+            .iter()
+            .map(|(_, text)| encoder.encode(text).unwrap())
+            .collect();
+        Self { sample, encoded }
+    }
+
+    pub(super) fn id(&self) -> &BackupId {
+        &self.sample.manifest.id
+    }
+
+    pub(super) fn key(&self, suffix: &str) -> ObjectKey {
+        format!("{}.{suffix}", self.id()).parse().unwrap()
+    }
+
+    pub(super) fn pack_key(&self) -> ObjectKey {
+        self.key(&format!("sql.{}", self.sample.compression.codec().extension()))
+    }
+
+    /// Writes the backup, and fails as the store fails.
+    pub(super) fn write(&self, store: Arc<dyn Store>, read_back: ReadBack) -> Result<PublishedBackup, RepositoryError> {
+        let repository = Repository::new(store);
+        let mut pending = repository.begin(self.id(), self.sample.compression)?;
+        for ((content, _), member) in self.sample.members.iter().zip(&self.encoded) {
+            pending.append(member, content.clone())?;
+        }
+        pending.finish(self.sample.manifest.clone(), read_back)
+    }
+
+    /// Asserts that the reader gives what was to be written, word for word.
+    #[track_caller]
+    pub(super) fn assert_reads_whole(&self, reader: &BackupReader, what: &str) {
+        let manifest = reader.manifest();
+        let mut said = self.sample.manifest.clone();
+        said.packs.clone_from(&manifest.packs);
+        said.members.clone_from(&manifest.members);
+        assert_eq!(*manifest, said, "{what}: the manifest says something else");
+        assert_eq!(manifest.members.len(), self.sample.members.len(), "{what}");
+        for (member, (content, text)) in manifest.members.iter().zip(&self.sample.members) {
+            assert_eq!(member.content, *content, "{what}");
+            match reader.text(member) {
+                Ok(found) => assert!(found == *text, "{what}: a member of {content:?} has another text"),
+                Err(error) => panic!("{what}: a member of {content:?}: {error:?}"),
+            }
+        }
+        for pack in 0..manifest.packs.len() {
+            let agrees = reader.pack_digest_agrees(pack).unwrap();
+            assert_ne!(agrees, Some(false), "{what}: {}", manifest.packs[pack].name);
+        }
+    }
+}
+
+/// Creates an object of these bytes.
+pub(super) fn put(store: &dyn Store, key: &ObjectKey, bytes: &[u8]) -> Result<(), Error> {
+    let mut writer = store.create(key)?;
+    writer.append(bytes)?;
+    writer.publish().map(drop)
+}

@@ -1,0 +1,22 @@
+use backstay_core::store::MemoryStore;
+use backstay_testkit::crash_safety;
+
+#[test]
+fn a_backup_is_whole_or_not_there() {
+    crash_safety::a_backup_is_whole_or_not_there(MemoryStore::new);
+}
+
+#[test]
+fn two_failures_leave_no_half_backup() {
+    crash_safety::two_failures_leave_no_half_backup(MemoryStore::new);
+}
+
+#[test]
+fn a_removal_ends_or_can_be_ended() {
+    crash_safety::a_removal_ends_or_can_be_ended(MemoryStore::new);
+}
+
+#[test]
+fn removing_litter_ends_or_can_be_repeated() {
+    crash_safety::removing_litter_ends_or_can_be_repeated(MemoryStore::new);
+}
