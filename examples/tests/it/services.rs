@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use backstay::{BackupError, Phase};
 
@@ -36,11 +37,21 @@ async fn a_thread_of_the_runtime_may_be_used() {
 #[tokio::test]
 async fn a_cancelled_backup_leaves_nothing() {
     let shop = Shop::open();
+    // The backup waits for this lock for longer than the test takes, so it can only end because it was cancelled.
+    let locker = shop.lock_sales();
     let backups = backups(&shop);
-    // Before it begins, because nothing in the middle is sure to be met in time.
+    let running = tokio::spawn({
+        let backups = backups.clone();
+        async move { backups.back_up().await }
+    });
+    while backups.meter.phase() != Some(Phase::Schema) {
+        assert!(!running.is_finished(), "it ended early: {:?}", running.await);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     backups.cancel.cancel();
-    let error = backups.back_up().await.unwrap_err();
+    let error = running.await.unwrap().unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(BackupError::Cancelled)), "{error}");
+    drop(locker);
     let repository = shop.repository();
     let store = repository.store();
     assert!(store.list("").unwrap().is_empty() && store.list_leftovers().unwrap().is_empty());

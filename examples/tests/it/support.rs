@@ -1,5 +1,6 @@
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use backstay::{ConnectionConfig, Repository, SearchPath};
 use backstay_postgres::{Authentication, Installation, ServerOptions, ThrowawayServer};
@@ -64,6 +65,26 @@ impl Shop {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
+    /// Keeps the sales locked against all reading, until what it gives is dropped.
+    pub(crate) fn lock_sales(&self) -> Locker {
+        let mut command = self.psql("shop");
+        let mut psql = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("psql runs");
+        let input = psql.stdin.as_mut().expect("a pipe");
+        input
+            .write_all(b"BEGIN; LOCK TABLE sale IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n")
+            .expect("psql reads");
+        let mut answer = String::new();
+        BufReader::new(psql.stdout.take().expect("a pipe"))
+            .read_line(&mut answer)
+            .expect("psql answers");
+        assert_eq!(answer, "locked\n");
+        Locker(psql)
+    }
+
     fn psql(&self, database: &str) -> Command {
         let mut command = Command::new(self.server.installation().program("psql"));
         let environment = self.server.connection_config(database).child_environment();
@@ -73,6 +94,17 @@ impl Shop {
         command.envs(environment.set);
         command.args(["-XAtq", "-v", "ON_ERROR_STOP=1"]).stdin(Stdio::null());
         command
+    }
+}
+
+/// A session that has something locked.
+pub(crate) struct Locker(Child);
+
+impl Drop for Locker {
+    fn drop(&mut self) {
+        // Both fail only if it has ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
