@@ -3,6 +3,7 @@
 mod bad;
 mod crash_safety;
 mod damage;
+mod external_readers;
 mod faulty;
 mod memory;
 mod recording;
