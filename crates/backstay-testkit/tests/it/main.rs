@@ -1,5 +1,6 @@
 //! The suite can fail, and the stores of this crate do what they say.
 
+mod archives;
 mod bad;
 mod crash_safety;
 mod damage;

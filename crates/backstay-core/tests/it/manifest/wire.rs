@@ -116,7 +116,7 @@ fn add_to_every_object(value: &mut Value) -> u32 {
 fn missing_fields_are_refused() {
     let json = value(&small_manifest());
     let mut optional = Vec::new();
-    for path in paths_of_fields(&json, String::new()) {
+    for path in paths_of_fields(&json, "") {
         let mut without = json.clone();
         let (object, field) = path.rsplit_once('/').unwrap();
         without
@@ -136,10 +136,10 @@ fn missing_fields_are_refused() {
     insta::assert_snapshot!("manifest_optional_fields", optional.join("\n"));
 }
 
-fn paths_of_fields(value: &Value, path: String) -> Vec<String> {
+fn paths_of_fields(value: &Value, path: &str) -> Vec<String> {
     let below = |(name, value): (String, &Value)| {
         let path = format!("{path}/{name}");
-        let mut paths = paths_of_fields(value, path.clone());
+        let mut paths = paths_of_fields(value, &path);
         if value.is_null() || !path.ends_with(|c: char| c.is_ascii_digit()) {
             paths.push(path);
         }
