@@ -75,6 +75,7 @@ fn describe(phase: Phase) -> &'static str {
         Phase::Verify => "verifying",
         Phase::PreData => "restoring definitions",
         Phase::Restore => "restoring rows",
+        Phase::PostData => "restoring what needs the rows",
         Phase::Prove => "comparing rows",
         _ => "working",
     }

@@ -149,8 +149,7 @@ fn a_manifest_that_could_not_be_read_again_ends_nothing() {
             is_called: false,
         });
     };
-    let cases: [(fn(&mut Manifest), bool); 2] = [(contradiction, false), (harmless, true)];
-    for (change, expected) in cases {
+    for (change, expected) in [(contradiction as fn(&mut Manifest), false), (harmless, true)] {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let mut sample = sample(FIRST, Codec::Gzip);
         change(&mut sample.manifest);

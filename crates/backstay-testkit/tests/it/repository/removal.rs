@@ -35,7 +35,7 @@ fn no_pack_goes_while_a_manifest_cannot_be_read() {
         let repository = Repository::new(Arc::clone(&store));
         let pack = key(&format!("{FIRST}.sql.gz"));
         let removal = repository.remove(&id(FIRST)).unwrap();
-        assert_eq!(removal.kept, [pack.clone()]);
+        assert_eq!(removal.kept, std::slice::from_ref(&pack));
         assert_eq!(removal.deleted, [key(&format!("{FIRST}.manifest.json"))]);
         let litter = repository.litter(i64::MAX, 0).unwrap();
         assert_eq!(litter.items, [LitterItem::HalfDeleted(id(FIRST))]);
