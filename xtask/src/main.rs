@@ -1,7 +1,7 @@
 //! Tasks for people and CI: `cargo xtask <task>`.
 //!
 //! It is a crate of its own because Cargo runs nothing else without a build script, and has no dependencies so that
-//! `tidy` answers at once. It may print.
+//! `tidy` answers at once. Tasks that work on databases are in `xtask-database`, which this becomes. It may print.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -9,6 +9,7 @@
 )]
 
 mod ci;
+mod database;
 mod postgres;
 mod run;
 mod system;
@@ -27,6 +28,10 @@ tasks:
   test [--with-pg17] [CARGO-TEST-ARGUMENTS]
          provides what the tests need (installs it when root with apt), then runs all tests, or those
          that the arguments name; --with-pg17 also fetches PostgreSQL 17 (in CI that is the default)
+  demo   backs a sample database up on a server of its own, verifies it, restores it and compares
+         (installs PostgreSQL when root with apt); leaves nothing behind
+  backup [ARGUMENTS]
+         the same as `backstay backup`, built first; for CI before a migration
   tidy   checks the rules of this workspace that the compiler does not know
   ci     fmt, tidy, clippy, doc, then test";
 
@@ -36,6 +41,8 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let outcome = match (task.as_deref(), rest.as_slice()) {
         (Some("test"), rest) => test::Request::parse(rest).run(),
+        (Some("demo"), []) => database::demo(),
+        (Some("backup"), rest) => database::backup(rest),
         (Some("tidy"), []) => tidy::run(),
         (Some("ci"), []) => ci::run(),
         (Some("help" | "--help" | "-h"), _) => {

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::run::{self, Failure};
 use crate::system;
 
-/// What a folder of PostgreSQL's programs must hold for the tests: server and client.
+/// What a folder of PostgreSQL's programs must hold: server and client.
 const PROGRAMS: [&str; 5] = ["postgres", "initdb", "psql", "pg_dump", "pg_restore"];
 
 /// Where packages put each version into a folder of its own; as in `Installation` of backstay-postgres, which is not
@@ -23,16 +23,18 @@ const PACKAGE_FOLDERS: [(&str, &str); 5] = [
 const CLUSTER_CONFIGURATION: &str = "/etc/postgresql-common/createcluster.conf";
 
 /// Finds the programs of PostgreSQL, and installs them first where there are none and it is possible.
-pub(crate) fn find_or_install() -> Result<PathBuf, Failure> {
+///
+/// `who` needs them, for the message that says what to install.
+pub(crate) fn find_or_install(who: &str) -> Result<PathBuf, Failure> {
     if let Some(bin) = find() {
         return Ok(bin);
     }
     let packages = ["postgresql", "postgresql-contrib"];
-    let need = "the tests need PostgreSQL: server, client programs and contrib modules";
+    let need = format!("{who} needs PostgreSQL: server, client programs and contrib modules");
     if system::has_program("apt-get") && system::is_root() {
         forbid_a_cluster()?;
     }
-    system::install(&packages, need)?;
+    system::install(&packages, &need)?;
     find().ok_or_else(|| Failure::new("PostgreSQL was installed, but its programs are not where they should be"))
 }
 

@@ -61,7 +61,7 @@ impl Request {
         if !missing.is_empty() {
             system::install(&missing, &format!("the tests need {}", missing.join(", ")))?;
         }
-        let own = postgres::find_or_install()?;
+        let own = postgres::find_or_install("testing")?;
         println!("PostgreSQL: {}", own.display());
         let mut servers = vec![own];
         servers.extend(env::split_paths(&env::var_os(SERVERS).unwrap_or_default()));

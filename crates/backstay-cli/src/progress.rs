@@ -54,6 +54,7 @@ fn describe(phase: Phase) -> &'static str {
         Phase::Verify => "checking the backup",
         Phase::PreData => "restoring definitions",
         Phase::Restore => "restoring rows",
+        Phase::PostData => "restoring what needs the rows",
         Phase::Prove => "comparing the copy",
         _ => "working",
     }

@@ -23,12 +23,15 @@ pub struct BackupId {
 }
 
 const MIDDLE: &str = "_backup_";
+/// 0000-01-01T00:00:00Z in seconds since the Unix epoch.
+const YEAR_0_SECS: i64 = -62_167_219_200;
 
 impl BackupId {
-    /// The id of a backup of `prefix` at `time`, cut to the second.
+    /// The id of a backup of `prefix` at `time`, cut to the second; a time before the year 0, which four digits cannot
+    /// tell, counts as its first second.
     #[must_use]
     pub fn new(prefix: Prefix, time: Timestamp) -> Self {
-        let time = Timestamp::from_second(time.as_second()).unwrap_or(time);
+        let time = Timestamp::from_second(time.as_second().max(YEAR_0_SECS)).unwrap_or(time);
         Self { prefix, time }
     }
 

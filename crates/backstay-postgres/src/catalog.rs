@@ -3,15 +3,19 @@
 mod facts;
 mod objects;
 mod relations;
+mod stamp;
 
 use backstay_core::DbText;
 use postgres::Transaction;
 
-pub(crate) use facts::{catalog_stamp, read_facts};
+pub(crate) use facts::read_facts;
 pub(crate) use objects::{
-    KeyOfIndex, LargeObjectOwner, Objects, invalid_indexes, large_object_entries, read_keys, read_objects,
+    KeyOfIndex, LargeObjectOwner, invalid_indexes, large_object_entries, read_keys, read_objects,
 };
-pub(crate) use relations::{Relation, RelationKind, Sizes, lockable_relations, read_columns, read_relations};
+pub(crate) use relations::{
+    Relation, RelationKind, RelationSize, lockable_relations, read_columns, read_relations, sizes_query,
+};
+pub(crate) use stamp::CatalogStamp;
 
 /// A query of the catalogs that failed.
 #[derive(Debug, thiserror::Error)]
@@ -67,3 +71,9 @@ fn rows<T>(
 /// The schemas that are nobody's own: system schemas, temporary ones, and what extensions keep for themselves is told
 /// apart by membership instead.
 const OWN_SCHEMA: &str = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
+
+/// An array of OIDs as SQL.
+pub(crate) fn oid_list(oids: &[u32]) -> String {
+    let oids: Vec<String> = oids.iter().map(u32::to_string).collect();
+    format!("'{{{}}}'::pg_catalog.oid[]", oids.join(","))
+}

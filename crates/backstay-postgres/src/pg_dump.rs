@@ -102,12 +102,12 @@ pub enum RolePasswords {
 /// by itself and left them behind.
 ///
 /// ```no_run
-/// use backstay_postgres::{ChildEnvironment, SchemaDumpOptions, SearchPath, Secret, Toc, dump_schema, find_pg_dump};
+/// use backstay_postgres::{SchemaDumpOptions, SearchPath, Toc, Variables, dump_schema, find_pg_dump, resolve};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let pg_dump = find_pg_dump(&SearchPath::with_usual_places(None), 17)?;
-/// let mut environment = ChildEnvironment::new();
-/// environment.set("PGDATABASE", Secret::new("kulti")).remove("PGCLIENTENCODING");
+/// let config = resolve(Some("postgres://app@localhost/kulti"), &Variables::from_iter([("HOME", "/")]))?.config;
+/// let environment = config.child_environment();
 /// let archive = dump_schema(&pg_dump, &environment, &SchemaDumpOptions::default(), &|| false)?;
 /// for entry in Toc::parse(&archive)?.print() {
 ///     let sql = entry?.text();

@@ -3,12 +3,16 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::catalog::{CatalogError, Reading, Relation, RelationKind, Sizes, read_relations};
+use crate::cancel::CancelToken;
+use crate::catalog::{CatalogError, Reading, Relation, RelationKind, read_relations, sizes_query};
 use crate::config::ConnectionConfig;
 use crate::connect::{ConnectError, connect_client};
 use crate::pg_dump::{PgDump, find_pg_dump};
 use crate::search_path::SearchPath;
 use crate::session;
+use crate::snapshot::blockers;
+use crate::source::Inclusion;
+use crate::wire::{SqlState, WireConnection, WireError};
 
 /// The oldest major version that is backed up.
 const MAJOR_MIN: u32 = 13;
@@ -16,10 +20,10 @@ const MAJOR_MIN: u32 = 13;
 const MAJOR_TRIED: u32 = 18;
 /// Connections besides those of the workers: holder, catalogs, `pg_dump`.
 const OTHER_CONNECTIONS: i64 = 3;
-/// How long the sizes of tables are waited for.
-const LOCK_WAIT_MILLIS: u32 = 1000;
 /// Names listed in one message.
 const NAMES_MAX: usize = 8;
+/// How long measuring waits for those who have tables locked.
+const MEASURE_WAIT: &str = "2s";
 
 /// What was found before a backup.
 #[derive(Clone, Debug)]
@@ -37,7 +41,7 @@ pub struct Preflight {
     pub role: String,
     /// Own tables that hold rows.
     pub tables: usize,
-    /// Bytes of their main forks and TOAST tables.
+    /// Bytes of their main forks and TOAST tables; 0 while somebody keeps them locked.
     pub table_bytes: u64,
     /// The `pg_dump` that will be used.
     pub pg_dump: Option<PgDump>,
@@ -89,6 +93,9 @@ pub enum PreflightError {
     /// The catalogs cannot be read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The tables cannot be measured.
+    #[error("cannot measure the tables")]
+    Measure(#[source] WireError),
 }
 
 impl Preflight {
@@ -112,6 +119,8 @@ pub struct PreflightNeeds<'n> {
     pub pg_dump: Option<&'n Path>,
     /// Whether every table will be read.
     pub whole_database: bool,
+    /// Whether large objects will be read, if the whole database is.
+    pub large_objects: Inclusion,
 }
 
 /// Looks at a server. Works on a thread of its own.
@@ -139,41 +148,41 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
     let row = client
         .query_one(
             "SELECT current_setting('server_version'), current_setting('server_version_num')::int4,
-                    getdatabaseencoding()::text, current_user::text,
+                    getdatabaseencoding()::text, convert_to(current_user, getdatabaseencoding()),
                     current_setting('max_connections')::int8
-                      - current_setting('superuser_reserved_connections')::int8
-                      - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'),
-                    (SELECT CASE WHEN rolconnlimit >= 0 THEN rolconnlimit
-                       - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE usename = current_user) END
-                       FROM pg_catalog.pg_roles WHERE rolname = current_user),
-                    (SELECT CASE WHEN datconnlimit >= 0 THEN datconnlimit
-                       - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datname = current_database()) END
-                       FROM pg_catalog.pg_database WHERE datname = current_database()),
+                      - CASE WHEN r.rolsuper THEN 0 ELSE current_setting('superuser_reserved_connections')::int8
+                          + coalesce(current_setting('reserved_connections', true), '0')::int8 END
+                      - (SELECT count(*) FROM pg_catalog.pg_stat_activity
+                         WHERE backend_type = 'client backend' OR backend_type IS NULL AND usesysid IS NOT NULL),
+                    CASE WHEN rolconnlimit >= 0 AND NOT r.rolsuper THEN rolconnlimit
+                      - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE usesysid = r.oid) END,
+                    CASE WHEN datconnlimit >= 0 AND NOT r.rolsuper THEN datconnlimit
+                      - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datid = d.oid) END,
                     current_setting('max_locks_per_transaction')::int8
                       * (current_setting('max_connections')::int8 + current_setting('max_prepared_transactions')::int8),
                     EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'timescaledb'),
-                    current_database()::text",
+                    convert_to(d.datname, getdatabaseencoding())
+             FROM pg_catalog.pg_roles r, pg_catalog.pg_database d
+             WHERE r.rolname = current_user AND d.datname = current_database()",
             &[],
         )
         .reading(what)?;
+    let text = |column| -> Result<String, CatalogError> {
+        let bytes: Vec<u8> = row.try_get(column).reading(what)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
     let number: i32 = row.try_get(1).reading(what)?;
     let mut found = Preflight {
         server_version: row.try_get(0).reading(what)?,
         server_version_num: u32::try_from(number).unwrap_or(0),
-        database: row.try_get(9).reading(what)?,
+        database: text(9)?,
         encoding: row.try_get(2).reading(what)?,
-        role: row.try_get(3).reading(what)?,
+        role: text(3)?,
         tables: 0,
         table_bytes: 0,
         pg_dump: None,
         findings: Vec::new(),
     };
-    if config.looks_like_transaction_pooler() || pid(&mut client)? != first_pid {
-        found.refuse(
-            "the connection goes through a pooler in transaction mode, which cannot keep a snapshot".to_owned(),
-            "use the pooler's session mode (port 5432 instead of 6543 on Supabase) or the direct host",
-        );
-    }
     found.check_version(needs);
     let left: i64 = row.try_get(4).reading(what)?;
     let role_left: Option<i64> = row.try_get(5).reading(what)?;
@@ -187,9 +196,33 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
         .saturating_add(OTHER_CONNECTIONS);
     if left < needed {
         found.refuse(
-            format!("the server has {left} connections left, and {needed} are needed"),
+            format!(
+                "the server has {left} connections left for {}, and {needed} are needed",
+                found.role
+            ),
             "use fewer --jobs, or try again when fewer clients are connected",
         );
+    }
+    let mut second = match left {
+        ..2 => None,
+        _ => {
+            let mut second = WireConnection::connect(config, &CancelToken::new())?;
+            let settings = session::settings_query(&[]);
+            second.query(settings.as_bytes()).map_err(PreflightError::Measure)?;
+            Some(second)
+        }
+    };
+    let pooled = match &mut second {
+        Some(second) => shares_sessions(second, first_pid)? || pid(&mut client)? != first_pid,
+        None => false,
+    };
+    if config.looks_like_transaction_pooler() || pooled {
+        found.refuse(
+            "the connection goes through a pooler in transaction mode, which cannot keep a snapshot".to_owned(),
+            "use the pooler's session mode (port 5432 instead of 6543 on Supabase) or the direct host",
+        );
+        // Whatever else would be found could be of several sessions.
+        return Ok(found);
     }
     if row.try_get(8).reading(what)? {
         found.refuse(
@@ -198,17 +231,66 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
         );
     }
     let mut transaction = client.transaction().reading(what)?;
-    let relations = relations(&mut transaction, &mut found)?;
+    let relations = read_relations(&mut transaction, found.server_version_num)?;
     let locks: i64 = row.try_get(7).reading(what)?;
     found.check_relations(&relations, needs, locks);
-    check_large_objects(&mut transaction, &mut found)?;
+    if needs.whole_database && needs.large_objects == Inclusion::Included {
+        check_large_objects(&mut transaction, &mut found)?;
+    }
+    drop(transaction);
+    if let Some(second) = &mut second {
+        found.measure(&relations, second).map_err(PreflightError::Measure)?;
+    }
     found
         .findings
         .sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     Ok(found)
 }
 
+/// Whether a second connection has got the session of the first, which is idle, so that only a pooler can have given it
+/// away. The second keeps it by a transaction, so that the first will be given another.
+fn shares_sessions(second: &mut WireConnection, first_pid: i32) -> Result<bool, PreflightError> {
+    let sql = b"BEGIN READ ONLY; SELECT pg_catalog.pg_backend_pid()";
+    let rows = second.query(sql).map_err(PreflightError::Measure)?;
+    let pid = rows.first().and_then(|row| row.get(0));
+    Ok(pid == Some(first_pid.to_string().as_bytes()))
+}
+
+/// Tables that a backup reads, or has to know.
+fn own_tables(relations: &[Relation]) -> impl Iterator<Item = &Relation> {
+    relations
+        .iter()
+        .filter(|relation| matches!(relation.kind, RelationKind::Table | RelationKind::Partitioned))
+        .filter(|relation| relation.extension.is_none() || relation.configuration.is_some())
+}
+
 impl Preflight {
+    /// Adds up the storage of all tables. Whoever keeps one locked is reported, and not waited for.
+    fn measure(&mut self, relations: &[Relation], connection: &mut WireConnection) -> Result<(), WireError> {
+        let tables: Vec<u32> = own_tables(relations).map(|table| table.oid).collect();
+        let setting = format!("SET LOCAL lock_timeout = '{MEASURE_WAIT}'");
+        connection.execute(setting.as_bytes())?;
+        let total = format!(
+            "SELECT sum(s.bytes) FROM ({}) s (oid, pages, bytes)",
+            sizes_query(&tables)
+        );
+        match connection.query(total.as_bytes()) {
+            Ok(rows) => {
+                let bytes = rows.first().and_then(|row| row.get(0));
+                let bytes = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse().ok());
+                self.table_bytes = bytes.unwrap_or(0);
+            }
+            Err(error) if error.sql_state() == Some(SqlState::LOCK_NOT_AVAILABLE) => {
+                connection.execute(b"ROLLBACK")?;
+                let message = format!("tables are locked: {}", blockers(connection, &tables)?);
+                let hint = "the backup waits for them, for as long as --lock-wait says";
+                self.add(PreflightSeverity::Warning, message, Some(hint));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     fn add(&mut self, severity: PreflightSeverity, message: String, hint: Option<&str>) {
         self.findings.push(PreflightFinding {
             severity,
@@ -251,13 +333,8 @@ impl Preflight {
 
     fn check_relations(&mut self, relations: &[Relation], needs: PreflightNeeds<'_>, locks: i64) {
         let name = |relation: &&Relation| format!("{}.{}", relation.schema, relation.name);
-        let tables: Vec<&Relation> = relations
-            .iter()
-            .filter(|relation| matches!(relation.kind, RelationKind::Table | RelationKind::Partitioned))
-            .filter(|relation| relation.extension.is_none() || relation.configuration.is_some())
-            .collect();
+        let tables: Vec<&Relation> = own_tables(relations).collect();
         self.tables = tables.iter().filter(|table| table.kind == RelationKind::Table).count();
-        self.table_bytes = tables.iter().map(|table| table.heap_bytes).sum();
         let severity = if needs.whole_database {
             PreflightSeverity::Refusal
         } else {
@@ -328,34 +405,6 @@ impl Preflight {
                 ),
                 Some("raise max_locks_per_transaction"),
             );
-        }
-    }
-}
-
-/// Reads the relations. Where somebody has locked one, sizes are estimates: a preflight never waits for long, and the
-/// backup will tell who it is.
-fn relations(
-    transaction: &mut postgres::Transaction<'_>,
-    found: &mut Preflight,
-) -> Result<Vec<Relation>, CatalogError> {
-    let what = "the relations";
-    let mut attempt = transaction.transaction().reading(what)?;
-    attempt
-        .batch_execute(&format!("SET LOCAL lock_timeout = {LOCK_WAIT_MILLIS}"))
-        .reading(what)?;
-    match read_relations(&mut attempt, found.server_version_num, Sizes::Exact) {
-        Err(error) if error.cause().code() == Some(&postgres::error::SqlState::LOCK_NOT_AVAILABLE) => {
-            attempt.rollback().reading(what)?;
-            found.add(
-                PreflightSeverity::Warning,
-                "somebody has locked a table, and a backup waits for it".to_owned(),
-                Some("begin when that has ended, or wait longer with --lock-wait SECS"),
-            );
-            read_relations(transaction, found.server_version_num, Sizes::Estimated)
-        }
-        relations => {
-            attempt.rollback().reading(what)?;
-            relations
         }
     }
 }

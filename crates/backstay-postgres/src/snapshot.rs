@@ -4,13 +4,17 @@
 //! empty, without any error (`TRUNCATE` is not MVCC-safe, PostgreSQL documentation, "Caveats" of concurrency control).
 //! `LOCK TABLE` takes no snapshot, so inside one `REPEATABLE READ` transaction the locks can precede it.
 
-use std::collections::HashSet;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use backstay_core::DbText;
 use backstay_core::sql::{quote_literal, quote_qualified};
 
-use crate::catalog::{CatalogError, Relation, RelationKind, Sizes, lockable_relations, read_relations};
+use crate::catalog::{
+    CatalogError, Relation, RelationKind, RelationSize, lockable_relations, oid_list, read_relations, sizes_query,
+};
 use crate::config::ConnectionConfig;
 use crate::session::{self, SessionError};
 use crate::wire::{SqlState, WireConnection, WireError};
@@ -26,6 +30,8 @@ const LOCK_BATCH: usize = 200;
 #[derive(Debug)]
 pub(crate) struct Holder {
     pub(crate) connection: WireConnection,
+    /// Its process at the server.
+    pid: i32,
     locked: HashSet<u32>,
 }
 
@@ -60,8 +66,8 @@ pub enum SnapshotError {
         /// The server's error.
         source: WireError,
     },
-    /// Tables were created, dropped or rewritten each time.
-    #[error("the tables changed during each of {ATTEMPTS_MAX} attempts to take a snapshot, {last} at last")]
+    /// Tables were created, dropped or rewritten, or definitions changed, each time.
+    #[error("no consistent snapshot in {ATTEMPTS_MAX} attempts; in the last one {last}")]
     Unstable {
         /// What changed in the last attempt.
         last: String,
@@ -77,8 +83,15 @@ impl Holder {
     ) -> Result<Self, SnapshotError> {
         let mut connection = WireConnection::connect(config, cancel)?;
         session::prepare(&mut connection, encoding, session::READING)?;
+        let doing = "pg_backend_pid";
+        let rows = connection
+            .query(b"SELECT pg_catalog.pg_backend_pid()")
+            .map_err(|source| SnapshotError::Wire { doing, source })?;
+        let pid = rows.first().and_then(|row| number(row.get(0)));
         Ok(Self {
             connection,
+            // None has this id, so with an answer that is no number nothing counts as locked.
+            pid: pid.unwrap_or(-1),
             locked: HashSet::new(),
         })
     }
@@ -95,7 +108,7 @@ impl Holder {
         // Not the session's setting: what is read later may wait as long as it takes.
         self.execute(
             "lock_timeout",
-            format!("SET LOCAL lock_timeout = {}", lock_wait.as_millis()).as_bytes(),
+            format!("SET LOCAL lock_timeout = {}", lock_wait.as_millis().max(1)).as_bytes(),
         )?;
         for batch in tables.chunks(LOCK_BATCH) {
             let mut sql = b"LOCK TABLE ".to_vec();
@@ -104,30 +117,32 @@ impl Holder {
                 sql.extend(quote_qualified(schema.as_bytes(), name.as_bytes()));
             }
             sql.extend_from_slice(b" IN ACCESS SHARE MODE");
-            match self.connection.execute(&sql) {
-                Ok(_) => self.locked.extend(batch.iter().map(|(oid, _, _)| *oid)),
-                Err(source) => match source.sql_state() {
-                    Some(SqlState::UNDEFINED_TABLE | SqlState::INVALID_SCHEMA_NAME) => {
-                        return Ok(Locking::Changed("a table was dropped".to_owned()));
-                    }
-                    Some(SqlState::LOCK_NOT_AVAILABLE) => {
-                        let blockers = blockers(client, batch)?;
-                        return Err(SnapshotError::Locked {
-                            waited: lock_wait,
-                            blockers,
-                            source,
-                        });
-                    }
-                    _ => {
-                        return Err(SnapshotError::Wire {
-                            doing: "LOCK TABLE",
-                            source,
-                        });
-                    }
-                },
+            let Err(source) = self.connection.execute(&sql) else {
+                continue;
+            };
+            let doing = "LOCK TABLE";
+            match source.sql_state() {
+                Some(SqlState::UNDEFINED_TABLE | SqlState::INVALID_SCHEMA_NAME | SqlState::WRONG_OBJECT_TYPE) => {
+                    return Ok(Locking::Changed("a table was dropped".to_owned()));
+                }
+                Some(SqlState::DEADLOCK_DETECTED) => {
+                    return Ok(Locking::Changed("the locks met those of somebody else".to_owned()));
+                }
+                Some(SqlState::LOCK_NOT_AVAILABLE) => {
+                    self.release()?;
+                    let oids: Vec<u32> = batch.iter().map(|(oid, _, _)| *oid).collect();
+                    let found = blockers(&mut self.connection, &oids);
+                    return Err(SnapshotError::Locked {
+                        waited: lock_wait,
+                        blockers: found.map_err(|source| SnapshotError::Wire { doing, source })?,
+                        source,
+                    });
+                }
+                _ => return Err(SnapshotError::Wire { doing, source }),
             }
         }
         self.execute("lock_timeout", b"SET LOCAL lock_timeout = 0")?;
+        self.locked = locks_of(client, self.pid)?;
         Ok(Locking::Locked)
     }
 
@@ -149,18 +164,48 @@ impl Holder {
     pub(crate) fn difference(&self, relations: &[Relation]) -> Option<String> {
         let tables = relations
             .iter()
-            .filter(|relation| matches!(relation.kind, RelationKind::Table | RelationKind::Partitioned))
-            .filter(|relation| relation.readable);
+            .filter(|relation| matches!(relation.kind, RelationKind::Table | RelationKind::Partitioned));
         for table in tables {
             let name = format!("{}.{}", table.schema, table.name);
-            if !self.locked.contains(&table.oid) {
+            if table.readable && !self.locked.contains(&table.oid) {
                 return Some(format!("{name} was created"));
             }
             if !table.storage_is_current {
-                return Some(format!("{name} was truncated or rewritten"));
+                return Some(format!("{name} was truncated, rewritten or dropped"));
             }
         }
         None
+    }
+
+    /// Measures the locked tables, by OID.
+    ///
+    /// The holder does it, because measuring locks a table for a moment: anybody else would wait behind somebody who
+    /// waits for the holder.
+    pub(crate) fn sizes(&mut self) -> Result<HashMap<u32, RelationSize>, SnapshotError> {
+        let oids: Vec<u32> = self.locked.iter().copied().collect();
+        let doing = "pg_relation_size";
+        let rows = self
+            .connection
+            .query(sizes_query(&oids).as_bytes())
+            .map_err(|source| SnapshotError::Wire { doing, source })?;
+        let sizes = rows.iter().filter_map(|row| {
+            let size = RelationSize {
+                pages: number(row.get(1))?,
+                bytes: number(row.get(2))?,
+            };
+            Some((number(row.get(0))?, size))
+        });
+        Ok(sizes.collect())
+    }
+
+    /// Says who waits for an exclusive lock on a table that the holder has locked; empty when nobody does.
+    pub(crate) fn waiting(&mut self) -> Result<Option<String>, SnapshotError> {
+        let oids: Vec<u32> = self.locked.iter().copied().collect();
+        let found = blockers_found(&mut self.connection, &oids).map_err(|source| SnapshotError::Wire {
+            doing: "look who waits",
+            source,
+        })?;
+        Ok((!found.is_empty()).then(|| found.join("; ")))
     }
 
     /// Ends the transaction and gives up the locks.
@@ -223,43 +268,71 @@ pub(crate) fn attempt(
     }
     let name = holder.export()?;
     let mut transaction = import(client, &name)?;
-    let relations = read_relations(&mut transaction, server_version_num, Sizes::Exact)?;
+    let mut relations = read_relations(&mut transaction, server_version_num)?;
     drop(transaction);
-    Ok(match holder.difference(&relations) {
-        None => Ok(Taken { name, relations }),
-        Some(what) => Err(what),
-    })
+    if let Some(what) = holder.difference(&relations) {
+        return Ok(Err(what));
+    }
+    let sizes = holder.sizes()?;
+    for relation in &mut relations {
+        relation.size = sizes.get(&relation.oid).copied().unwrap_or_default();
+    }
+    Ok(Ok(Taken { name, relations }))
 }
 
-/// Says who holds or awaits an exclusive lock on one of the tables.
-fn blockers(client: &mut postgres::Client, tables: &[(u32, DbText, DbText)]) -> Result<String, CatalogError> {
+/// The relations of this database that a process has locked at least for reading.
+///
+/// Names were locked, and a name may have gone from one table to another since it was read: what is locked in the end
+/// only the server knows.
+fn locks_of(client: &mut postgres::Client, pid: i32) -> Result<HashSet<u32>, CatalogError> {
     use crate::catalog::Reading;
-    let oids: Vec<u32> = tables.iter().map(|(oid, _, _)| *oid).collect();
     let what = "the locks";
     let rows = client
         .query(
-            "SELECT l.relation::regclass::text, l.pid, coalesce(a.usename::text, '?'), l.granted,
-                    left(regexp_replace(coalesce(a.query, ''), '\\s+', ' ', 'g'), 80)
-             FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-             WHERE l.relation = ANY ($1) AND l.mode = 'AccessExclusiveLock'
-               AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-             ORDER BY l.granted DESC, l.pid LIMIT 3",
-            &[&oids],
+            "SELECT l.relation FROM pg_catalog.pg_locks l
+             WHERE l.pid = $1 AND l.locktype = 'relation' AND l.mode = 'AccessShareLock' AND l.granted
+               AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())",
+            &[&pid],
         )
         .reading(what)?;
-    let mut found = Vec::new();
-    for row in &rows {
-        let granted: bool = row.try_get(3).reading(what)?;
-        let (table, pid): (String, i32) = (row.try_get(0).reading(what)?, row.try_get(1).reading(what)?);
-        let (role, query): (String, String) = (row.try_get(2).reading(what)?, row.try_get(4).reading(what)?);
-        let verb = if granted { "has" } else { "waits for" };
-        found.push(format!(
-            "process {pid} of {role} {verb} an exclusive lock on {table} ({query})"
-        ));
-    }
+    rows.iter()
+        .map(|row| row.try_get(0))
+        .collect::<Result<_, _>>()
+        .reading(what)
+}
+
+/// Says for people who has or awaits an exclusive lock on one of the tables or its indexes.
+pub(crate) fn blockers(connection: &mut WireConnection, tables: &[u32]) -> Result<String, WireError> {
+    let found = blockers_found(connection, tables)?;
     Ok(if found.is_empty() {
         "the one who had the lock is gone by now".to_owned()
     } else {
         found.join("; ")
     })
+}
+
+fn blockers_found(connection: &mut WireConnection, tables: &[u32]) -> Result<Vec<String>, WireError> {
+    let oids = oid_list(tables);
+    let sql = format!(
+        "SELECT l.relation::pg_catalog.regclass, l.pid, coalesce(a.usename, '?'), l.granted,
+                left(regexp_replace(coalesce(a.query, ''), '\\s+', ' ', 'g'), 80)
+         FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+         WHERE l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation' AND l.pid <> pg_catalog.pg_backend_pid()
+           AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+           AND (l.relation = ANY ({oids})
+             OR l.relation IN (SELECT indexrelid FROM pg_catalog.pg_index WHERE indrelid = ANY ({oids})))
+         ORDER BY l.granted DESC, l.pid LIMIT 3"
+    );
+    let rows = connection.query(sql.as_bytes())?;
+    let found = rows.iter().map(|row| {
+        let text = |column| String::from_utf8_lossy(row.get(column).unwrap_or_default());
+        let verb = if row.get(3) == Some(b"t") { "has" } else { "waits for" };
+        let (table, pid, role, query) = (text(0), text(1), text(2), text(4));
+        format!("process {pid} of {role} {verb} an exclusive lock on {table} ({query})")
+    });
+    Ok(found.collect())
+}
+
+fn number<T: std::str::FromStr>(text: Option<&[u8]>) -> Option<T> {
+    std::str::from_utf8(text?).ok()?.parse().ok()
 }

@@ -5,35 +5,32 @@ mod error;
 pub(crate) mod large_objects;
 mod options;
 mod plan;
+mod prepare;
 mod schema;
 mod selection;
 mod sequencer;
 mod values;
 
-use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use backstay_core::manifest::{MemberContent, Source, Stage, Table, TableRows};
+use backstay_core::manifest::{MemberContent, Stage, Table, TableRows};
 use backstay_core::sql::settings_text;
-use backstay_core::{Compression, DbText, MemberEncoder};
+use backstay_core::{Compression, MemberEncoder};
 
 use crate::CancelToken;
-use crate::archive::Toc;
-use crate::catalog::{self, KeyOfIndex, LargeObjectOwner, Objects, Relation};
 use crate::config::ConnectionConfig;
 use crate::connect::connect_client;
-use crate::pg_dump::{PgDump, PgDumpall, ProgramError, RolePasswords, dump_globals, dump_schema};
-use crate::session;
-use crate::snapshot::{self, ATTEMPTS_MAX, Holder, SnapshotError};
+use crate::pg_dump::{PgDump, PgDumpall, ProgramError, RolePasswords, dump_globals};
+use crate::snapshot::Holder;
 
 use chunks::{ChunkJob, Shared, TableJob};
 pub use error::SourceError;
-use large_objects::Access;
 pub use options::{DatabaseImage, Globals, Inclusion, MemberSink, SourceEvent, SourceObserver, SourceOptions};
+use prepare::{Prepared, UsualSession};
 use schema::Schema;
 pub use selection::{InvalidPattern, Selection};
 use sequencer::Sequencer;
@@ -87,175 +84,14 @@ struct Reading<'a> {
     cancel: &'a CancelToken,
 }
 
-/// Everything that is known before the first row is read.
-struct Prepared {
-    snapshot: String,
-    facts: Source,
-    relations: Vec<Relation>,
-    columns: HashMap<u32, Vec<backstay_core::manifest::Column>>,
-    objects: Objects,
-    keys: HashMap<u32, KeyOfIndex>,
-    large_objects: Vec<LargeObjectOwner>,
-    large_object_access: Access,
-    invalid_indexes: Vec<(DbText, DbText)>,
-    excluded_data: HashSet<u32>,
-    toc: Toc,
-}
-
 impl Reading<'_> {
     fn run(&self, sink: &mut dyn MemberSink) -> Result<DatabaseImage, SourceError> {
         let mut client = connect_client(self.config)?;
-        let usual_search_path: String = client
-            .query_one("SELECT current_setting('search_path')", &[])
-            .and_then(|row| row.try_get(0))
-            .map_err(|e| catalog::Reading::reading(Err::<(), _>(e), "search_path").unwrap_err())?;
-        catalog::Reading::reading(client.batch_execute(&session::settings_query(&[])), "the settings")?;
-        let encoding: String = catalog::Reading::reading(
-            client
-                .query_one("SELECT getdatabaseencoding()::text", &[])
-                .and_then(|row| row.try_get(0)),
-            "the encoding",
-        )?;
-        let mut holder = Holder::connect(self.config, &encoding, self.cancel)?;
-        let prepared = self.prepare(&mut client, &mut holder, &usual_search_path)?;
+        let usual = UsualSession::of(&mut client)?;
+        let mut holder = Holder::connect(self.config, &usual.encoding, self.cancel)?;
+        let prepared = self.prepare(&mut client, &mut holder, &usual)?;
         drop(client);
-        self.write(prepared, &encoding, holder, sink)
-    }
-
-    /// Takes the snapshot and reads the schema in it; begins anew when something changed meanwhile.
-    fn prepare(
-        &self,
-        client: &mut postgres::Client,
-        holder: &mut Holder,
-        usual_search_path: &str,
-    ) -> Result<Prepared, SourceError> {
-        let number: String = catalog::Reading::reading(
-            client
-                .query_one("SELECT current_setting('server_version_num')", &[])
-                .and_then(|row| row.try_get(0)),
-            "the version",
-        )?;
-        let number = number.parse().unwrap_or(0);
-        let mut unstable = None;
-        for attempt in 0..ATTEMPTS_MAX {
-            if attempt > 0 {
-                holder.release()?;
-            }
-            if self.cancel.is_cancelled() {
-                return Err(SourceError::Cancelled);
-            }
-            let taken = match snapshot::attempt(holder, client, number, self.options.lock_wait)? {
-                Ok(taken) => taken,
-                Err(reason) => {
-                    self.observer.event(SourceEvent::Retry { reason: &reason });
-                    unstable = Some(SnapshotError::Unstable { last: reason });
-                    continue;
-                }
-            };
-            if let Some(prepared) = self.read_schema(client, taken, number, usual_search_path)? {
-                return Ok(prepared);
-            }
-            self.observer.event(SourceEvent::Retry {
-                reason: "a definition changed",
-            });
-            unstable = None;
-        }
-        Err(unstable.map_or(SourceError::Unstable, SourceError::Snapshot))
-    }
-
-    /// Reads everything but rows; `None` where definitions changed since the snapshot.
-    fn read_schema(
-        &self,
-        client: &mut postgres::Client,
-        taken: snapshot::Taken,
-        number: u32,
-        usual_search_path: &str,
-    ) -> Result<Option<Prepared>, SourceError> {
-        let snapshot::Taken { name, relations } = taken;
-        let mut transaction = snapshot::import(client, &name)?;
-        let stamp = catalog::catalog_stamp(&mut transaction)?;
-        let mut facts = catalog::read_facts(&mut transaction)?;
-        let columns = catalog::read_columns(&mut transaction, number)?;
-        let keys = catalog::read_keys(&mut transaction, number)?;
-        let invalid_indexes = catalog::invalid_indexes(&mut transaction)?;
-        let excluded_data = self
-            .options
-            .selection
-            .excluded_data(&mut transaction, usual_search_path)?;
-        let whole = self.options.selection.is_whole_database();
-        let mut large_objects = Vec::new();
-        let mut large_object_access = Access::Table;
-        if whole && self.options.large_objects == Inclusion::Included {
-            large_objects = catalog::large_object_entries(&mut transaction)?;
-            let readable: bool = catalog::Reading::reading(
-                transaction
-                    .query_one("SELECT has_table_privilege('pg_catalog.pg_largeobject', 'SELECT')", &[])
-                    .and_then(|row| row.try_get(0)),
-                "the rights on large objects",
-            )?;
-            large_object_access = if readable { Access::Table } else { Access::Function };
-        }
-
-        let environment = self.dump_environment();
-        let dump = dump_schema(
-            self.pg_dump,
-            &environment,
-            &self
-                .options
-                .selection
-                .dump_options(&name, &facts.encoding, self.options.lock_wait),
-            &|| self.cancel.is_cancelled(),
-        )?;
-        let toc = Toc::parse(&dump)?;
-        drop(dump);
-        if toc
-            .standard_strings_statement()
-            .is_some_and(|sql| memchr::memmem::find(sql, b"on").is_none())
-        {
-            return Err(SourceError::StandardStrings);
-        }
-        let in_dump: HashSet<u32> = toc.entries.iter().map(|entry| entry.oid).collect();
-        let extensions: HashSet<&[u8]> = toc
-            .entries
-            .iter()
-            .filter(|entry| entry.kind == b"EXTENSION")
-            .map(|entry| entry.tag.as_slice())
-            .collect();
-        let objects = catalog::read_objects(&mut transaction, &relations, |relation| {
-            // Configuration of an extension comes with the extension, which the dump names instead of its members.
-            let of_extension = relation
-                .extension
-                .as_ref()
-                .is_some_and(|name| extensions.contains(name.as_bytes()));
-            in_dump.contains(&relation.oid) || (relation.configuration.is_some() && of_extension)
-        })?;
-        facts.pg_dump_version = self.pg_dump.version.to_string();
-        catalog::Reading::reading(transaction.rollback(), "the end of the snapshot")?;
-        let mut now = catalog::Reading::reading(client.transaction(), "the definitions of now")?;
-        let unchanged = catalog::catalog_stamp(&mut now)? == stamp;
-        drop(now);
-        Ok(unchanged.then_some(Prepared {
-            snapshot: name,
-            facts,
-            relations,
-            columns,
-            objects,
-            keys,
-            large_objects,
-            large_object_access,
-            invalid_indexes,
-            excluded_data,
-            toc,
-        }))
-    }
-
-    /// The environment of `pg_dump`. It writes literals as its session reads them, and a pack reads them by the
-    /// standard, whatever the database or the role has set.
-    fn dump_environment(&self) -> crate::ChildEnvironment {
-        let mut config = self.config.clone();
-        let options = config.options.take().map(|options| options + " ").unwrap_or_default();
-        config.options = Some(options + "-c standard_conforming_strings=on");
-        config.child_environment()
+        self.write(prepared, &usual.encoding, holder, sink)
     }
 
     /// Writes all members.
@@ -310,17 +146,11 @@ impl Reading<'_> {
         } else {
             None
         };
-        let sequences = values::write_sequences(
-            &mut holder.connection,
-            encoding,
-            &prepared.objects.sequences,
-            &mut encoder,
-            sink,
-        )?;
+        values::write_sequences(encoding, &prepared.sequences, &mut encoder, sink)?;
         entries.extend(schema.write(Stage::PostData, encoding, &mut encoder, sink)?);
         entries.extend(schema.write(Stage::Privileges, encoding, &mut encoder, sink)?);
-        if !prepared.objects.refreshes.is_empty() {
-            let text = values::refresh_text(&prepared.objects.refreshes, encoding);
+        if !prepared.refreshes.is_empty() {
+            let text = values::refresh_text(&prepared.refreshes, encoding);
             sink.append(encoder.encode(&text)?, MemberContent::Refreshes)
                 .map_err(SourceError::Sink)?;
         }
@@ -338,10 +168,10 @@ impl Reading<'_> {
         Ok(DatabaseImage {
             source: prepared.facts,
             tables,
-            sequences,
+            sequences: prepared.sequences,
             large_objects,
             entries,
-            refreshes: prepared.objects.refreshes,
+            refreshes: prepared.refreshes,
             omissions: plan.omissions,
         })
     }
@@ -365,6 +195,7 @@ impl Reading<'_> {
             config: self.config,
             encoding,
             snapshot,
+            lock_wait: self.options.lock_wait,
             compression: self.compression,
             cancel: self.cancel,
             observer: self.observer,
@@ -386,6 +217,7 @@ impl Reading<'_> {
         thread::scope(|scope| {
             for _ in 0..self.options.jobs.clamp(1, chunks.len().max(1)) {
                 scope.spawn(|| {
+                    let _stopping = StopOnPanic(&sequencer);
                     if let Err(error) = chunks::work(&shared) {
                         fail(error);
                     }
@@ -393,6 +225,7 @@ impl Reading<'_> {
             }
             let fail = &fail;
             scope.spawn(move || keep_alive(holder, &keep_alive_ends, fail));
+            let _stopping = StopOnPanic(&sequencer);
             while let Ok(Some((member, content))) = sequencer.pop() {
                 if let MemberContent::Rows(block) = &content {
                     add_rows(tables, block, member.text_bytes);
@@ -432,6 +265,17 @@ impl Reading<'_> {
             }
         }
         Ok(text)
+    }
+}
+
+/// Keeps a panic, which may come from the caller's observer or sink, from leaving others waiting for ever.
+struct StopOnPanic<'s, T>(&'s Sequencer<T>);
+
+impl<T> Drop for StopOnPanic<'_, T> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.stop();
+        }
     }
 }
 

@@ -24,6 +24,25 @@ use crate::report::{Counts, Report, SubjectKind};
 /// Each pack is read once, from start to end, and its members are checked by [`VerifyOptions::jobs`] threads meanwhile.
 /// One bad object never keeps the others from being checked.
 ///
+/// ```
+/// use std::sync::Arc;
+///
+/// use backstay_core::{Compression, Repository, store::MemoryStore};
+/// use backstay_testkit::fixtures::SampleBackup;
+/// use backstay_verify::{Origin, Rules, Silent, VerifyOptions, verify_backup};
+///
+/// let store = Arc::new(MemoryStore::new());
+/// let sample = SampleBackup::kulti("kulti_backup_20250116_143022", Compression::default());
+/// sample.publish(store.clone());
+///
+/// let backup = Repository::new(store).open(&"kulti_backup_20250116_143022".parse()?)?;
+/// let mut rules = Rules::default();
+/// rules.require_tables.push("public.users".to_owned());
+/// let report = verify_backup(&backup, Origin::Id, &VerifyOptions::new(&rules), &Silent, &|| false)?;
+/// assert!(report.is_sound(), "{}", report.render());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// The store is gone, the system gives no thread, or `cancel` became true. All else is in the report.
 pub fn verify_backup(

@@ -50,6 +50,20 @@ const NOT_CHECKED: [&str; 5] = [
 /// Reads a dump to its end, once: hashes what is stored, unpacks it, and reads the SQL as psql would. Memory is bounded
 /// by the longest statement or row.
 ///
+/// ```
+/// use backstay_verify::{ForeignArchive, Rules, Silent, verify_foreign};
+///
+/// let archive = ForeignArchive {
+///     name: "old.sql".to_owned(),
+///     reader: Box::new(&b"-- PostgreSQL database dump\n\nCREATE TABLE t (x integer);\n"[..]),
+///     bytes_total: None,
+///     checksum: None,
+/// };
+/// let (report, _outline) = verify_foreign(archive, &Rules::default(), &Silent, &|| false)?;
+/// assert!(!report.is_sound(), "the comment at its end is missing");
+/// # Ok::<(), backstay_verify::VerifyError>(())
+/// ```
+///
 /// # Errors
 /// Its first bytes cannot be read, or `cancel` became true. All else is in the report.
 pub fn verify_foreign(

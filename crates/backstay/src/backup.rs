@@ -124,6 +124,7 @@ pub fn back_up(
         programs,
         pg_dump: options.pg_dump.as_deref(),
         whole_database: options.source.selection.is_whole_database(),
+        large_objects: options.source.large_objects,
     };
     let source = &settle_endpoint(source, cancel).map_err(PreflightError::from)?;
     let found = preflight(source, needs)?;

@@ -36,3 +36,8 @@ pub use progress::{Phase, Progress, ProgressEvent, Silent};
 pub use restore::{plan_restore, prove, restore};
 pub use store::{OpenStoreError, WhenMissing, open_store};
 pub use verify::{Archive, CheckOptions, OpenArchiveError, previous_manifest, verify};
+
+/// Compiles the Rust in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

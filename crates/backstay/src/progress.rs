@@ -46,6 +46,8 @@ pub enum Phase {
     PreData,
     /// Restoring rows and what waits for them.
     Restore,
+    /// Restoring what needs all rows: triggers, policies, grants, views.
+    PostData,
     /// Proving that the copy is equal.
     Prove,
 }

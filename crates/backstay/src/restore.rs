@@ -73,6 +73,7 @@ impl RestoreObserver for Observer<'_> {
             RestoreEvent::Phase { phase, bytes } => {
                 let phase = match phase {
                     RestorePhase::PreData => Phase::PreData,
+                    RestorePhase::PostData => Phase::PostData,
                     RestorePhase::Check => Phase::Prove,
                     _ => Phase::Restore,
                 };

@@ -1,4 +1,4 @@
-use backstay::{Preflight, PreflightNeeds, Resolved, preflight};
+use backstay::{Inclusion, Preflight, PreflightNeeds, Resolved, preflight};
 use serde::Serialize;
 
 use crate::environment::Environment;
@@ -18,6 +18,7 @@ pub(crate) fn examine(settled: &SettledDoctor, environment: &Environment) -> Res
         programs: &environment.programs,
         pg_dump: settled.pg_dump.as_deref(),
         whole_database: true,
+        large_objects: Inclusion::Included,
     };
     let found = preflight(&settled.source.config, needs)?;
     let exit = match found.refusals().next() {

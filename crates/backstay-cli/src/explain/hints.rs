@@ -113,7 +113,7 @@ fn of_conninfo(error: &ConninfoError) -> Option<&'static str> {
 fn of_source(error: &SourceError) -> Option<&'static str> {
     match error {
         SourceError::Denied { .. } => Some(GRANT),
-        SourceError::Unstable | SourceError::Disagreement { .. } => {
+        SourceError::Disagreement { .. } => {
             Some("try again when nobody changes definitions, such as after a migration")
         }
         _ => None,

@@ -49,7 +49,6 @@ fn databases() {
     let table = "public.users".to_owned();
     let all = [
         shown(BackupError::Source(SourceError::Denied { what: table.clone() })),
-        shown(BackupError::Source(SourceError::Unstable)),
         shown(BackupError::Source(SourceError::Snapshot(SnapshotError::Unstable {
             last: "a table was dropped".to_owned(),
         }))),

@@ -49,7 +49,7 @@ pub fn to_json(manifest: &Manifest) -> Vec<u8> {
 /// Reads a manifest and checks that it is consistent in itself.
 ///
 /// Fields that this program does not know are passed over; they are never lost, because a manifest is never written
-/// anew.
+/// anew. A field that may be `null` may also be missing.
 ///
 /// # Errors
 /// The text is over [`MANIFEST_TEXT_BYTES_MAX`], is no JSON, has another format version, lacks a field, or

@@ -44,6 +44,12 @@ pub fn open_pack(store: &dyn Store, key: &ObjectKey) -> Result<OpenPack, PackErr
     }
     let text = decode_member(trailer.codec, &member, trailer.manifest_text_bytes)?;
     let mut manifest = manifest_from_member(&text)?;
+    if manifest.codec != trailer.codec {
+        return Err(PackError::OtherCodec {
+            pack: trailer.codec,
+            manifest: manifest.codec,
+        });
+    }
     manifest.check_tiling(manifest_offset)?;
     if let Some(pack) = manifest
         .packs
@@ -131,6 +137,14 @@ pub enum PackError {
     /// The members do not fill the file.
     #[error("the manifest does not account for the file")]
     Tiling(#[from] Inconsistency),
+    /// The manifest speaks of another pack.
+    #[error("the manifest is of a pack in {manifest}, and this one is in {pack}")]
+    OtherCodec {
+        /// How the pack ends.
+        pack: Codec,
+        /// What its manifest says.
+        manifest: Codec,
+    },
     /// A member's bytes are not those that the manifest names.
     #[error("the stored bytes are damaged: their SHA-256 differs")]
     MemberDigest,

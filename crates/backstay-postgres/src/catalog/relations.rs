@@ -4,7 +4,11 @@ use backstay_core::DbText;
 use backstay_core::manifest::{Column, Persistence, RowSecurity};
 use postgres::Transaction;
 
-use super::{CatalogError, OWN_SCHEMA, Reading, db_text, optional_db_text, rows};
+use super::{CatalogError, OWN_SCHEMA, Reading, db_text, oid_list, optional_db_text, rows};
+
+/// Whether the role may read a relation; not where it is gone by now.
+const READABLE: &str = "coalesce(pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE')
+    AND pg_catalog.has_table_privilege(c.oid, 'SELECT'), false)";
 
 /// Kinds of relations that a backup cares for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +34,8 @@ pub(crate) struct Relation {
     pub(crate) heap: bool,
     /// Access method, where there is one.
     pub(crate) access_method: Option<String>,
-    pub(crate) pages: u32,
-    /// Bytes of the main fork and of the TOAST table.
-    pub(crate) heap_bytes: u64,
+    /// All zero until it is measured: see [`sizes_query`].
+    pub(crate) size: RelationSize,
     pub(crate) row_security: RowSecurity,
     /// Whether row level security would hide rows from this role.
     pub(crate) row_security_active: bool,
@@ -50,13 +53,21 @@ pub(crate) struct Relation {
     pub(crate) indexes: Vec<DbText>,
 }
 
-/// Lists what a snapshot holder must lock, as quoted names, before there is a snapshot: own tables and configuration
-/// tables of extensions.
+/// How much storage a table has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RelationSize {
+    /// Pages of the main fork.
+    pub(crate) pages: u32,
+    /// Bytes of the main fork and of the TOAST table.
+    pub(crate) bytes: u64,
+}
+
+/// Lists what a snapshot holder must lock, by name, before there is a snapshot: every table that may be read.
 pub(crate) fn lockable_relations(client: &mut postgres::Client) -> Result<Vec<(u32, DbText, DbText)>, CatalogError> {
     let sql = format!(
         "SELECT c.oid, convert_to(n.nspname, getdatabaseencoding()), convert_to(c.relname, getdatabaseencoding())
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {OWN_SCHEMA}
+         WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {READABLE} AND {OWN_SCHEMA}
          ORDER BY c.oid"
     );
     let what = "the tables to lock";
@@ -68,32 +79,25 @@ pub(crate) fn lockable_relations(client: &mut postgres::Client) -> Result<Vec<(u
         .reading(what)
 }
 
-/// Where the sizes of tables come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sizes {
-    /// From the files, for which the server waits for everybody who has locked a table exclusively.
-    Exact,
-    /// From the last `VACUUM` or `ANALYZE`; 0 where there was none. Waits for nobody.
-    Estimated,
+/// The query that gives OID, pages, and bytes with TOAST of tables.
+///
+/// Measuring a table locks it for a moment, and so waits while somebody has or awaits an exclusive lock.
+pub(crate) fn sizes_query(tables: &[u32]) -> String {
+    let oids = oid_list(tables);
+    format!(
+        "SELECT s.oid, s.main / current_setting('block_size')::int8, s.main + s.toast
+         FROM (SELECT c.oid, coalesce(pg_catalog.pg_relation_size(c.oid), 0) AS main,
+                 CASE WHEN c.reltoastrelid <> 0 THEN coalesce(pg_catalog.pg_relation_size(c.reltoastrelid), 0)
+                      ELSE 0 END AS toast
+               FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND c.oid = ANY ({oids})) s"
+    )
 }
 
-/// Reads every relation outside the system schemas.
+/// Reads every relation outside the system schemas, without taking a lock on any.
 pub(crate) fn read_relations(
     transaction: &mut Transaction<'_>,
     server_version_num: u32,
-    sizes: Sizes,
 ) -> Result<Vec<Relation>, CatalogError> {
-    let (main_bytes, toast_bytes) = match sizes {
-        Sizes::Exact => (
-            "coalesce(pg_catalog.pg_relation_size(c.oid), 0)",
-            "coalesce(pg_catalog.pg_relation_size(c.reltoastrelid), 0)",
-        ),
-        Sizes::Estimated => (
-            "greatest(c.relpages, 0)::int8 * current_setting('block_size')::int8",
-            "(SELECT greatest(t.relpages, 0)::int8 * current_setting('block_size')::int8
-                FROM pg_catalog.pg_class t WHERE t.oid = c.reltoastrelid)",
-        ),
-    };
     let access_method = if server_version_num >= 120_000 {
         "a.amname"
     } else {
@@ -104,11 +108,9 @@ pub(crate) fn read_relations(
                 c.relkind::text, c.relpersistence::text,
                 c.relfilenode IS NOT DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid),
                 {access_method}::text,
-                CASE WHEN c.relkind IN ('r', 'm') THEN {main_bytes} ELSE 0 END,
-                CASE WHEN c.reltoastrelid <> 0 THEN {toast_bytes} ELSE 0 END,
                 c.relrowsecurity, c.relforcerowsecurity,
                 CASE WHEN c.relkind IN ('r', 'p') THEN pg_catalog.row_security_active(c.oid) ELSE false END,
-                pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+                {READABLE},
                 c.relispopulated,
                 (SELECT convert_to(e.extname, getdatabaseencoding())
                    FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
@@ -116,7 +118,6 @@ pub(crate) fn read_relations(
                     AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'),
                 (SELECT convert_to(coalesce(e.extcondition[array_position(e.extconfig, c.oid)], ''), getdatabaseencoding())
                    FROM pg_catalog.pg_extension e WHERE c.oid = ANY (e.extconfig) LIMIT 1),
-                current_setting('block_size')::int8,
                 c.relchecks > 0 AND EXISTS (
                   SELECT FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d
                     ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = k.oid
@@ -132,9 +133,6 @@ pub(crate) fn read_relations(
         let kind: String = row.try_get(3)?;
         let persistence: String = row.try_get(4)?;
         let access_method: Option<String> = row.try_get(6)?;
-        let main_bytes: i64 = row.try_get(7)?;
-        let toast_bytes: i64 = row.try_get(8)?;
-        let block_size: i64 = row.try_get(16)?;
         let kind = match kind.as_str() {
             "p" => RelationKind::Partitioned,
             "f" => RelationKind::Foreign,
@@ -157,20 +155,19 @@ pub(crate) fn read_relations(
             storage_is_current: kind != RelationKind::Table || row.try_get(5)?,
             heap: access_method.as_deref().is_none_or(|method| method == "heap"),
             access_method,
-            pages: u32::try_from(main_bytes / block_size.max(1)).unwrap_or(u32::MAX),
-            heap_bytes: u64::try_from(main_bytes.saturating_add(toast_bytes)).unwrap_or(0),
-            row_security: match (row.try_get(9)?, row.try_get(10)?) {
+            size: RelationSize::default(),
+            row_security: match (row.try_get(7)?, row.try_get(8)?) {
                 (true, true) => RowSecurity::Forced,
                 (true, false) => RowSecurity::Enabled,
                 (false, _) => RowSecurity::Off,
             },
-            row_security_active: row.try_get(11)?,
-            readable: row.try_get(12)?,
-            populated: row.try_get(13)?,
-            extension: optional_db_text(row, 14)?,
-            configuration: optional_db_text(row, 15)?,
+            row_security_active: row.try_get(9)?,
+            readable: row.try_get(10)?,
+            populated: row.try_get(11)?,
+            extension: optional_db_text(row, 12)?,
+            configuration: optional_db_text(row, 13)?,
             load_through: None,
-            checks_by_function: row.try_get(17)?,
+            checks_by_function: row.try_get(14)?,
             policies: Vec::new(),
             indexes: Vec::new(),
         })

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use backstay_core::manifest::{Chunk, MemberContent, ROWS_FOOTER, RowBlock};
 use backstay_core::sql::quote_literal;
@@ -12,7 +13,7 @@ use super::{SourceError, SourceEvent, SourceObserver};
 use crate::CancelToken;
 use crate::config::ConnectionConfig;
 use crate::session;
-use crate::snapshot::Holder;
+use crate::snapshot::{Holder, SnapshotError, blockers};
 use crate::wire::{SqlState, TransactionStatus, WireConnection, WireError};
 
 /// COPY text after which a member ends with the row that is being read.
@@ -23,6 +24,7 @@ const MEMBER_TEXT_BYTES: usize = 8 << 20;
 pub(super) struct TableJob {
     /// Its index in the manifest.
     pub(super) table: u32,
+    pub(super) oid: u32,
     /// `schema.name` for people.
     pub(super) display_name: String,
     /// Quoted, schema-qualified name.
@@ -51,6 +53,8 @@ pub(super) struct Shared<'a> {
     pub(super) config: &'a ConnectionConfig,
     pub(super) encoding: &'a str,
     pub(super) snapshot: &'a str,
+    /// How long a worker may wait for a lock that comes with a query, such as those on indexes.
+    pub(super) lock_wait: Duration,
     pub(super) compression: Compression,
     pub(super) cancel: &'a CancelToken,
     pub(super) observer: &'a dyn SourceObserver,
@@ -143,21 +147,49 @@ impl Worker<'_, '_> {
         let sql = select(&self.shared.tables[job], chunk);
         if self.enter(job)? {
             let connection = self.connection.as_mut().ok_or(ChunkError::Stopped)?;
-            connection.copy_out(&sql, |row| members.row(row))?;
-        } else {
-            // Somebody waits for an exclusive lock on the table, so no further lock can be had without waiting behind
-            // them, and they wait for the holder's. The holder has its lock already and reads the chunk; only when it is
-            // the chunk's turn, because whoever has the holder must not wait for another that needs it, too.
-            let turn = self.shared.sequencer.await_turn(members.number);
-            turn.map_err(|Stopped| ChunkError::Stopped)?;
-            let mut holder = self
-                .shared
-                .holder
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            holder.connection.copy_out(&sql, |row| members.row(row))?;
+            let read = connection.copy_out(&sql, |row| members.row(row));
+            return match read {
+                Err(ChunkError::Wire(error)) => Err(self.refused(job, error)),
+                read => read.map(drop),
+            };
         }
+        // Somebody waits for an exclusive lock on the table, so no further lock can be had without waiting behind
+        // them, and they wait for the holder's. The holder has its lock already and reads the chunk. One after another
+        // in the order of the pack: who has the holder must not wait for somebody who waits for it.
+        let Ok(()) = self.shared.sequencer.await_turn(members.number) else {
+            return Err(ChunkError::Stopped);
+        };
+        let mut holder = self
+            .shared
+            .holder
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        holder.connection.copy_out(&sql, |row| members.row(row))?;
         Ok(())
+    }
+
+    /// Says who was in the way, where it was a lock.
+    ///
+    /// A query locks a table's indexes, too. `REINDEX` may wait for one that another worker has, which waits for this
+    /// worker's chunk to be written; the server does not see that they wait for each other.
+    fn refused(&mut self, job: usize, source: WireError) -> ChunkError {
+        let waited = self.shared.lock_wait;
+        match &mut self.connection {
+            Some(connection) if source.sql_state() == Some(SqlState::LOCK_NOT_AVAILABLE) => {
+                let found = connection
+                    .execute(b"ROLLBACK")
+                    .and_then(|_| blockers(connection, &[self.shared.tables[job].oid]));
+                match found {
+                    Ok(blockers) => ChunkError::Other(Box::new(SourceError::Snapshot(SnapshotError::Locked {
+                        waited,
+                        blockers,
+                        source,
+                    }))),
+                    Err(error) => error.into(),
+                }
+            }
+            _ => source.into(),
+        }
     }
 
     /// Has a transaction with the snapshot and a lock on the table; `false` where the lock cannot be had at once.
@@ -183,7 +215,8 @@ impl Worker<'_, '_> {
         self.table = None;
         sql.extend_from_slice(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ");
         sql.extend(quote_literal(shared.snapshot.as_bytes()));
-        sql.extend_from_slice(b"; LOCK TABLE ONLY ");
+        let lock_wait = shared.lock_wait.as_millis().max(1);
+        sql.extend(format!("; SET LOCAL lock_timeout = {lock_wait}; LOCK TABLE ONLY ").into_bytes());
         sql.extend_from_slice(&shared.tables[job].source);
         sql.extend_from_slice(b" IN ACCESS SHARE MODE NOWAIT");
         match connection.execute(&sql) {

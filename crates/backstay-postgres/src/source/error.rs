@@ -9,7 +9,7 @@ use crate::archive::{PrintError, ReadArchiveError};
 use crate::catalog::CatalogError;
 use crate::pg_dump::ProgramError;
 use crate::session::SessionError;
-use crate::snapshot::{ATTEMPTS_MAX, SnapshotError};
+use crate::snapshot::SnapshotError;
 use crate::wire::WireError;
 
 /// Why a database could not be read.
@@ -83,9 +83,6 @@ pub enum SourceError {
         "the database or role sets standard_conforming_strings to off, and the pooler between drops the option that sets it on"
     )]
     StandardStrings,
-    /// Definitions changed each time.
-    #[error("definitions changed during each of {ATTEMPTS_MAX} attempts to read the schema")]
-    Unstable,
     /// A member could not be compressed.
     #[error(transparent)]
     Codec(#[from] CodecError),

@@ -149,6 +149,13 @@ impl Writer<'_> {
     fn piece(&mut self, oid: u32, offset: u64, hex: &[u8]) -> Result<(), SourceError> {
         self.digest.piece(oid, offset, hex);
         if hex.is_empty() {
+            // The last page of an object that was made longer to a whole number of pages: it has no bytes, and the object
+            // reaches up to it. The descriptor lives as long as the statement.
+            self.close_statement();
+            self.text.extend(
+                format!("SELECT pg_catalog.lo_truncate64(pg_catalog.lo_open('{oid}', 131072), '{offset}');\n")
+                    .into_bytes(),
+            );
             return Ok(());
         }
         let goes_on = matches!(self.open, Some((open, next, bytes))

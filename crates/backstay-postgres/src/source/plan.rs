@@ -9,7 +9,8 @@ use backstay_core::script::depends_on_session;
 use backstay_core::sql::{literal_settings, quote_identifier, quote_qualified};
 
 use super::chunks::{ChunkJob, TableJob};
-use super::{Inclusion, Prepared, SourceError, SourceOptions};
+use super::prepare::Prepared;
+use super::{Inclusion, SourceError, SourceOptions};
 use crate::catalog::{Relation, RelationKind};
 use crate::plan::{chunk_pages, chunks};
 
@@ -58,6 +59,7 @@ impl Plan {
         let job = self.jobs.len();
         self.jobs.push(TableJob {
             table: index,
+            oid: relation.oid,
             display_name: table.display_name(),
             source: quote_qualified(relation.schema.as_bytes(), relation.name.as_bytes()),
             columns,
@@ -69,11 +71,11 @@ impl Plan {
             None => self.chunks.push(ChunkJob {
                 job,
                 chunk: Chunk::default(),
-                heap_bytes: relation.heap_bytes,
+                heap_bytes: relation.size.bytes,
             }),
             Some(pages) => {
-                let all: Vec<_> = chunks(relation.pages, pages).collect();
-                let share = relation.heap_bytes / all.len() as u64;
+                let all: Vec<_> = chunks(relation.size.pages, pages).collect();
+                let share = relation.size.bytes / all.len() as u64;
                 self.chunks.extend(all.into_iter().map(|chunk| ChunkJob {
                     job,
                     chunk,
@@ -158,7 +160,7 @@ pub(super) fn plan(options: &SourceOptions, prepared: &Prepared) -> Result<Plan,
         let size = if a.checks_by_function {
             Ordering::Equal
         } else {
-            b.heap_bytes.cmp(&a.heap_bytes)
+            b.size.bytes.cmp(&a.size.bytes)
         };
         last.then(size)
             .then_with(|| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)))
@@ -208,8 +210,8 @@ fn plan_table(
     let by_pages = relation.heap
         && relation.configuration.is_none()
         && prepared.facts.server_version_num >= 140_000
-        && relation.pages > 0;
-    let pages = chunk_pages(relation.pages, relation.heap_bytes, 8192);
+        && relation.size.pages > 0;
+    let pages = chunk_pages(relation.size.pages, relation.size.bytes, 8192);
     let table = Table {
         oid: relation.oid,
         schema: relation.schema.clone(),
@@ -222,8 +224,8 @@ fn plan_table(
         indexes: relation.indexes.clone(),
         load_through: root,
         load_last: relation.checks_by_function,
-        heap_bytes: relation.heap_bytes,
-        chunk_pages: (by_pages && relation.pages > pages).then_some(pages),
+        heap_bytes: relation.size.bytes,
+        chunk_pages: (by_pages && relation.size.pages > pages).then_some(pages),
         filter: relation.configuration.clone(),
         rows: match reason {
             None => TableRows::Included {

@@ -80,13 +80,18 @@ impl<T> Sequencer<T> {
         Ok(())
     }
 
-    /// Waits until the consumer has come to a number.
+    /// Waits until a number is the one that the consumer waits for.
     pub(super) fn await_turn(&self, number: usize) -> Result<(), Stopped> {
         let mut state = self.state();
-        while !state.stopped && state.head < number {
+        loop {
+            if state.stopped {
+                return Err(Stopped);
+            }
+            if number == state.head {
+                return Ok(());
+            }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        if state.stopped { Err(Stopped) } else { Ok(()) }
     }
 
     /// Says that a number has no more items.
@@ -177,20 +182,26 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_comes_when_the_numbers_before_are_finished() {
-        let sequencer = Sequencer::<()>::new(2, 1);
+    fn a_turn_comes_when_everything_before_is_consumed() {
+        let sequencer = Sequencer::new(3, 100);
+        let (come, at) = (AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
-            let turn = scope.spawn(|| {
-                sequencer.await_turn(1).unwrap();
-                sequencer.finish(1);
+            scope.spawn(|| {
+                sequencer.await_turn(2).unwrap();
+                come.store(at.load(Ordering::SeqCst), Ordering::SeqCst);
+                sequencer.finish(2);
             });
-            let consumer = scope.spawn(|| sequencer.pop().unwrap());
             thread::sleep(std::time::Duration::from_millis(20));
-            assert!(!turn.is_finished());
-            sequencer.finish(0);
-            turn.join().unwrap();
-            assert!(consumer.join().unwrap().is_none());
+            for number in 0..2 {
+                sequencer.push(number, 1, ()).unwrap();
+                sequencer.finish(number);
+            }
+            while sequencer.pop().unwrap().is_some() {
+                at.fetch_add(1, Ordering::SeqCst);
+                thread::sleep(std::time::Duration::from_millis(20));
+            }
         });
+        assert_eq!(come.into_inner(), 2);
     }
 
     #[test]
@@ -200,9 +211,10 @@ mod tests {
         thread::scope(|scope| {
             let waiting = scope.spawn(|| sequencer.push(2, 1, ()).is_err());
             let consumer = scope.spawn(|| sequencer.pop().is_err());
+            let in_line = scope.spawn(|| sequencer.await_turn(2).is_err());
             thread::sleep(std::time::Duration::from_millis(20));
             sequencer.stop();
-            assert!(waiting.join().unwrap() && consumer.join().unwrap());
+            assert!(waiting.join().unwrap() && consumer.join().unwrap() && in_line.join().unwrap());
         });
     }
 }

@@ -1,24 +1,33 @@
 //! Statements that give sequences and materialized views what they hold.
 
+use std::time::Duration;
+
 use backstay_core::manifest::{MemberContent, Refresh, Sequence};
 use backstay_core::script::depends_on_session;
 use backstay_core::sql::{literal_settings, quote_literal, quote_qualified};
 use backstay_core::{DbText, MemberEncoder};
 
 use super::{MemberSink, SourceError};
-use crate::wire::WireConnection;
+use crate::snapshot::Holder;
+use crate::wire::SqlState;
 
-/// Reads the sequences, which are not part of any snapshot: their values are those of now, never too small.
-pub(super) fn write_sequences(
-    connection: &mut WireConnection,
-    encoding: &str,
+/// Reads the sequences, which are not part of any snapshot: their values are those of now, never too small for rows of
+/// the snapshot. They are locked by that until the holder's transaction ends.
+///
+/// `Err` of the inner result says what changed since the snapshot; the holder's transaction has failed then.
+pub(super) fn read_sequences(
+    holder: &mut Holder,
     names: &[(DbText, DbText)],
-    encoder: &mut MemberEncoder,
-    sink: &mut dyn MemberSink,
-) -> Result<Vec<Sequence>, SourceError> {
+    lock_wait: Duration,
+) -> Result<Result<Vec<Sequence>, String>, SourceError> {
     let doing = "read the sequences";
+    let wire = |source| SourceError::Wire { doing, source };
     let mut sequences = Vec::new();
-    let mut text = Vec::new();
+    let timeout = |wait: u128| format!("SET LOCAL lock_timeout = {wait}").into_bytes();
+    holder
+        .connection
+        .execute(&timeout(lock_wait.as_millis().max(1)))
+        .map_err(wire)?;
     for batch in names.chunks(100) {
         let mut sql = Vec::new();
         for (index, (schema, name)) in batch.iter().enumerate() {
@@ -29,9 +38,16 @@ pub(super) fn write_sequences(
             sql.extend(quote_qualified(schema.as_bytes(), name.as_bytes()));
         }
         sql.extend_from_slice(b" ORDER BY 1");
-        let rows = connection
-            .query(&sql)
-            .map_err(|source| SourceError::Wire { doing, source })?;
+        let rows = match holder.connection.query(&sql) {
+            Ok(rows) => rows,
+            Err(error) => match error.sql_state() {
+                Some(SqlState::UNDEFINED_TABLE | SqlState::INVALID_SCHEMA_NAME) => {
+                    return Ok(Err("a sequence was dropped".to_owned()));
+                }
+                Some(SqlState::LOCK_NOT_AVAILABLE) => return Ok(Err("a sequence was locked".to_owned())),
+                _ => return Err(wire(error)),
+            },
+        };
         if rows.len() != batch.len() {
             return Err(SourceError::Disagreement {
                 what: "a sequence".to_owned(),
@@ -47,12 +63,6 @@ pub(super) fn write_sequences(
                     what: format!("the sequence {schema}.{name}"),
                 });
             };
-            if depends_on_session(name.as_bytes()) || depends_on_session(schema.as_bytes()) {
-                text.extend(literal_settings(encoding));
-            }
-            text.extend_from_slice(b"SELECT pg_catalog.setval(");
-            text.extend(quote_literal(&quote_qualified(schema.as_bytes(), name.as_bytes())));
-            text.extend(format!(", {last_value}, {is_called});\n").into_bytes());
             sequences.push(Sequence {
                 schema: schema.clone(),
                 name: name.clone(),
@@ -61,11 +71,37 @@ pub(super) fn write_sequences(
             });
         }
     }
+    holder.connection.execute(&timeout(0)).map_err(wire)?;
+    Ok(Ok(sequences))
+}
+
+/// Writes the statements that give sequences their values.
+pub(super) fn write_sequences(
+    encoding: &str,
+    sequences: &[Sequence],
+    encoder: &mut MemberEncoder,
+    sink: &mut dyn MemberSink,
+) -> Result<(), SourceError> {
+    let mut text = Vec::new();
+    for Sequence {
+        schema,
+        name,
+        last_value,
+        is_called,
+    } in sequences
+    {
+        if depends_on_session(name.as_bytes()) || depends_on_session(schema.as_bytes()) {
+            text.extend(literal_settings(encoding));
+        }
+        text.extend_from_slice(b"SELECT pg_catalog.setval(");
+        text.extend(quote_literal(&quote_qualified(schema.as_bytes(), name.as_bytes())));
+        text.extend(format!(", {last_value}, {is_called});\n").into_bytes());
+    }
     if !text.is_empty() {
         sink.append(encoder.encode(&text)?, MemberContent::Sequences)
             .map_err(SourceError::Sink)?;
     }
-    Ok(sequences)
+    Ok(())
 }
 
 /// The statements that refresh views, in an order in which that works.

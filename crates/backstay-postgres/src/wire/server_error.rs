@@ -47,6 +47,8 @@ impl SqlState {
     pub const UNDEFINED_COLUMN: Self = Self(*b"42703");
     /// `undefined_table`
     pub const UNDEFINED_TABLE: Self = Self(*b"42P01");
+    /// `wrong_object_type`: a view where a table was expected, and the like.
+    pub const WRONG_OBJECT_TYPE: Self = Self(*b"42809");
     /// `undefined_function`
     pub const UNDEFINED_FUNCTION: Self = Self(*b"42883");
     /// `disk_full`

@@ -1,11 +1,14 @@
 //! The suite can fail, and the stores of this crate do what they say.
 
+mod archives;
 mod bad;
 mod crash_safety;
 mod damage;
+mod external_readers;
 mod faulty;
 mod memory;
 mod recording;
+mod repository;
 mod suite;
 
 use std::io::Read as _;

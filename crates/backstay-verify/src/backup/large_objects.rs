@@ -24,7 +24,7 @@ pub(super) struct LargeObjectSum {
 }
 
 impl LargeObjectSum {
-    /// Reads the text of a member: `lo_create` and `lo_put` statements, one in a line.
+    /// Reads the text of a member: `lo_create`, `lo_put` and `lo_truncate64` statements, one in a line.
     pub(super) fn of(text: &[u8]) -> Self {
         let mut sum = Self {
             members: 1,
@@ -88,6 +88,17 @@ impl LargeObjectSum {
             .and_then(|rest| rest.strip_suffix(b"');"))
         {
             self.created.insert(number(oid)?.try_into().ok()?);
+            return Some(());
+        }
+        if let Some(arguments) = line
+            .strip_prefix(b"SELECT pg_catalog.lo_truncate64(pg_catalog.lo_open('")
+            .and_then(|rest| rest.strip_suffix(b"');"))
+        {
+            let mut arguments = arguments.splitn(2, |&byte| byte == b'\'');
+            let oid = number(arguments.next()?)?.try_into().ok()?;
+            let end = number(arguments.next()?.strip_prefix(b", 131072), '")?)?;
+            let known = self.ends.entry(oid).or_default();
+            *known = end.max(*known);
             return Some(());
         }
         let arguments = line.strip_prefix(b"SELECT pg_catalog.lo_put('")?.strip_suffix(b"');")?;

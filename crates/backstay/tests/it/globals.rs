@@ -18,7 +18,7 @@ fn roles_come_along_when_asked_for() {
     source.sql("app", "CREATE TABLE t (x int); ALTER TABLE t OWNER TO \"app owner\"; GRANT SELECT ON t TO reader; INSERT INTO t VALUES (1)");
     let repository = source.repository("backups");
     let report = back_up(&source, "app", &repository, |options| {
-        options.globals = GlobalsOption::Included
+        options.globals = GlobalsOption::Included;
     })
     .unwrap();
     let backup = open(&repository, &report);

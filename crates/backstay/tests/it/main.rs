@@ -1,5 +1,7 @@
 //! Backups and restores of real databases, end to end.
 
+mod applications;
+mod bytes;
 mod globals;
 mod restoring;
 mod round_trip;

@@ -27,7 +27,10 @@ const SHOP: &str = "
     INSERT INTO app.customers (name) SELECT 'c' || i FROM generate_series(1, 100) i;
     INSERT INTO app.orders (customer, state) SELECT 1 + i % 100, 'new' FROM generate_series(1, 1000) i;
     INSERT INTO public.log SELECT now(), i::text FROM generate_series(1, 50) i;
-    SELECT lo_from_bytea(4711, 'hello');";
+    SELECT lo_from_bytea(4711, 'hello');
+    -- One that ends with a hole of whole pages, one that begins with a hole, and one without content.
+    SELECT lo_from_bytea(4712, 'x'); SELECT lo_truncate64(lo_open(4712, 131072), 8192);
+    SELECT lo_create(4713); SELECT lo_put(4713, 100000, 'late'); SELECT lo_create(4714);";
 
 fn shop() -> (Cluster, BackupReader) {
     let cluster = Cluster::start(&default_installation());
@@ -115,6 +118,21 @@ fn schema_and_rows_can_come_apart() {
     options.prove = Prove::Yes;
     complete(restore(&cluster, &backup, "apart", &options));
     assert_same(&cluster, "shop", "apart");
+    assert_eq!(
+        cluster.sql(
+            "apart",
+            "SELECT length(lo_get(4712)), length(lo_get(4713)), length(lo_get(4714))"
+        ),
+        "8192|100004|0"
+    );
+    let report = backstay::verify(
+        &backstay::Archive::Backup(backup),
+        &backstay::CheckOptions::default(),
+        &Silent,
+        &CancelToken::new(),
+    )
+    .unwrap();
+    assert!(report.is_sound(), "{}", report.render());
 }
 
 #[test]

@@ -1,0 +1,13 @@
+//! The examples, run against a server of their own.
+
+mod migrations;
+mod services;
+mod support;
+
+// The programs themselves: their `main` is for people, all else is tried here.
+#[path = "../../migrate.rs"]
+#[expect(dead_code, reason = "`main` is for people")]
+mod migrate;
+#[path = "../../service.rs"]
+#[expect(dead_code, reason = "`main` is for people")]
+mod service;

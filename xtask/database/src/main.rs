@@ -1,0 +1,40 @@
+//! The tasks of `cargo xtask` that work on databases.
+//!
+//! A package of its own because it carries the whole library, for which `cargo xtask tidy` and its like should not
+//! wait. `cargo xtask` finds or installs PostgreSQL first and then becomes this program. It may print.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "talking to people is its purpose"
+)]
+
+mod client;
+mod demo;
+mod failure;
+mod interrupt;
+mod progress;
+
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+
+use failure::Failure;
+
+const USAGE: &str = "usage: xtask-database demo FOLDER-OF-POSTGRESQL-PROGRAMS";
+
+fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    let task = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    let outcome = match (task.as_deref(), rest.as_slice()) {
+        (Some("demo"), [programs]) => demo::run(Path::new(programs)),
+        _ => Err(Failure::new(USAGE)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
