@@ -19,14 +19,14 @@ const TABLES_MAX: usize = 3;
 /// The bar where nobody knows how much there is to do, and where somebody does; a test reads them.
 const TEMPLATES: [&str; 2] = [
     "{spinner} {prefix} {elapsed}",
-    "{prefix} [{bar:24}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left  {wide_msg}",
+    "{prefix} [{bar:12}] {bytes}/{total_bytes} {bytes_per_sec} {eta} left {wide_msg}",
 ];
 
 /// Chooses how progress is shown.
 pub(crate) fn for_output(output: Output) -> Box<dyn Shown> {
     match output.voice {
         Voice::Quiet => Box::new(Silent),
-        Voice::Normal if is_drawable() => Box::new(Bar::new()),
+        Voice::Normal if is_drawable() => Box::new(Bar::default()),
         Voice::Normal => Box::new(Lines::new(complain)),
     }
 }
@@ -60,6 +60,19 @@ fn describe(phase: Phase) -> &'static str {
     }
 }
 
+/// The phase in at most 12 characters: with the bar, the numbers and a table it has to fit into a terminal of 80 columns.
+fn describe_shortly(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Rows => "reading rows",
+        Phase::Publish => "publishing",
+        Phase::Verify => "checking",
+        Phase::PreData => "definitions",
+        Phase::Restore => "restoring",
+        Phase::Prove => "comparing",
+        _ => "working",
+    }
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is shown may be wrong after a panic elsewhere; it is only shown.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -83,20 +96,14 @@ impl Tables {
     }
 }
 
-/// A bar on a terminal.
-struct Bar {
-    bar: ProgressBar,
-    tables: Mutex<Tables>,
-}
+/// A bar on a terminal, a new one for each phase.
+#[derive(Default)]
+struct Bar(Mutex<BarState>);
 
-impl Bar {
-    fn new() -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-        Self {
-            bar,
-            tables: Mutex::default(),
-        }
-    }
+#[derive(Default)]
+struct BarState {
+    bar: Option<ProgressBar>,
+    tables: Tables,
 }
 
 fn style(bytes_total: u64) -> ProgressStyle {
@@ -110,33 +117,56 @@ fn style(bytes_total: u64) -> ProgressStyle {
 
 impl Progress for Bar {
     fn event(&self, event: ProgressEvent<'_>) {
+        let mut state = locked(&self.0);
         match event {
-            ProgressEvent::Phase { phase, bytes_total } => {
-                *locked(&self.tables) = Tables::default();
-                self.bar.reset();
-                self.bar.set_style(style(bytes_total));
-                self.bar.set_length(bytes_total);
-                self.bar.set_prefix(describe(phase));
-                self.bar.set_message("");
-                self.bar.enable_steady_tick(TICK);
-            }
+            ProgressEvent::Phase { phase, bytes_total } => state.begin(phase, bytes_total),
             ProgressEvent::Advance { bytes, table } => {
-                self.bar.inc(bytes);
                 if let Some(table) = table {
-                    let mut tables = locked(&self.tables);
-                    tables.add(table);
-                    self.bar.set_message(tables.names());
+                    state.tables.add(table);
+                }
+                if let Some(bar) = &state.bar {
+                    bar.set_message(state.tables.names());
+                    bar.inc(bytes);
                 }
             }
-            ProgressEvent::Note(note) => self.bar.suspend(|| complain(&format!("note: {note}"))),
+            ProgressEvent::Note(note) => {
+                let line = format!("note: {note}");
+                match &state.bar {
+                    Some(bar) => bar.suspend(|| complain(&line)),
+                    None => complain(&line),
+                }
+            }
             _ => {}
+        }
+    }
+}
+
+impl BarState {
+    fn begin(&mut self, phase: Phase, bytes_total: u64) {
+        self.clear();
+        let prefix = match bytes_total {
+            0 => describe(phase),
+            _ => describe_shortly(phase),
+        };
+        // Nothing is drawn before the style is known.
+        let bar = ProgressBar::with_draw_target(Some(bytes_total), ProgressDrawTarget::stderr_with_hz(10))
+            .with_style(style(bytes_total))
+            .with_prefix(prefix);
+        bar.enable_steady_tick(TICK);
+        self.bar = Some(bar);
+    }
+
+    fn clear(&mut self) {
+        self.tables = Tables::default();
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
         }
     }
 }
 
 impl Shown for Bar {
     fn clear(&self) {
-        self.bar.finish_and_clear();
+        locked(&self.0).clear();
     }
 }
 
@@ -275,6 +305,23 @@ mod tests {
                 "reading rows: 70.00 MiB of 100.00 MiB (70 %), 3.50 MiB/s, about 8.6 s left: e, d\u{fffd}, a",
             ]
         );
+    }
+
+    #[test]
+    fn the_line_fits_into_a_narrow_terminal() {
+        const NUMBERS: &str = " [============] 1023.99 MiB/1023.99 MiB 999.99 MiB/s 10m left ";
+        for phase in [
+            Phase::Preflight,
+            Phase::Schema,
+            Phase::Rows,
+            Phase::Publish,
+            Phase::Verify,
+            Phase::PreData,
+            Phase::Restore,
+            Phase::Prove,
+        ] {
+            assert!(describe_shortly(phase).len() + NUMBERS.len() < 80, "{phase:?}");
+        }
     }
 
     #[test]
