@@ -1,3 +1,5 @@
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -41,24 +43,30 @@ fn an_interrupted_backup_leaves_nothing() {
     assert_eq!(sandbox.sql("kulti", sessions), "0");
 }
 
+/// A server that says nothing: connecting to it waits, and nothing looks at the token meanwhile.
 #[test]
 fn a_second_signal_ends_the_program_at_once() {
-    let sandbox = bulky();
-    // It does not listen: pg_dump's end is waited for with a child that ignores everything but the kill.
-    let slow = sandbox.script(
-        "pg_dump",
-        &format!(
-            "case \"$1\" in --version) exec '{}/pg_dump' --version;; *) exec sleep 600;; esac",
-            sandbox.server.installation().bin().display()
-        ),
-    );
-    let mut child = sandbox.backstay(&["backup", "-q", "--pg-dump", &slow]).spawn().unwrap();
-    thread::sleep(Duration::from_millis(1500));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("postgres://postgres@127.0.0.1:{port}/kulti?sslmode=disable");
+    let child = Command::new(env!("CARGO_BIN_EXE_backstay"))
+        .args(["backup", "--from", &url])
+        .env_clear()
+        .current_dir(folder.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (connection, _) = listener.accept().unwrap();
+    let interrupt = || kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    interrupt();
+    thread::sleep(Duration::from_millis(500));
+    interrupt();
     let sent = Instant::now();
-    for _ in 0..2 {
-        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-        thread::sleep(Duration::from_millis(20));
-    }
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
     assert!(sent.elapsed() < Duration::from_secs(5));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.ends_with("cancelling; once more to stop at once\n"), "{said}");
+    drop(connection);
 }

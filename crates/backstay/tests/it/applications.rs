@@ -68,6 +68,7 @@ fn a_role_without_superpowers_backs_up_a_whole_supabase_project() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped must be seen to be")]
 fn the_public_sample_and_its_old_archive_come_back() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/real");
     if !folder.is_dir() {
