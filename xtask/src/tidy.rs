@@ -47,6 +47,7 @@ const RULES: &[Rule] = &[
     text::nothing_is_left_undone,
     text::no_path_of_a_machine,
     text::no_host_of_a_registry,
+    documents::links_lead_somewhere,
     documents::the_format_document_is_of_this_version,
 ];
 

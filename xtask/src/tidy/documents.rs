@@ -28,6 +28,56 @@ pub(super) fn the_format_document_is_of_this_version(tree: &Tree) -> Vec<Finding
         .collect()
 }
 
+/// What a document links to is there: a file of this workspace, a heading of a document.
+pub(super) fn links_lead_somewhere(tree: &Tree) -> Vec<Finding> {
+    let documents = tree.files().iter().filter(|file| file.path.ends_with(".md"));
+    let mut findings = Vec::new();
+    for document in documents {
+        for (number, line) in (1..).zip(document.text.lines()) {
+            let links = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+            for link in links.filter(|link| !link.contains(':')) {
+                let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+                let path = match path {
+                    "" => document.path.clone(),
+                    path => beside(&document.path, path),
+                };
+                let message = match tree.file(&path) {
+                    None => format!("there is no {path}"),
+                    Some(file) if heading.is_empty() || has_heading(&file.text, heading) => continue,
+                    Some(_) => format!("{path} has no heading #{heading}"),
+                };
+                findings.push(Finding::new(&document.path, number, message));
+            }
+        }
+    }
+    findings
+}
+
+/// The path, from the top, of what a link in that document names.
+fn beside(document: &str, link: &str) -> String {
+    let mut parts: Vec<&str> = document.split('/').collect();
+    parts.pop();
+    for part in link.split('/') {
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// Whether a document has a heading of that name, as it stands in links: lower case, hyphens for blanks, no punctuation.
+fn has_heading(document: &str, name: &str) -> bool {
+    let headings = document.lines().filter(|line| line.starts_with('#'));
+    let mut names = headings.map(|line| {
+        let text = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = text.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect::<String>()
+    });
+    names.any(|found| found == name)
+}
+
 /// Reads `const FORMAT_VERSION: u32 = 1;`.
 fn format_version(source: &str) -> Option<&str> {
     let (_, rest) = source.split_once("const FORMAT_VERSION:")?;
@@ -73,5 +123,30 @@ mod tests {
             &[(SOURCE, 0)],
         );
         expect(the_format_document_is_of_this_version, &[(SOURCE, "")], &[]);
+    }
+
+    #[test]
+    fn a_link_into_nothing_is_found() {
+        let page = "# A page\n\n## 1. To do: `now`\n";
+        let check = |link: &str, expected: usize| {
+            let text = format!("first\nsee [it]({link}), and [the web](https://example.org/x)\n");
+            expect(
+                links_lead_somewhere,
+                &[("docs/a.md", &text), ("docs/page.md", page), ("README.md", "# Top\n")],
+                &vec![("docs/a.md", 2); expected],
+            );
+        };
+        for good in [
+            "page.md",
+            "./page.md#a-page",
+            "page.md#1-to-do-now",
+            "../README.md#top",
+            "mailto:x@example.org",
+        ] {
+            check(good, 0);
+        }
+        for bad in ["README.md", "../page.md", "page.md#top", "#nothing", "pages/"] {
+            check(bad, 1);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod backup;
 mod crash;
+mod docs;
 mod interrupt;
 mod messages;
 mod normalise;
