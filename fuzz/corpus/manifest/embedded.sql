@@ -1,0 +1,14 @@
+-- Backstay manifest: what follows is JSON behind two dashes, cut into lines anywhere.
+--{"format":1,"writer":"backstay 0.1.0","id":"kulti_backup_20250116_143022","kind":"full","taken_at":"2025-01-16T14:30:2
+--2.123456Z","codec":"zstd","source":{"server_version_num":150018,"server_version":"15.18 (Debian 15.18-0+deb12u1)","pg_
+--dump_version":"17.2","system_identifier":7320280665284567118,"database":"kulti","owner":"B\udbff\udff6rge","encoding":
+--"LATIN1","collate":"de_DE","ctype":"de_DE","locale_provider":"icu","provider_locale":"de-DE","icu_rules":"&a < b","set
+--tings":[{"role":"app","name":"search_path","value":"\"$user\", public"}],"extensions":[{"name":"postgis","schema":"pub
+--lic","version":"3.3.2"}],"database_bytes":8000000000,"snapshot":{"wal_insert_lsn":"16/B374D848","timeline":1,"postmast
+--er_start_unix_micros":1737000000000000,"xmax":4294967300}},"tables":[],"sequences":[{"schema":"public","name":"orders_
+--id_seq","last_value":-9223372036854775808,"is_called":true}],"large_objects":{"count":1,"bytes":3,"rows":2,"row_digest
+--":"00000000000000000000000000000005"},"entries":[],"refreshes":[{"schema":"public","name":"totals"}],"omissions":[{"su
+--bject":"rows of public.elsewhere","reason":"a foreign table"}],"packs":[{"id":"self","name":"kulti_backup_20250116_143
+--022.incr.sql.zst","bytes":0},{"id":"1a4b384c68bfc25050134f1c855abcdf536e3e14c140329a8a40cdaa80e79eb2","name":"kulti_ba
+--ckup_20250115_143022.sql.zst","bytes":5000}],"members":[]}
+-- End of the Backstay manifest.
