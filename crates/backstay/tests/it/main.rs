@@ -1,6 +1,8 @@
 //! Backups and restores of real databases, end to end.
 
+mod locks;
 mod restoring;
 mod round_trip;
+mod sabotage;
 mod support;
 mod verifying;
