@@ -4,5 +4,6 @@ mod locks;
 mod restoring;
 mod round_trip;
 mod sabotage;
+mod storm;
 mod support;
 mod verifying;
