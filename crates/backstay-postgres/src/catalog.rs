@@ -32,6 +32,11 @@ impl CatalogError {
     pub fn cause(&self) -> &postgres::Error {
         &self.source
     }
+
+    /// Whether a lock could not be had in time.
+    pub(crate) fn is_lock_timeout(&self) -> bool {
+        self.source.code() == Some(&postgres::error::SqlState::LOCK_NOT_AVAILABLE)
+    }
 }
 
 /// Names the query in the error of a result.

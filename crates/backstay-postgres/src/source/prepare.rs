@@ -17,11 +17,13 @@ use crate::pg_dump::{ProgramError, dump_schema};
 use crate::session;
 use crate::snapshot::{self, ATTEMPTS_MAX, Holder, SnapshotError, Taken};
 
-/// The longest that `pg_dump` waits for a lock.
+/// The longest that `pg_dump`, or a query that asks for definitions, waits for a lock.
 ///
-/// The holder has a lock on each table, so `pg_dump` only ever waits behind somebody who waits for the holder. A little
+/// The holder has a lock on each table, so they only ever wait behind somebody who waits for the holder. A little
 /// patience serves those who give up by themselves; then the holder has to let go.
-const DUMP_LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
+const DEFINITION_LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
+
+const WAITED: &str = "the definitions could not be read because";
 
 /// What a session of the role is like before it is told otherwise.
 pub(super) struct UsualSession {
@@ -129,16 +131,29 @@ impl Reading<'_> {
     ) -> Result<Result<Prepared, String>, SourceError> {
         let Taken { name, relations } = taken;
         let mut transaction = snapshot::import(client, &name)?;
+        let lock_wait = self.options.lock_wait.min(DEFINITION_LOCK_WAIT_MAX);
+        transaction
+            .batch_execute(&format!("SET LOCAL lock_timeout = {}", lock_wait.as_millis().max(1)))
+            .reading("lock_timeout")?;
         // Both at a time: the sooner pg_dump has its locks, the less likely it is that somebody waits before it.
         let failed = AtomicBool::new(false);
         let (definitions, dump) = thread::scope(|scope| {
-            let dump = scope.spawn(|| self.dump(&name, usual, &failed));
+            let dump = scope.spawn(|| self.dump(&name, usual, lock_wait, &failed));
             let definitions = self.definitions(&mut transaction, usual);
             failed.store(definitions.is_err(), Ordering::Release);
             let dump = dump.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             (definitions, dump)
         });
-        let definitions = definitions?;
+        let definitions = match definitions {
+            Err(SourceError::Catalog(error)) if error.is_lock_timeout() => {
+                drop(transaction);
+                return match holder.waiting()? {
+                    Some(who) => Ok(Err(format!("{WAITED} {who}"))),
+                    None => Err(error.into()),
+                };
+            }
+            definitions => definitions?,
+        };
         let changed = |client: &mut postgres::Client| -> Result<Option<String>, CatalogError> {
             let mut now = client.transaction().reading("the definitions of now")?;
             let later = CatalogStamp::take(&mut now)?;
@@ -148,12 +163,9 @@ impl Reading<'_> {
             Ok(dump) => dump,
             Err(error @ ProgramError::Failed { .. }) => {
                 drop(transaction);
-                let waiting = holder
-                    .waiting()?
-                    .map(|who| format!("pg_dump had to wait because {who}"));
-                let reason = match waiting {
+                let reason = match holder.waiting()? {
+                    Some(who) => Some(format!("{WAITED} {who}")),
                     None => changed(client)?,
-                    waiting => waiting,
                 };
                 return reason.map_or(Err(error.into()), |reason| Ok(Err(reason)));
             }
@@ -239,7 +251,13 @@ impl Reading<'_> {
     }
 
     /// Runs `pg_dump` in the snapshot; ends it once `failed` is set.
-    fn dump(&self, snapshot: &str, usual: &UsualSession, failed: &AtomicBool) -> Result<Vec<u8>, ProgramError> {
+    fn dump(
+        &self,
+        snapshot: &str,
+        usual: &UsualSession,
+        lock_wait: Duration,
+        failed: &AtomicBool,
+    ) -> Result<Vec<u8>, ProgramError> {
         let mut config = self.config.clone();
         if !usual.standard_strings {
             // It writes literals as its session reads them, and a pack reads them by the standard, whatever the
@@ -247,7 +265,6 @@ impl Reading<'_> {
             let options = config.options.take().map(|options| options + " ").unwrap_or_default();
             config.options = Some(options + "-c standard_conforming_strings=on");
         }
-        let lock_wait = self.options.lock_wait.min(DUMP_LOCK_WAIT_MAX);
         let options = self
             .options
             .selection

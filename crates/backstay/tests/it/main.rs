@@ -3,7 +3,10 @@
 mod applications;
 mod bytes;
 mod globals;
+mod locks;
 mod restoring;
 mod round_trip;
+mod sabotage;
+mod storm;
 mod support;
 mod verifying;

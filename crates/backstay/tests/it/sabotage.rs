@@ -1,0 +1,145 @@
+//! Ways to disturb a backup at a moment of one's choice.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use backstay::{BackupError, BackupOptions, BackupReport, CancelToken, Progress, ProgressEvent, Repository};
+use backstay_postgres::WireConnection;
+
+use crate::support::{Cluster, default_installation, programs};
+
+/// One server for all tests that run at the same time and do not end it; each has a database of its own.
+pub(crate) fn shared_cluster() -> Arc<Cluster> {
+    static RUNNING: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(cluster) = running.upgrade() {
+        return cluster;
+    }
+    let cluster = Arc::new(Cluster::start(&default_installation()));
+    *running = Arc::downgrade(&cluster);
+    cluster
+}
+
+/// A new database in the shared cluster, with a store of the same name.
+pub(crate) fn scene(database: &str, sql: &str) -> (Arc<Cluster>, Repository) {
+    let cluster = shared_cluster();
+    cluster.create_database(database);
+    cluster.sql(database, sql);
+    let repository = cluster.repository(database);
+    (cluster, repository)
+}
+
+/// Progress that runs a function at each event.
+pub(crate) struct Hook<F>(pub(crate) F);
+
+impl<F: Fn(&ProgressEvent<'_>) + Sync> Progress for Hook<F> {
+    fn event(&self, event: ProgressEvent<'_>) {
+        (self.0)(&event);
+    }
+}
+
+/// Backs a database up and runs a function at each event.
+pub(crate) fn back_up_hooked(
+    cluster: &Cluster,
+    database: &str,
+    repository: &Repository,
+    with: impl FnOnce(&mut BackupOptions),
+    hook: impl Fn(&ProgressEvent<'_>) + Sync,
+    cancel: &CancelToken,
+) -> Result<BackupReport, BackupError> {
+    let mut options = BackupOptions::default();
+    with(&mut options);
+    backstay::back_up(
+        &cluster.config(database),
+        repository,
+        jiff::Timestamp::now(),
+        &programs(),
+        &options,
+        &Hook(hook),
+        cancel,
+    )
+}
+
+/// Takes down the notes of a backup, in which it says why it tries again.
+pub(crate) fn noting(notes: &Mutex<Vec<String>>) -> impl Fn(&ProgressEvent<'_>) + Sync {
+    |event| {
+        if let ProgressEvent::Note(note) = event {
+            notes.lock().unwrap().push((*note).to_owned());
+        }
+    }
+}
+
+/// A connection to a database of the cluster.
+pub(crate) fn connect(cluster: &Cluster, database: &str) -> WireConnection {
+    WireConnection::connect(&cluster.config(database), &CancelToken::new()).expect("a connection")
+}
+
+/// Waits until a query gives `t`.
+pub(crate) fn await_truth(cluster: &Cluster, database: &str, sql: &str) {
+    let mut connection = connect(cluster, database);
+    for _ in 0..3000 {
+        let rows = connection.query(sql.as_bytes()).expect("a query of the test");
+        if rows.first().and_then(|row| row.get(0)) == Some(b"t") {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("it never came to be: {sql}");
+}
+
+/// Waits until so many sessions wait for locks in a database.
+pub(crate) fn await_waiting(cluster: &Cluster, database: &str, count: usize) {
+    let sql = format!(
+        "SELECT count(DISTINCT l.pid) >= {count} FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+         WHERE NOT l.granted AND d.datname = current_database()"
+    );
+    await_truth(cluster, database, &sql);
+}
+
+/// A `pg_dump` that is a shell script, with the real one's path in `$real`, `$psql`, and `$marks`, a folder to leave
+/// marks in. The connection is in the environment.
+pub(crate) fn scripted_pg_dump(cluster: &Cluster, name: &str, script: &str) -> PathBuf {
+    let marks = cluster.path(&format!("{name}.marks"));
+    std::fs::create_dir(&marks).unwrap();
+    let path = cluster.path(&format!("{name}.sh"));
+    let installation = cluster.server.installation();
+    let text = format!(
+        "#!/bin/sh\nreal='{}'\npsql='{} -XAtq -v ON_ERROR_STOP=1'\nmarks='{}'\n\
+         if [ \"$1\" = --version ]; then exec \"$real\" --version; fi\n{script}\n",
+        installation.program("pg_dump").display(),
+        installation.program("psql").display(),
+        marks.display(),
+    );
+    // Another process writes it, because a file that this one has open cannot be run while it starts a child.
+    let written = Command::new("/bin/sh")
+        .args(["-c", r#"printf %s "$2" > "$1" && chmod +x "$1""#, "sh"])
+        .arg(&path)
+        .arg(text)
+        .status();
+    assert!(written.unwrap().success());
+    path
+}
+
+/// An error with everything that caused it.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+/// Asserts that a store holds nothing at all.
+pub(crate) fn assert_untouched(repository: &Repository) {
+    let listing = repository.list().unwrap();
+    assert!(listing.backups.is_empty(), "{listing:?}");
+    let objects = repository.store().list("").unwrap();
+    assert!(objects.is_empty(), "{objects:?}");
+    let leftovers = repository.store().list_leftovers().unwrap();
+    assert!(leftovers.is_empty(), "{leftovers:?}");
+}
