@@ -13,6 +13,34 @@ pub(crate) fn demo() -> Result<(), Failure> {
     Err(become_program(command.arg(programs)))
 }
 
+/// Becomes the comparison with what PostgreSQL brings along.
+pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
+    let programs = postgres::find_or_install("the comparison")?;
+    for (program, package) in [("gunzip", "gzip"), ("sha256sum", "coreutils"), ("zstd", "zstd")] {
+        if !system::has_program(program) {
+            system::install(&[package], &format!("the comparison needs {program}"))?;
+        }
+    }
+    // Only the program is measured; what starts it may be built as it is for tests.
+    run::run(cargo().args(["build", "--package", "xtask-database"]))?;
+    run::run(cargo().args(["build", "--release", "--package", "backstay-cli"]))?;
+    let mut command = cargo();
+    command
+        .current_dir(".")
+        .args(["run", "--quiet", "--package", "xtask-database"]);
+    command.arg("--manifest-path").arg(root().join("Cargo.toml"));
+    command.args(["--", "bench"]).arg(programs);
+    command.arg(run::target().join("release/backstay"));
+    for argument in arguments {
+        if argument == "--with-pg17" {
+            command.arg("--clients").arg(postgres::fetch_17()?);
+        } else {
+            command.arg(argument);
+        }
+    }
+    Err(become_program(&mut command))
+}
+
 /// Becomes `backstay backup`, in the folder that the caller is in.
 ///
 /// An optimised build: the rows of a real database go through it. It is built before it is run, and run quietly,

@@ -30,6 +30,8 @@ tasks:
          that the arguments name; --with-pg17 also fetches PostgreSQL 17 (in CI that is the default)
   demo   backs a sample database up on a server of its own, verifies it, restores it and compares
          (installs PostgreSQL when root with apt); leaves nothing behind
+  bench [--scale F] [--jobs N] [--runs R] [--with-pg17] [--json FILE] [--smoke]
+         measures backups, restores and verifications beside pg_dump and its like
   backup [ARGUMENTS]
          the same as `backstay backup`, built first; for CI before a migration
   tidy   checks the rules of this workspace that the compiler does not know
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     let outcome = match (task.as_deref(), rest.as_slice()) {
         (Some("test"), rest) => test::Request::parse(rest).run(),
         (Some("demo"), []) => database::demo(),
+        (Some("bench"), rest) => database::bench(rest),
         (Some("backup"), rest) => database::backup(rest),
         (Some("tidy"), []) => tidy::run(),
         (Some("ci"), []) => ci::run(),

@@ -40,8 +40,7 @@ pub(crate) fn find_or_install(who: &str) -> Result<PathBuf, Failure> {
 
 /// Unpacks PostgreSQL 17 of Debian into a folder, unless it is there already, and gives the folder of its programs.
 pub(crate) fn fetch_17() -> Result<PathBuf, Failure> {
-    let root = run::root();
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder));
+    let target = run::target();
     // Root's servers run as another user, who must be able to reach the programs.
     let folder = if system::is_root() && !system::is_open_to_all(&target) {
         env::temp_dir().join("backstay-pg17")
@@ -51,11 +50,11 @@ pub(crate) fn fetch_17() -> Result<PathBuf, Failure> {
     let bin = folder.join("usr/lib/postgresql/17/bin");
     if !works(&bin) {
         let mut script = Command::new("bash");
-        script.arg(root.join("xtask/debian-suite-postgres.sh"));
+        script.arg(run::root().join("xtask/debian-suite-postgres.sh"));
         run::run(script.args(["trixie", "17"]).arg(&folder))?;
     }
     if works(&bin) {
-        add_sample_extension(&root, &folder.join("usr/share/postgresql/17/extension"))?;
+        add_sample_extension(&run::root(), &folder.join("usr/share/postgresql/17/extension"))?;
         Ok(bin)
     } else {
         Err(Failure::new(format!(

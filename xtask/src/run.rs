@@ -26,6 +26,11 @@ pub(crate) fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
+/// Where Cargo builds.
+pub(crate) fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
+}
+
 /// The Cargo that runs this task, in the top folder.
 ///
 /// What the outer Cargo says of this package is kept from it: build scripts that look at these variables (that of

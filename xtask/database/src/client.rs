@@ -16,14 +16,19 @@ const POLL: Duration = Duration::from_millis(20);
 const COMPLAINT_BYTES_MAX: usize = 4096;
 
 /// One of PostgreSQL's client programs, with the connection in its environment.
-pub(crate) fn client(installation: &Installation, program: &str, config: &ConnectionConfig) -> Command {
-    let mut command = Command::new(installation.program(program));
+pub(crate) fn client(program: impl AsRef<Path>, config: &ConnectionConfig) -> Command {
+    let mut command = Command::new(program.as_ref());
+    connect(&mut command, config);
+    command
+}
+
+/// Makes a program, or those that it starts, connect as configured.
+pub(crate) fn connect(command: &mut Command, config: &ConnectionConfig) {
     let environment = config.child_environment();
     for name in environment.remove {
         command.env_remove(name);
     }
     command.envs(environment.set).stdin(Stdio::null());
-    command
 }
 
 /// Runs statements and gives what `psql -At` prints.
@@ -33,7 +38,7 @@ pub(crate) fn query(
     sql: &str,
     cancel: &CancelToken,
 ) -> Result<String, Failure> {
-    let mut psql = client(installation, "psql", config);
+    let mut psql = client(installation.program("psql"), config);
     psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql]);
     let printed = output(&mut psql, cancel)?;
     Ok(String::from_utf8_lossy(&printed).trim_end().to_owned())
@@ -65,7 +70,8 @@ pub(crate) fn pipe(first: &mut Command, second: &mut Command, cancel: &CancelTok
     check(&names.join(" | "), status, complaints)
 }
 
-fn name(command: &Command) -> String {
+/// The program's name, for messages.
+pub(crate) fn name(command: &Command) -> String {
     let program = Path::new(command.get_program());
     program
         .file_name()
@@ -94,17 +100,21 @@ fn check(name: &str, status: ExitStatus, complaints: Option<JoinHandle<Vec<u8>>>
     if status.success() {
         return Ok(());
     }
-    let complaints = complaints.map(joined).unwrap_or_default();
+    Err(complaint(name, status, &complaints.map(joined).unwrap_or_default()))
+}
+
+/// What to say of a program that failed and wrote `complaints`.
+pub(crate) fn complaint(name: &str, status: ExitStatus, complaints: &[u8]) -> Failure {
     let shown = &complaints[complaints.len().saturating_sub(COMPLAINT_BYTES_MAX)..];
-    Err(Failure::new(format!(
+    Failure::new(format!(
         "{name} failed ({status}): {}",
         String::from_utf8_lossy(shown).trim()
-    )))
+    ))
 }
 
 /// Reads on a thread, so that the child never waits for a reader. A read error looks like the end: the child's status
 /// tells whether it went well.
-fn drain(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+pub(crate) fn drain(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
         drop(from.read_to_end(&mut bytes));
@@ -112,6 +122,6 @@ fn drain(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
-fn joined(reader: JoinHandle<Vec<u8>>) -> Vec<u8> {
+pub(crate) fn joined(reader: JoinHandle<Vec<u8>>) -> Vec<u8> {
     reader.join().unwrap_or_default()
 }

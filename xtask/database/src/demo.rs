@@ -128,7 +128,7 @@ impl Demo {
         let begun = Instant::now();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/supabase");
         for (file, role) in SAMPLE {
-            let mut psql = client(self.server.installation(), "psql", &self.config(role, SOURCE));
+            let mut psql = client(self.server.installation().program("psql"), &self.config(role, SOURCE));
             psql.args(["-Xq", "-v", "ON_ERROR_STOP=1", "-v"])
                 .arg(format!("rows={users}"))
                 .arg("-f")
@@ -259,7 +259,7 @@ impl Demo {
         let pack = self.store_folder().join(made.published.pack.as_str());
         let mut gunzip = Command::new("gunzip");
         gunzip.arg("--stdout").arg(pack).stdin(Stdio::null());
-        let mut psql = client(installation, "psql", &self.config(SUPERUSER, RESTORED_BY_PSQL));
+        let mut psql = client(installation.program("psql"), &self.config(SUPERUSER, RESTORED_BY_PSQL));
         pipe(&mut gunzip, psql.arg("-Xq"), &self.cancel)?;
         line(
             "by hand",
@@ -306,7 +306,10 @@ impl Demo {
 
     /// The definitions of a database as `pg_dump` prints them, without what differs from run to run.
     fn definitions(&self, database: &str) -> Result<Vec<String>, Failure> {
-        let mut pg_dump = client(self.server.installation(), "pg_dump", &self.config(SUPERUSER, database));
+        let mut pg_dump = client(
+            self.server.installation().program("pg_dump"),
+            &self.config(SUPERUSER, database),
+        );
         pg_dump.arg("--schema-only");
         let printed = output(&mut pg_dump, &self.cancel)?;
         Ok(String::from_utf8_lossy(&printed)

@@ -8,6 +8,7 @@
     reason = "talking to people is its purpose"
 )]
 
+mod bench;
 mod client;
 mod demo;
 mod failure;
@@ -20,7 +21,9 @@ use std::process::ExitCode;
 
 use failure::Failure;
 
-const USAGE: &str = "usage: xtask-database demo FOLDER-OF-POSTGRESQL-PROGRAMS";
+const USAGE: &str = "\
+usage: xtask-database demo FOLDER-OF-POSTGRESQL-PROGRAMS
+       xtask-database bench FOLDER-OF-POSTGRESQL-PROGRAMS BACKSTAY [OPTIONS]";
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
@@ -28,6 +31,8 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let outcome = match (task.as_deref(), rest.as_slice()) {
         (Some("demo"), [programs]) => demo::run(Path::new(programs)),
+        (Some("bench"), [programs, backstay, options @ ..]) => bench::Options::parse(options)
+            .and_then(|options| bench::run(Path::new(programs), Path::new(backstay), &options)),
         _ => Err(Failure::new(USAGE)),
     };
     match outcome {

@@ -1,0 +1,193 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use backstay::{CancelToken, ConnectionConfig, SearchPath};
+use backstay_postgres::{
+    Authentication, Durability, Installation, PgDump, ServerOptions, ThrowawayServer, find_pg_dump,
+};
+use tempfile::TempDir;
+
+use super::measure::{self, Sample, Success};
+use super::{Facts, Options, data};
+use crate::client::{self, query};
+use crate::failure::Failure;
+
+/// The database that is backed up.
+const SOURCE: &str = "bench";
+/// The role that does everything, also what only a superuser may: a COPY into a file of the server.
+const ROLE: &str = "bench";
+
+/// From here on `pg_dump` has more compressions than gzip.
+const COMPRESSIONS_MAJOR: u32 = 16;
+
+/// Those of a server that is not a toy, and without anything that would come in between at times of its own.
+const SETTINGS: [(&str, &str); 5] = [
+    ("shared_buffers", "512MB"),
+    ("max_wal_size", "16GB"),
+    ("checkpoint_timeout", "1d"),
+    ("autovacuum", "off"),
+    ("maintenance_work_mem", "128MB"),
+];
+
+/// A server with the database, the programs that are compared, and a folder for what they write.
+pub(super) struct Lab {
+    pub(super) options: Options,
+    pub(super) backstay: PathBuf,
+    /// A `pg_dump` with more compressions than the server's own.
+    pub(super) newer: Option<PgDump>,
+    server: ThrowawayServer,
+    folder: TempDir,
+    cancel: CancelToken,
+}
+
+impl Lab {
+    pub(super) fn start(
+        programs: &Path,
+        backstay: &Path,
+        options: Options,
+        cancel: CancelToken,
+    ) -> Result<Self, Failure> {
+        let installation = Installation::at(programs)?;
+        let path = std::env::var_os("PATH");
+        let search = SearchPath::with_usual_places(path.as_deref()).preferring(options.clients.clone());
+        // It is worth a note in the output and no more where there is none.
+        let newer = find_pg_dump(&search, installation.major().max(COMPRESSIONS_MAJOR)).ok();
+        let temporary = std::env::temp_dir();
+        let folder = tempfile::Builder::new()
+            .prefix("backstay-bench-")
+            .tempdir_in(&temporary)
+            .map_err(Failure::to(format!("create a folder in {}", temporary.display())))?;
+        let mut server = ServerOptions::new(Authentication::Trust);
+        server.durability = Durability::On;
+        ROLE.clone_into(&mut server.superuser);
+        let setting = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        server.settings.extend(SETTINGS.map(setting));
+        Ok(Self {
+            backstay: backstay
+                .canonicalize()
+                .map_err(Failure::to(format!("find {}", backstay.display())))?,
+            newer,
+            server: ThrowawayServer::start(&installation, &temporary, &server)?,
+            folder,
+            options,
+            cancel,
+        })
+    }
+
+    pub(super) fn fill(&self) -> Result<(), Failure> {
+        self.sql("postgres", &format!("CREATE DATABASE {SOURCE}"))?;
+        data::fill(
+            self.installation(),
+            &self.config(SOURCE),
+            self.options.scale,
+            &self.cancel,
+        )
+    }
+
+    pub(super) fn facts(&self) -> Result<Facts, Failure> {
+        let sizes = "SELECT sum(pg_relation_size(oid))::text || ' ' || max(pg_relation_size(oid)) \
+            || ' ' || pg_database_size(current_database()) FROM pg_class \
+            WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
+        let sizes = self.sql(SOURCE, sizes)?;
+        let mut sizes = sizes.split(' ').map(|size| size.parse().unwrap_or_default());
+        let mut size = || sizes.next().unwrap_or_default();
+        Ok(Facts {
+            scale: self.options.scale,
+            jobs: self.options.jobs,
+            runs: self.options.runs,
+            server: self.installation().version().to_owned(),
+            newer_clients: self.newer.as_ref().map(|pg_dump| pg_dump.version.to_string()),
+            settings: SETTINGS.map(|(name, value)| format!("{name}={value}")).join(" "),
+            heap_bytes: size(),
+            largest_heap_bytes: size(),
+            database_bytes: size(),
+        })
+    }
+
+    /// Leaves the server nothing to write while something is measured.
+    pub(super) fn settle(&self) -> Result<(), Failure> {
+        self.sql(SOURCE, "CHECKPOINT").map(drop)
+    }
+
+    pub(super) fn installation(&self) -> &Installation {
+        self.server.installation()
+    }
+
+    /// The database that is backed up.
+    pub(super) fn source(&self) -> ConnectionConfig {
+        self.config(SOURCE)
+    }
+
+    fn config(&self, database: &str) -> ConnectionConfig {
+        self.server.connection_config(database)
+    }
+
+    pub(super) fn url(config: &ConnectionConfig) -> String {
+        let places: Vec<String> = config.endpoints.iter().map(ToString::to_string).collect();
+        format!("postgres://{}@{}/{}", config.user, places.join(","), config.database)
+    }
+
+    /// A folder or file for what one contender writes.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name.replace([':', ' '], "-"))
+    }
+
+    /// The same, with nothing there.
+    pub(super) fn empty_path(&self, name: &str) -> Result<PathBuf, Failure> {
+        let path = self.path(name);
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(path),
+        }
+    }
+
+    pub(super) fn measure(&self, command: &mut Command, success: Success) -> Result<Sample, Failure> {
+        measure::measure(command, success, &self.cancel)
+    }
+
+    /// Measures what fills an empty database, and checks that nothing is missing in it afterwards.
+    pub(super) fn measure_restore(
+        &self,
+        command: impl FnOnce(&ConnectionConfig) -> Result<(Command, Success), Failure>,
+    ) -> Result<Sample, Failure> {
+        const COPY: &str = "bench_copy";
+        self.sql("postgres", &format!("DROP DATABASE IF EXISTS {COPY}"))?;
+        self.sql("postgres", &format!("CREATE DATABASE {COPY} TEMPLATE template0"))?;
+        self.settle()?;
+        let (mut command, success) = command(&self.config(COPY))?;
+        let sample = self.measure(&mut command, success)?;
+        let (expected, found) = (self.sql(SOURCE, data::FINGERPRINT)?, self.sql(COPY, data::FINGERPRINT)?);
+        self.sql("postgres", &format!("DROP DATABASE {COPY}"))?;
+        if expected == found {
+            Ok(sample)
+        } else {
+            Err(Failure::new(format!(
+                "{} restored something else: {expected} in the source, {found} in the copy",
+                client::name(&command)
+            )))
+        }
+    }
+
+    pub(super) fn stop(self) -> Result<(), Failure> {
+        Ok(self.server.stop()?)
+    }
+
+    fn sql(&self, database: &str, sql: &str) -> Result<String, Failure> {
+        query(self.installation(), &self.config(database), sql, &self.cancel)
+    }
+}
+
+/// Bytes of all files in a folder or of one file.
+pub(super) fn size(path: &Path) -> Result<u64, Failure> {
+    let read = Failure::to(format!("read {}", path.display()));
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) => return Err(read(error)),
+    };
+    if metadata.is_file() {
+        return Ok(metadata.len());
+    }
+    let entries = fs::read_dir(path).map_err(read)?;
+    entries.map(|entry| size(&entry?.path())).sum()
+}
