@@ -80,7 +80,6 @@ fn the_sum_of_balances_is_right_whatever_happens_meanwhile() {
             thread::sleep(std::time::Duration::from_millis(1100));
         }
         calm.store(true, Ordering::Relaxed);
-        eprintln!("new attempts: {:?}", notes.lock().unwrap());
         reports
     });
     assert!(disturbed.load(Ordering::Relaxed) > 20);
