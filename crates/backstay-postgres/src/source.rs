@@ -2,6 +2,7 @@
 
 mod chunks;
 mod error;
+mod globals;
 pub(crate) mod large_objects;
 mod options;
 mod plan;
@@ -11,7 +12,6 @@ mod selection;
 mod sequencer;
 mod values;
 
-use std::ffi::OsStr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -24,7 +24,7 @@ use backstay_core::{Compression, MemberEncoder};
 use crate::CancelToken;
 use crate::config::ConnectionConfig;
 use crate::connect::connect_client;
-use crate::pg_dump::{PgDump, PgDumpall, ProgramError, RolePasswords, dump_globals};
+use crate::pg_dump::PgDump;
 use crate::snapshot::Holder;
 
 use chunks::{ChunkJob, Shared, TableJob};
@@ -110,7 +110,7 @@ impl Reading<'_> {
         sink.append(settings, MemberContent::Settings)
             .map_err(SourceError::Sink)?;
         if let Globals::Included(program) = &self.options.globals {
-            let text = self.globals(program)?;
+            let text = globals::text(program, self.config, self.cancel)?;
             sink.append(encoder.encode(&text)?, MemberContent::Globals)
                 .map_err(SourceError::Sink)?;
         }
@@ -139,6 +139,7 @@ impl Reading<'_> {
             Some(large_objects::write(
                 &mut holder.connection,
                 access,
+                encoding,
                 &oids,
                 &mut encoder,
                 sink,
@@ -240,31 +241,6 @@ impl Reading<'_> {
             Some(error) => Err(error),
             None => Ok(()),
         }
-    }
-
-    fn globals(&self, program: &PgDumpall) -> Result<Vec<u8>, SourceError> {
-        let environment = self.config.child_environment();
-        let cancelled = || self.cancel.is_cancelled();
-        let database = OsStr::new(&self.config.database);
-        // The verifiers of passwords may only be read by superusers; on a refusal the roles come without.
-        let script = match dump_globals(program, &environment, database, RolePasswords::Included, &cancelled) {
-            Err(ProgramError::Failed { .. }) => {
-                dump_globals(program, &environment, database, RolePasswords::LeftOut, &cancelled)?
-            }
-            other => other?,
-        };
-        let mut text = b"-- Roles and tablespaces of the cluster; psql passes over them. To have them run:\n\
-            --   gunzip -c FILE | sed -n 's/^--G //p' | psql -X -v ON_ERROR_STOP=0 -d postgres\n"
-            .to_vec();
-        for line in script.split(|&byte| byte == b'\n') {
-            let keep = !line.is_empty() && !line.starts_with(b"--") && !line.starts_with(b"\\");
-            if keep {
-                text.extend_from_slice(b"--G ");
-                text.extend_from_slice(line);
-                text.push(b'\n');
-            }
-        }
-        Ok(text)
     }
 }
 

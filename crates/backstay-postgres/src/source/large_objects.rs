@@ -1,6 +1,7 @@
 //! Reading large objects.
 
 use backstay_core::manifest::{LargeObjects, MemberContent};
+use backstay_core::sql::literal_settings;
 use backstay_core::{MemberEncoder, RowDigest};
 
 use super::{MemberSink, SourceError};
@@ -113,6 +114,7 @@ impl LargeObjectDigest {
 pub(super) fn write(
     connection: &mut WireConnection,
     access: Access,
+    encoding: &str,
     oids: &[u32],
     encoder: &mut MemberEncoder,
     sink: &mut dyn MemberSink,
@@ -120,6 +122,7 @@ pub(super) fn write(
     let mut writer = Writer {
         encoder,
         sink,
+        head: literal_settings(encoding),
         text: Vec::new(),
         open: None,
         digest: LargeObjectDigest::default(),
@@ -139,6 +142,9 @@ pub(super) fn write(
 struct Writer<'w> {
     encoder: &'w mut MemberEncoder,
     sink: &'w mut dyn MemberSink,
+    /// The settings of literals, which each member begins with, since its statements have backslashes. Nothing in it runs
+    /// a function of a user that could change them.
+    head: Vec<u8>,
     text: Vec<u8>,
     /// The object whose statement is open, the offset at which it goes on, and the bytes in the statement.
     open: Option<(u32, u64, usize)>,
@@ -191,7 +197,7 @@ impl Writer<'_> {
 
     fn flush(&mut self) -> Result<(), SourceError> {
         if !self.text.is_empty() {
-            let member = self.encoder.encode(&self.text)?;
+            let member = self.encoder.encode(&[&self.head[..], &self.text].concat())?;
             self.text.clear();
             self.sink
                 .append(member, MemberContent::LargeObjects)

@@ -27,13 +27,15 @@ const DEADLOCK_ATTEMPTS: u32 = 4;
 /// Bytes of a statement that a report shows.
 const STATEMENT_SHOWN: usize = 400;
 
-/// Errors of a `DROP` that only say that there is nothing to drop.
+/// Errors of a `DROP` that only say that there is nothing to drop, or not by itself.
 const NOTHING_TO_DROP: &[SqlState] = &[
     SqlState::UNDEFINED_TABLE,
     SqlState::UNDEFINED_OBJECT,
     SqlState::UNDEFINED_FUNCTION,
     SqlState::UNDEFINED_COLUMN,
     SqlState::INVALID_SCHEMA_NAME,
+    // The key of a partition that it has from its root goes with the root's.
+    SqlState::INVALID_TABLE_DEFINITION,
 ];
 
 pub(super) fn apply(

@@ -43,6 +43,8 @@ impl SqlState {
     pub const INVALID_SCHEMA_NAME: Self = Self(*b"3F000");
     /// `duplicate_object`: a role, a type or the like exists already.
     pub const DUPLICATE_OBJECT: Self = Self(*b"42710");
+    /// `invalid_table_definition`
+    pub const INVALID_TABLE_DEFINITION: Self = Self(*b"42P16");
     /// `undefined_column`
     pub const UNDEFINED_COLUMN: Self = Self(*b"42703");
     /// `undefined_table`

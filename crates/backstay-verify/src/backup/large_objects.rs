@@ -30,7 +30,11 @@ impl LargeObjectSum {
             members: 1,
             ..Self::default()
         };
-        for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+        let is_setting = |line: &[u8]| {
+            line == b"SET standard_conforming_strings = on;" || line.starts_with(b"SET client_encoding = '")
+        };
+        let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        for line in lines.skip_while(|line| is_setting(line)) {
             if sum.line(line).is_none() {
                 sum.unknown_lines += 1;
             }

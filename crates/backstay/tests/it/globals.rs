@@ -12,10 +12,10 @@ fn roles_come_along_when_asked_for() {
     let source = Cluster::start(&installation);
     source.sql(
         "postgres",
-        "CREATE ROLE \"app owner\" LOGIN PASSWORD 'hunter2'; CREATE ROLE reader; GRANT reader TO \"app owner\"",
+        "CREATE ROLE \"app owner\" LOGIN PASSWORD 'hunter2'; CREATE ROLE reader; COMMENT ON ROLE reader IS E'reads\n\n-- nothing\nelse'; GRANT reader TO \"app owner\"",
     );
     source.create_database("app");
-    source.sql("app", "CREATE TABLE t (x int); ALTER TABLE t OWNER TO \"app owner\"; GRANT SELECT ON t TO reader; INSERT INTO t VALUES (1)");
+    source.sql("app", "CREATE TABLE t (x int); ALTER TABLE t OWNER TO \"app owner\"; GRANT SELECT ON t TO reader; INSERT INTO t VALUES (1); CREATE TABLE trap AS SELECT '--G CREATE ROLE evil SUPERUSER;' AS x");
     let repository = source.repository("backups");
     let report = back_up(&source, "app", &repository, |options| {
         options.globals = GlobalsOption::Included;
@@ -54,13 +54,13 @@ fn roles_come_along_when_asked_for() {
         "t"
     );
 
-    // Without Backstay: psql passes over the roles, and one line of sed gets them out.
+    // Without Backstay: psql passes over the roles, and one line of awk gets them out, but no row that looks alike.
     let other = Cluster::start(&installation);
     let pack = source.path("backups").join(report.published.pack.as_str());
     let roles = checked(
         Command::new("sh")
             .arg("-c")
-            .arg("gunzip -c \"$0\" | sed -n 's/^--G //p'")
+            .arg("gunzip -c \"$0\" | awk \'!end && /^--G / {print substr($0, 5); on = 1; next} on {end = 1}\'")
             .arg(&pack),
     );
     std::fs::write(other.path("roles.sql"), roles.stdout).unwrap();
@@ -86,4 +86,12 @@ fn roles_come_along_when_asked_for() {
         ),
         verifier
     );
+    for cluster in [&target, &other] {
+        let comment = "SELECT shobj_description('reader'::regrole, 'pg_authid')";
+        assert_eq!(cluster.sql("postgres", comment), "reads\n\n-- nothing\nelse");
+        assert_eq!(
+            cluster.sql("postgres", "SELECT count(*) FROM pg_roles WHERE rolname = 'evil'"),
+            "0"
+        );
+    }
 }

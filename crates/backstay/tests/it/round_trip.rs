@@ -54,3 +54,20 @@ fn one_of_everything_comes_back_in_parallel_and_in_one_transaction() {
         }
     }
 }
+
+#[test]
+fn one_of_everything_replaces_itself() {
+    let cluster = sample_cluster(&crate::support::default_installation());
+    let repository = cluster.repository("backups");
+    let backup = open(&repository, &back_up(&cluster, "source", &repository, |_| {}).unwrap());
+    let mut options = RestoreOptions::default();
+    options.target = TargetPolicy::Create;
+    let done = restore(&cluster, &backup, "copy", &options).unwrap();
+    assert!(done.is_complete(), "{:#?}", done.failures);
+    options.target = TargetPolicy::Clean;
+    options.atomicity = Atomicity::SingleTransaction;
+    options.prove = backstay::Prove::Yes;
+    let done = restore(&cluster, &backup, "copy", &options).unwrap();
+    assert!(done.is_complete(), "{:#?}", (done.failures, done.proof));
+    assert_same(&cluster, "source", "copy");
+}

@@ -1,0 +1,77 @@
+//! Roles and tablespaces of the cluster, as comments that `psql` passes over.
+
+use std::ffi::OsStr;
+
+use backstay_core::script::check_statements;
+
+use super::SourceError;
+use crate::CancelToken;
+use crate::config::ConnectionConfig;
+use crate::pg_dump::{PgDumpall, ProgramError, RolePasswords, dump_globals};
+
+const HEAD: &[u8] = b"-- Roles and tablespaces of the cluster; psql passes over them. To have them run:\n\
+    --   gunzip -c FILE | awk '!end && /^--G / {print substr($0, 5); on = 1; next} on {end = 1}' | psql -X -d postgres\n";
+
+/// The text of the globals member.
+pub(super) fn text(
+    program: &PgDumpall,
+    config: &ConnectionConfig,
+    cancel: &CancelToken,
+) -> Result<Vec<u8>, SourceError> {
+    let environment = config.child_environment();
+    let cancelled = || cancel.is_cancelled();
+    let database = OsStr::new(&config.database);
+    // The verifiers of passwords may only be read by superusers; on a refusal the roles come without.
+    let script = match dump_globals(program, &environment, database, RolePasswords::Included, &cancelled) {
+        Err(ProgramError::Failed { .. }) => {
+            dump_globals(program, &environment, database, RolePasswords::LeftOut, &cancelled)?
+        }
+        other => other?,
+    };
+    let statements = without_restriction(&script);
+    // Who takes the lines out hands them to psql, so they must be as harmless as the definitions are.
+    check_statements(&statements).map_err(|source| SourceError::Hazard {
+        kind: "roles and tablespaces".to_owned(),
+        name: "of the cluster".to_owned(),
+        source,
+    })?;
+    let mut text = HEAD.to_vec();
+    for line in statements.split(|&byte| byte == b'\n') {
+        text.extend_from_slice(b"--G ");
+        text.extend_from_slice(line);
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+/// The script without `\restrict TOKEN` at its head and `\unrestrict TOKEN` at its end. A line in the comment of a role
+/// that looks alike cannot have the token, which `pg_dumpall` makes up.
+fn without_restriction(script: &[u8]) -> Vec<u8> {
+    let mut lines = script.split(|&byte| byte == b'\n');
+    let token = lines.find_map(|line| line.strip_prefix(b"\\restrict "));
+    let is_restriction = |line: &[u8]| {
+        let of = |prefix: &[u8]| line.strip_prefix(prefix).is_some_and(|rest| Some(rest) == token);
+        of(b"\\restrict ") || of(b"\\unrestrict ")
+    };
+    let kept: Vec<&[u8]> = script
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !is_restriction(line))
+        .collect();
+    let mut kept = kept.join(&b'\n');
+    if !kept.ends_with(b"\n") {
+        kept.push(b'\n');
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_restriction;
+
+    #[test]
+    fn only_the_programs_own_commands_go() {
+        let script = b"\\restrict abc\nCREATE ROLE x;\nCOMMENT ON ROLE x IS 'a\n\\restrict other\n-- b\n\n';\n\\unrestrict abc\n";
+        let expected = b"CREATE ROLE x;\nCOMMENT ON ROLE x IS 'a\n\\restrict other\n-- b\n\n';\n";
+        assert_eq!(without_restriction(script), expected);
+    }
+}
