@@ -178,6 +178,13 @@ impl Sandbox {
     pub(crate) fn shown(&self, run: &Run) -> String {
         let installation = self.server.installation();
         let version = self.sql("postgres", "SHOW server_version");
+        let major = installation.major();
+        let packages = [
+            (format!("version {major}"), "version [MAJOR]"),
+            (format!("postgresql-client-{major}"), "postgresql-client-[MAJOR]"),
+            (format!("postgresql{major}"), "postgresql[MAJOR]"),
+            (format!("postgresql@{major}"), "postgresql@[MAJOR]"),
+        ];
         let known = [
             (self.argument(""), "[FOLDER]/"),
             (installation.bin().display().to_string(), "[BIN]"),
@@ -192,6 +199,7 @@ impl Sandbox {
             (version, "[VERSION]"),
             (self.server.port().to_string(), "[PORT]"),
         ];
+        let known: Vec<(String, &str)> = known.into_iter().chain(packages).collect();
         let code = run.code.map_or_else(|| "signal".to_owned(), |code| code.to_string());
         let mut text = String::new();
         for (name, part) in [("stdout", &run.stdout), ("stderr", &run.stderr)] {
