@@ -1,5 +1,6 @@
 //! Backups and restores of real databases, end to end.
 
+mod killed;
 mod locks;
 mod restoring;
 mod round_trip;
