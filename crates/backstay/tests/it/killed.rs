@@ -11,7 +11,9 @@ use backstay::{
     TargetError, TargetPolicy,
 };
 
-use crate::sabotage::{Hook, assert_untouched, await_truth, back_up_hooked, chain, connect, scene, scripted_pg_dump};
+use crate::sabotage::{
+    Cable, Hook, assert_untouched, await_truth, back_up_hooked, chain, connect, scene, scripted_pg_dump,
+};
 use crate::support::{Cluster, default_installation, open, programs, restore};
 
 /// A table of several chunks, and one of everything that is read after the rows.
