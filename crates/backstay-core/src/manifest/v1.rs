@@ -297,7 +297,7 @@ impl TryFrom<ManifestJson> for Manifest {
             id: m.id.parse().map_err(|_| invalid("id", &m.id))?,
             taken_at: m.taken_at,
             codec: m.codec.parse().map_err(|_| invalid("codec", &m.codec))?,
-            source: Source::from(m.source),
+            source: Source::try_from(m.source)?,
             tables: m.tables.into_iter().map(Table::try_from).collect::<Result<_, _>>()?,
             sequences: m
                 .sequences

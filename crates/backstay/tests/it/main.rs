@@ -3,6 +3,7 @@
 mod applications;
 mod bytes;
 mod globals;
+mod killed;
 mod locks;
 mod restoring;
 mod round_trip;

@@ -38,7 +38,7 @@ fn the_sum_of_balances_is_right_whatever_happens_meanwhile() {
     cluster.sql(database, BANK);
     let repository = cluster.repository("backups");
     let (calm, transfers, disturbed) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
-    let reports = thread::scope(|scope| {
+    let (reports, notes) = thread::scope(|scope| {
         for seed in 1..4 {
             let (cluster, calm, transfers) = (&cluster, &calm, &transfers);
             scope.spawn(move || transfer(cluster, database, seed, calm, transfers));
@@ -80,11 +80,11 @@ fn the_sum_of_balances_is_right_whatever_happens_meanwhile() {
             thread::sleep(std::time::Duration::from_millis(1100));
         }
         calm.store(true, Ordering::Relaxed);
-        reports
+        (reports, notes.into_inner().unwrap())
     });
     assert!(disturbed.load(Ordering::Relaxed) > 20);
     for (number, (report, during)) in reports.into_iter().enumerate() {
-        let report = report.unwrap_or_else(|error| panic!("{}", chain(&error)));
+        let report = report.unwrap_or_else(|error| panic!("{}\nafter {notes:#?}", chain(&error)));
         assert!(during > 10, "nobody wrote while rows were read");
         let backup = open(&repository, &report);
         let chunks = backup.manifest().members.iter().filter(|member| {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::text;
+use super::{ManifestError, invalid, text};
 use crate::manifest::{DatabaseSetting, Extension, SnapshotFacts, Source};
 use crate::text::DbText;
 
@@ -9,7 +9,7 @@ pub(super) struct SourceJson {
     pub(super) server_version_num: u32,
     pub(super) server_version: String,
     pub(super) pg_dump_version: String,
-    pub(super) system_identifier: Option<u64>,
+    pub(super) system_identifier: Option<String>,
     pub(super) database: String,
     pub(super) owner: String,
     pub(super) encoding: String,
@@ -29,7 +29,7 @@ pub(super) struct SnapshotJson {
     pub(super) wal_insert_lsn: Option<String>,
     pub(super) timeline: Option<u32>,
     pub(super) postmaster_start_unix_micros: Option<i64>,
-    pub(super) xmax: Option<u64>,
+    pub(super) xmax: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -52,7 +52,7 @@ impl From<&Source> for SourceJson {
             server_version_num: s.server_version_num,
             server_version: s.server_version.clone(),
             pg_dump_version: s.pg_dump_version.clone(),
-            system_identifier: s.system_identifier,
+            system_identifier: s.system_identifier.map(|id| id.to_string()),
             database: s.database.to_json(),
             owner: s.owner.to_json(),
             encoding: s.encoding.clone(),
@@ -84,19 +84,21 @@ impl From<&Source> for SourceJson {
                 wal_insert_lsn: s.snapshot.wal_insert_lsn.clone(),
                 timeline: s.snapshot.timeline,
                 postmaster_start_unix_micros: s.snapshot.postmaster_start_unix_micros,
-                xmax: s.snapshot.xmax,
+                xmax: s.snapshot.xmax.map(|xmax| xmax.to_string()),
             },
         }
     }
 }
 
-impl From<SourceJson> for Source {
-    fn from(s: SourceJson) -> Self {
-        Self {
+impl TryFrom<SourceJson> for Source {
+    type Error = ManifestError;
+
+    fn try_from(s: SourceJson) -> Result<Self, ManifestError> {
+        Ok(Self {
             server_version_num: s.server_version_num,
             server_version: s.server_version,
             pg_dump_version: s.pg_dump_version,
-            system_identifier: s.system_identifier,
+            system_identifier: s.system_identifier.as_deref().map(wide).transpose()?,
             database: text(&s.database),
             owner: text(&s.owner),
             encoding: s.encoding,
@@ -128,8 +130,13 @@ impl From<SourceJson> for Source {
                 wal_insert_lsn: s.snapshot.wal_insert_lsn,
                 timeline: s.snapshot.timeline,
                 postmaster_start_unix_micros: s.snapshot.postmaster_start_unix_micros,
-                xmax: s.snapshot.xmax,
+                xmax: s.snapshot.xmax.as_deref().map(wide).transpose()?,
             },
-        }
+        })
     }
+}
+
+/// Reads a number of 64 bits, which stands as a string because many readers of JSON know no integers above 2⁵³.
+fn wide(number: &str) -> Result<u64, ManifestError> {
+    number.parse().map_err(|_| invalid("number", number))
 }
