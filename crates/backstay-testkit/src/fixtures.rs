@@ -325,8 +325,8 @@ const LAST: &[SampleEntry] = &[(
 /// Object 100 has a hole, object 200 is empty.
 const LARGE_OBJECTS: &str = "SELECT pg_catalog.lo_create('100');\n\
     SELECT pg_catalog.lo_create('200');\n\
-    SELECT pg_catalog.lo_put('100', '0', '\\xcafe00');\n\
-    SELECT pg_catalog.lo_put('100', '6144', '\\x0102');\n";
+    SELECT pg_catalog.lo_put('100', '0', E'\\\\xcafe00');\n\
+    SELECT pg_catalog.lo_put('100', '6144', E'\\\\x0102');\n";
 
 fn manifest(id: BackupId, compression: Compression) -> Manifest {
     let mut large_objects = RowDigest::default();

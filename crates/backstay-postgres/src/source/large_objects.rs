@@ -156,8 +156,9 @@ impl Writer<'_> {
         if !goes_on {
             self.close_statement();
             self.flush_if_full()?;
+            // An escape string reads the same whatever a function of the database has set.
             self.text
-                .extend(format!("SELECT pg_catalog.lo_put('{oid}', '{offset}', '\\x").into_bytes());
+                .extend(format!("SELECT pg_catalog.lo_put('{oid}', '{offset}', E'\\\\x").into_bytes());
             self.open = Some((oid, offset, 0));
         }
         self.text.extend_from_slice(hex);

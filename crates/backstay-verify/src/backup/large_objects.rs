@@ -94,7 +94,7 @@ impl LargeObjectSum {
         let mut arguments = arguments.splitn(3, |&byte| byte == b',');
         let oid = number(arguments.next()?.strip_suffix(b"'")?)?.try_into().ok()?;
         let offset = number(arguments.next()?.strip_prefix(b" '")?.strip_suffix(b"'")?)?;
-        let digits = arguments.next()?.strip_prefix(b" '\\x")?;
+        let digits = arguments.next()?.strip_prefix(b" E'\\\\x")?;
         let well_formed = digits.len() % 2 == 0 && digits.iter().all(u8::is_ascii_hexdigit);
         if !well_formed || offset % PIECE_BYTES != 0 {
             return None;
@@ -149,8 +149,9 @@ mod tests {
 
     #[test]
     fn reads_what_backups_hold() {
-        let put =
-            |oid: u32, offset: u64, hex: &str| format!("SELECT pg_catalog.lo_put('{oid}', '{offset}', '\\x{hex}');\n");
+        let put = |oid: u32, offset: u64, hex: &str| {
+            format!("SELECT pg_catalog.lo_put('{oid}', '{offset}', E'\\\\x{hex}');\n")
+        };
         let create = |oid: u32| format!("SELECT pg_catalog.lo_create('{oid}');\n");
         let long = "01".repeat(2049);
         for (text, expected) in [
@@ -172,8 +173,8 @@ mod tests {
     #[test]
     fn order_of_members_does_not_matter() {
         let [a, b] = [
-            &b"SELECT pg_catalog.lo_create('7');\nSELECT pg_catalog.lo_put('7', '0', '\\x01');\n"[..],
-            b"SELECT pg_catalog.lo_put('7', '4096', '\\x0200');\n",
+            &b"SELECT pg_catalog.lo_create('7');\nSELECT pg_catalog.lo_put('7', '0', E'\\\\x01');\n"[..],
+            b"SELECT pg_catalog.lo_put('7', '4096', E'\\\\x0200');\n",
         ];
         let merged = |first: &[u8], second: &[u8]| {
             let mut sum = LargeObjectSum::of(first);
