@@ -2,7 +2,9 @@
 
 mod applications;
 mod bytes;
+mod encodings;
 mod globals;
+mod hostile;
 mod killed;
 mod locks;
 mod restoring;
