@@ -11,5 +11,5 @@ mod failures;
 mod removal;
 mod written;
 
-pub use backup::{a_backup_is_whole_or_not_there, two_failures_leave_no_half_backup};
+pub use backup::{a_backup_is_whole_or_not_there, spoiled_bytes_are_found_out, two_failures_leave_no_half_backup};
 pub use removal::{a_removal_ends_or_can_be_ended, removing_litter_ends_or_can_be_repeated};

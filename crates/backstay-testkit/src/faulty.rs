@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,6 +51,16 @@ pub enum Fault {
     /// The writer of this [`Verb::Create`] takes so many bytes; the `append` that would go past them writes those that
     /// fit, fails as [`ErrorKind::Full`] and spends the writer.
     TearAt(u64),
+    /// The writer of this [`Verb::Create`] keeps so many bytes, drops those behind them, and says that all is well: what
+    /// the contract forbids and a careful caller notices all the same.
+    DropFrom(u64),
+    /// The writer of this [`Verb::Create`] keeps one bit of one byte wrong, and says that all is well.
+    SpoilBit {
+        /// Which byte of the object.
+        byte: u64,
+        /// Which bit of it, 0 to 7 from the lowest.
+        bit: u8,
+    },
     /// The reader of this [`Verb::Read`] gives so many bytes and then fails.
     BreakAt(u64),
     /// The reader of this [`Verb::Read`] gives so many bytes and then ends as if they were all: what the contract
@@ -121,7 +132,7 @@ impl<S> Faulty<S> {
     pub fn with_fault(self, when: When, fault: Fault) -> Self {
         let needed = match fault {
             Fault::Error(_) | Fault::LoseAnswer => None,
-            Fault::TearAt(_) => Some(Verb::Create),
+            Fault::TearAt(_) | Fault::DropFrom(_) | Fault::SpoilBit { .. } => Some(Verb::Create),
             Fault::BreakAt(_) | Fault::EndAt(_) | Fault::FlipBit { .. } => Some(Verb::Read),
         };
         assert!(
@@ -223,10 +234,8 @@ impl<S: Store> Store for Faulty<S> {
                 inner: Some(self.inner.create(key)?),
                 schedule: Arc::clone(&self.schedule),
                 key: key.clone(),
-                room: match fault {
-                    Some(Fault::TearAt(room)) => room,
-                    _ => u64::MAX,
-                },
+                fault,
+                taken: 0,
             }) as Box<dyn ObjectWriter>)
         })
     }
@@ -287,26 +296,22 @@ struct FaultyWriter {
     inner: Option<Box<dyn ObjectWriter>>,
     schedule: Arc<Mutex<Schedule>>,
     key: ObjectKey,
-    room: u64,
+    fault: Option<Fault>,
+    /// Bytes that it was given so far.
+    taken: u64,
 }
 
 impl ObjectWriter for FaultyWriter {
     fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let (key, room) = (&self.key, &mut self.room);
+        let Self { key, fault, taken, .. } = self;
         let inner = self.inner.take();
         self.inner = Some(call(&self.schedule, Verb::Append, "write to", key.as_str(), |_| {
             let mut inner = inner.ok_or_else(|| spent("write to", key))?;
-            match bytes.get(..usize::try_from(*room).unwrap_or(usize::MAX)) {
-                Some(fitting) if fitting.len() < bytes.len() => {
-                    inner.append(fitting)?;
-                    Err(injected(ErrorKind::Full, "write to", key.as_str()))
-                }
-                _ => {
-                    inner.append(bytes)?;
-                    *room -= bytes.len() as u64;
-                    Ok(inner)
-                }
-            }
+            let (kept, outcome) = kept(bytes, *taken, *fault, key);
+            inner.append(&kept)?;
+            outcome?;
+            *taken += bytes.len() as u64;
+            Ok(inner)
         })?);
         Ok(())
     }
@@ -318,6 +323,35 @@ impl ObjectWriter for FaultyWriter {
         call(&schedule, Verb::Publish, "publish", key.as_str(), |_| {
             inner.ok_or_else(|| spent("publish", &key))?.publish()
         })
+    }
+}
+
+/// What a writer with this fault keeps of the bytes that it is given behind those `taken` before, and what it says.
+fn kept<'b>(bytes: &'b [u8], taken: u64, fault: Option<Fault>, key: &ObjectKey) -> (Cow<'b, [u8]>, Result<(), Error>) {
+    let upto = |end: u64| {
+        let room = usize::try_from(end.saturating_sub(taken)).unwrap_or(usize::MAX);
+        &bytes[..bytes.len().min(room)]
+    };
+    match fault {
+        Some(Fault::TearAt(end)) if upto(end).len() < bytes.len() => {
+            let full = injected(ErrorKind::Full, "write to", key.as_str());
+            (upto(end).into(), Err(full))
+        }
+        Some(Fault::DropFrom(end)) => (upto(end).into(), Ok(())),
+        Some(Fault::SpoilBit { byte, bit }) => {
+            let mut kept = bytes.to_vec();
+            flip(&mut kept, taken, byte, bit);
+            (kept.into(), Ok(()))
+        }
+        _ => (bytes.into(), Ok(())),
+    }
+}
+
+/// Flips a bit of the byte that is the `byte`th of all, if it is among these, of which the first is the `start`th.
+fn flip(bytes: &mut [u8], start: u64, byte: u64, bit: u8) {
+    let index = byte.checked_sub(start).and_then(|index| usize::try_from(index).ok());
+    if let Some(hit) = index.and_then(|index| bytes.get_mut(index)) {
+        *hit ^= 1 << bit;
     }
 }
 
@@ -345,13 +379,8 @@ impl Read for FaultyReader {
             }
         }
         let count = self.inner.read(&mut buffer[..wanted])?;
-        if let Fault::FlipBit { byte, bit } = self.fault
-            && let Some(index) = byte
-                .checked_sub(self.given)
-                .and_then(|index| usize::try_from(index).ok())
-            && let Some(hit) = buffer[..count].get_mut(index)
-        {
-            *hit ^= 1 << bit;
+        if let Fault::FlipBit { byte, bit } = self.fault {
+            flip(&mut buffer[..count], self.given, byte, bit);
         }
         self.given += count as u64;
         Ok(count)

@@ -4,7 +4,7 @@ use crate::id::BackupId;
 use crate::manifest::{
     Manifest, ManifestError, Member, MemberContent, Pack, PackId, manifest_from_member, manifest_member_text, to_json,
 };
-use crate::pack::{FinishedPack, PackWriter};
+use crate::pack::PackWriter;
 use crate::store::{Error, ErrorKind, ObjectKey, Store};
 
 use super::reader::object_digest;
@@ -153,7 +153,8 @@ impl PendingBackup {
         manifest.packs[0].bytes = finished.bytes;
 
         let store = &**repository.store();
-        if let Err(error) = write_checksum(store, &checksum_key, &finished) {
+        let line = checksum_line(&finished.sha256, pack_key.as_str());
+        if let Err(error) = put(store, &checksum_key, line.as_bytes()) {
             if error.kind() == ErrorKind::AlreadyExists {
                 // Somebody put it there since this backup began, so it is not ours to delete.
                 discard(store, &[pack_key]);
@@ -162,11 +163,12 @@ impl PendingBackup {
             }
             return Err(error.into());
         }
-        let published = match read_back {
-            ReadBack::Yes => read_pack_back(store, &pack_key, &finished),
+        let agrees = match read_back {
+            ReadBack::Yes => read_again(store, &pack_key, finished.sha256)
+                .and_then(|()| read_again(store, &checksum_key, Sha256Digest::of(line.as_bytes()))),
             ReadBack::No => Ok(()),
         };
-        if let Err(error) = published {
+        if let Err(error) = agrees {
             discard(store, &[checksum_key, pack_key]);
             return Err(error);
         }
@@ -203,15 +205,15 @@ fn discard(store: &dyn Store, keys: &[ObjectKey]) {
     let _ = keys.iter().try_for_each(|key| store.delete(key));
 }
 
-fn write_checksum(store: &dyn Store, key: &ObjectKey, pack: &FinishedPack) -> Result<(), Error> {
+fn put(store: &dyn Store, key: &ObjectKey, bytes: &[u8]) -> Result<(), Error> {
     let mut object = store.create(key)?;
-    object.append(checksum_line(&pack.sha256, pack.meta.key.as_str()).as_bytes())?;
+    object.append(bytes)?;
     object.publish().map(drop)
 }
 
-fn read_pack_back(store: &dyn Store, key: &ObjectKey, pack: &FinishedPack) -> Result<(), RepositoryError> {
-    let same = store.head(key)?.size == pack.bytes && object_digest(store, key)? == pack.sha256;
-    if same {
+/// Reads an object and fails where it is not what was written.
+fn read_again(store: &dyn Store, key: &ObjectKey, written: Sha256Digest) -> Result<(), RepositoryError> {
+    if object_digest(store, key)? == written {
         Ok(())
     } else {
         Err(RepositoryError::ReadBack { key: key.clone() })
@@ -220,10 +222,7 @@ fn read_pack_back(store: &dyn Store, key: &ObjectKey, pack: &FinishedPack) -> Re
 
 /// Publishes the manifest and reads it again, because the answer of a store may be lost or wrong.
 fn publish_manifest(store: &dyn Store, id: &BackupId, key: &ObjectKey, json: &[u8]) -> Result<(), RepositoryError> {
-    let published = store.create(key).and_then(|mut object| {
-        object.append(json)?;
-        object.publish()
-    });
+    let published = put(store, key, json);
     let expected = Sha256Digest::of(json);
     let unknown = |source: Error| RepositoryError::Unknown {
         key: key.clone(),

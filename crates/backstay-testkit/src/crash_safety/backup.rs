@@ -1,8 +1,9 @@
+use std::io::Read as _;
 use std::sync::Arc;
 
-use backstay_core::repository::ReadBack;
+use backstay_core::repository::{ReadBack, checksum_line};
 use backstay_core::store::Store;
-use backstay_core::{Codec, Compression};
+use backstay_core::{Codec, Compression, ObjectKey, Sha256Digest};
 
 use super::aftermath::Aftermath;
 use super::failures::{Calls, Failure, failing};
@@ -41,6 +42,35 @@ pub fn two_failures_leave_no_half_backup<S: Store + Clone + 'static>(mut new_sto
     for failure in calls.pairs().chain(calls.lies()) {
         trial.run(&new_store(), &failure);
     }
+}
+
+/// A store that keeps other bytes than it was given, in the pack, in the `.sha256` or in the manifest, and says that all
+/// is well, is found out before a backup is made of them, if what was written is read back.
+///
+/// # Panics
+/// Where it is otherwise.
+pub fn spoiled_bytes_are_found_out<S: Store + Clone + 'static>(mut new_store: impl FnMut() -> S) {
+    let trial = Trial::new(Codec::Gzip, ReadBack::Yes);
+    let (calls, pack_bytes) = trial.sound(new_store());
+    for failure in calls.spoiled(pack_bytes) {
+        let store = new_store();
+        trial.run(&store, &failure);
+        // The line of the `.sha256` is right if it is there at all.
+        let Ok(mut reader) = store.read(&trial.first.key("sql.gz.sha256"), None) else {
+            continue;
+        };
+        let mut line = String::new();
+        reader.read_to_string(&mut line).unwrap();
+        let digest = object_digest(&store, &trial.first.pack_key());
+        let expected = checksum_line(&digest, trial.first.pack_key().as_str());
+        assert_eq!(line, expected, "{failure:?}");
+    }
+}
+
+fn object_digest(store: &dyn Store, key: &ObjectKey) -> Sha256Digest {
+    let mut bytes = Vec::new();
+    store.read(key, None).unwrap().read_to_end(&mut bytes).unwrap();
+    Sha256Digest::of(&bytes)
 }
 
 struct Trial {

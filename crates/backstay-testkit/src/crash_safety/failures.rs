@@ -71,8 +71,7 @@ impl Calls {
 
     /// Every object torn while it is written, and every read broken, short or wrong, at bytes up to `bytes_max`.
     pub(super) fn torn(self, bytes_max: u64) -> impl Iterator<Item = Failure> {
-        // A prime, so that the places move along with whatever is regular in the bytes.
-        let places = move || (0..bytes_max).step_by(509).chain([bytes_max - 1, bytes_max]);
+        let places = move || places(bytes_max);
         let tears = (1..=self.creates)
             .flat_map(move |nth| places().map(move |at| vec![(When::nth(Verb::Create, nth), Fault::TearAt(at))]));
         let reads = (1..=self.reads).flat_map(move |nth| {
@@ -86,6 +85,24 @@ impl Calls {
         });
         tears.chain(reads)
     }
+
+    /// Every object kept otherwise than it was written, at bytes up to `bytes_max`.
+    pub(super) fn spoiled(self, bytes_max: u64) -> impl Iterator<Item = Failure> {
+        (1..=self.creates).flat_map(move |nth| {
+            places(bytes_max).flat_map(move |at| {
+                let spoil = Fault::SpoilBit {
+                    byte: at,
+                    bit: (at % 8) as u8,
+                };
+                [Fault::DropFrom(at), spoil].map(|fault| vec![(When::nth(Verb::Create, nth), fault)])
+            })
+        })
+    }
+}
+
+fn places(bytes_max: u64) -> impl Iterator<Item = u64> {
+    // A prime, so that the places move along with whatever is regular in the bytes.
+    (0..bytes_max).step_by(509).chain([bytes_max - 1, bytes_max])
 }
 
 /// The store with these faults.

@@ -155,6 +155,8 @@ impl History {
         aftermath.assert_litter_goes();
         assert_eq!(aftermath.has(&self.removed), existed, "{what}");
         if existed {
+            let mut keys = aftermath.keys().into_iter();
+            assert!(!keys.any(|key| key.as_str().starts_with("tombstones/")), "{what}");
             self.remove(Arc::clone(&shared)).unwrap();
         }
         aftermath.assert_sound();

@@ -20,3 +20,8 @@ fn a_removal_ends_or_can_be_ended() {
 fn removing_litter_ends_or_can_be_repeated() {
     crash_safety::removing_litter_ends_or_can_be_repeated(MemoryStore::new);
 }
+
+#[test]
+fn spoiled_bytes_are_found_out() {
+    crash_safety::spoiled_bytes_are_found_out(MemoryStore::new);
+}

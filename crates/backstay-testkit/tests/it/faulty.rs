@@ -141,6 +141,36 @@ fn reads_can_break_end_or_lie() {
 }
 
 #[test]
+fn a_writer_can_keep_other_bytes_and_say_nothing() {
+    let keep = |fault| {
+        let store = Faulty::new(MemoryStore::new()).with_fault(When::nth(Verb::Create, 1), fault);
+        put(&store, "a", [b"012", b"345"]).unwrap();
+        put(&store, "b", [b"012", b"345"]).unwrap();
+        assert_eq!(whole(&store, "b"), b"012345", "only the first writer is struck");
+        String::from_utf8(whole(&store, "a")).unwrap()
+    };
+    for (end, kept) in [
+        (0, ""),
+        (2, "01"),
+        (3, "012"),
+        (4, "0123"),
+        (6, "012345"),
+        (9, "012345"),
+    ] {
+        assert_eq!(keep(Fault::DropFrom(end)), kept);
+    }
+    for (byte, kept) in [
+        (0, "112345"),
+        (2, "013345"),
+        (3, "012245"),
+        (5, "012344"),
+        (6, "012345"),
+    ] {
+        assert_eq!(keep(Fault::SpoilBit { byte, bit: 0 }), kept);
+    }
+}
+
+#[test]
 #[should_panic(expected = "never befalls")]
 fn a_fault_that_cannot_strike_is_refused() {
     drop(Faulty::new(MemoryStore::new()).with_fault(When::nth(Verb::List, 1), Fault::TearAt(1)));

@@ -5,7 +5,7 @@ use backstay_core::manifest::{PackId, TableRows, manifest_member_text};
 use backstay_core::pack::{PackError, PackWriter, TrailerError};
 use backstay_core::repository::{BackupReader, RepositoryError};
 use backstay_core::store::{ErrorKind, MemoryStore, Store};
-use backstay_core::{Codec, Compression, MemberEncoder, Repository, RowDigest};
+use backstay_core::{Codec, Compression, MemberEncoder, Repository, RowDigest, Sha256Digest};
 use proptest::prelude::*;
 
 use super::{FIRST, id, key, put, sample};
@@ -197,6 +197,26 @@ fn a_manifest_in_a_pack_must_be_of_that_pack_and_version() {
         Codec::Zstd,
         "the manifest is of a pack in gzip, and this one is in zstd",
     );
+}
+
+#[test]
+fn the_manifest_in_a_pack_must_be_the_one_that_the_trailer_names() {
+    let store = Arc::new(MemoryStore::new());
+    let name = key("x.sql.gz");
+    let text = manifest_member_text(&sample(FIRST, Codec::Gzip).manifest);
+    let mut member = MemberEncoder::new(Compression::default())
+        .unwrap()
+        .encode(&text)
+        .unwrap();
+    // Another manifest, itself sound, as a hand could put it in the place of the first.
+    member.sha256 = Sha256Digest::of(b"another");
+    let writer = PackWriter::new(store.create(&name).unwrap(), Codec::Gzip);
+    writer.finish(&member).unwrap();
+    let refused = BackupReader::open_pack(store, &name).unwrap_err();
+    let RepositoryError::Pack { source, .. } = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(matches!(source, PackError::ManifestDigest), "{source:?}");
 }
 
 proptest! {
