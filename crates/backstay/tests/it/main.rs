@@ -1,5 +1,6 @@
 //! Backups and restores of real databases, end to end.
 
+mod contents;
 mod encodings;
 mod hostile;
 mod killed;
