@@ -1,7 +1,7 @@
 //! Backups and restores of real databases, end to end.
 
 mod applications;
-mod bytes;
+mod contents;
 mod encodings;
 mod globals;
 mod hostile;
