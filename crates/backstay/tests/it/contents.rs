@@ -183,7 +183,7 @@ fn a_selection_takes_its_part_and_says_what_is_missing() {
             "exclude_data_of_a_tree",
             |options| {
                 options.source.selection.exclude_data =
-                    vec!["parted".to_owned(), "\"Odd.Schema\".\"Odd.Table\"".to_owned()]
+                    vec!["parted".to_owned(), "\"Odd.Schema\".\"Odd.Table\"".to_owned()];
             },
             set(&all),
             without(&["parted_low:10", "parted_high:10", "Odd.Table:1"], &all_rows),
