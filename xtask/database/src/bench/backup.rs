@@ -25,7 +25,7 @@ pub(super) fn contenders(lab: &Lab) -> Vec<Contender<'_>> {
         Contender::new(
             "floor",
             format!("COPY TO '/dev/null' by {jobs} connections"),
-            move || Ok(Sample::of_wall(floor::floor(&lab.source(), jobs)?)),
+            move || lab.with_server(|| Ok(Sample::of_wall(floor::floor(&lab.source(), jobs)?))),
         ),
         Contender::new("plain", format!("pg_dump {own} | gzip; sha256sum"), || plain(lab)),
         Contender::new("directory", format!("pg_dump {own} -Fd -j{jobs} -Z1"), move || {

@@ -1,6 +1,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use backstay::{CancelToken, ConnectionConfig, SearchPath};
 use backstay_postgres::{
@@ -143,7 +145,22 @@ impl Lab {
     }
 
     pub(super) fn measure(&self, command: &mut Command, success: Success) -> Result<Sample, Failure> {
-        measure::measure(command, success, &self.cancel)
+        self.with_server(|| measure::measure(command, success, &self.cancel))
+    }
+
+    /// Adds what the server did.
+    pub(super) fn with_server(&self, work: impl FnOnce() -> Result<Sample, Failure>) -> Result<Sample, Failure> {
+        let cpu = || {
+            // A backend ends a moment after its client.
+            thread::sleep(Duration::from_millis(100));
+            self.server.postmaster_pid().and_then(measure::ended_children_cpu)
+        };
+        let before = cpu();
+        let sample = work()?;
+        Ok(Sample {
+            server_cpu: cpu().zip(before).map(|(after, before)| after.saturating_sub(before)),
+            ..sample
+        })
     }
 
     /// Measures what fills an empty database, and checks that nothing is missing in it afterwards.

@@ -115,7 +115,11 @@ impl fmt::Display for Group {
         for (heading, _) in self.peers {
             write!(f, "  {:>10}", format!("× {heading}"))?;
         }
-        writeln!(f, "  {:>10}  {:>10}  {:>10}", "client CPU", "peak", "written")?;
+        writeln!(
+            f,
+            "  {:>10}  {:>10}  {:>10}  {:>10}",
+            "client CPU", "server CPU", "peak", "written"
+        )?;
         for row in &self.rows {
             let Some(sample) = median(&row.samples) else {
                 continue;
@@ -125,12 +129,13 @@ impl fmt::Display for Group {
                 let ratio = self.ratio(&row.key, peer).map(|ratio| format!("{ratio:.2}"));
                 write!(f, "  {:>10}", ratio.unwrap_or_default())?;
             }
-            let cpu = sample.cpu.map(|cpu| format!("{:.2} s", cpu.as_secs_f64()));
+            let cpu = |cpu: Option<Duration>| cpu.map(|cpu| format!("{:.2} s", cpu.as_secs_f64())).unwrap_or_default();
             let bytes = |bytes: Option<u64>| bytes.map(|bytes| HumanBytes(bytes).to_string()).unwrap_or_default();
             writeln!(
                 f,
-                "  {:>10}  {:>10}  {:>10}",
-                cpu.unwrap_or_default(),
+                "  {:>10}  {:>10}  {:>10}  {:>10}",
+                cpu(sample.cpu),
+                cpu(sample.server_cpu),
                 bytes(sample.peak_bytes),
                 bytes(sample.written_bytes)
             )?;
@@ -175,7 +180,8 @@ pub(super) fn json(facts: &Facts, groups: &[Group]) -> Value {
     let sample = |sample: &Sample| {
         json!({
             "wall_secs": seconds(sample.wall),
-            "cpu_secs": sample.cpu.map(seconds),
+            "client_cpu_secs": sample.cpu.map(seconds),
+            "server_cpu_secs": sample.server_cpu.map(seconds),
             "peak_bytes": sample.peak_bytes,
             "written_bytes": sample.written_bytes,
         })
@@ -226,6 +232,7 @@ mod tests {
             samples: vec![Sample {
                 wall: Duration::from_secs(seconds),
                 cpu: Some(Duration::from_millis(500)),
+                server_cpu: Some(Duration::from_secs(1)),
                 peak_bytes: Some(300 << 20),
                 written_bytes: None,
             }],
@@ -242,9 +249,9 @@ mod tests {
         let group = group(&[("plain", 40), ("ours-gzip", 10)]);
         assert_eq!(
             group.to_string(),
-            "backup            median     × |gzip    × absent  client CPU        peak     written\n\
-             the plain        40.00 s        1.00                  0.50 s  300.00 MiB            \n\
-             the ours-gzip    10.00 s        0.25                  0.50 s  300.00 MiB            \n"
+            "backup            median     × |gzip    × absent  client CPU  server CPU        peak     written\n\
+             the plain        40.00 s        1.00                  0.50 s      1.00 s  300.00 MiB            \n\
+             the ours-gzip    10.00 s        0.25                  0.50 s      1.00 s  300.00 MiB            \n"
         );
         let facts = Facts {
             scale: 1.0,
