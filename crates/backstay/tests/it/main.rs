@@ -7,6 +7,7 @@ mod globals;
 mod hostile;
 mod killed;
 mod locks;
+mod refusals;
 mod restoring;
 mod round_trip;
 mod sabotage;
