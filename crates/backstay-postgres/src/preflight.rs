@@ -237,6 +237,7 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
     if needs.whole_database && needs.large_objects == Inclusion::Included {
         check_large_objects(&mut transaction, &mut found)?;
     }
+    check_inherited_not_null(&mut transaction, &relations, &mut found)?;
     drop(transaction);
     if let Some(second) = &mut second {
         found.measure(&relations, second).map_err(PreflightError::Measure)?;
@@ -303,6 +304,15 @@ impl Preflight {
         self.add(PreflightSeverity::Refusal, message, Some(hint));
     }
 
+    /// What lets the role read everything.
+    fn grant(&self) -> &'static str {
+        if self.server_version_num >= 140_000 {
+            "GRANT pg_read_all_data TO the role"
+        } else {
+            "GRANT SELECT on each of them TO the role"
+        }
+    }
+
     fn check_version(&mut self, needs: PreflightNeeds<'_>) {
         let major = self.server_version_num / 10_000;
         if major < MAJOR_MIN {
@@ -349,8 +359,8 @@ impl Preflight {
             .collect();
         if !denied.is_empty() {
             let message = format!("{} may not read {}", self.role, list(&denied));
-            let hint = "GRANT pg_read_all_data TO the role, or leave the tables out with --exclude-table";
-            self.add(severity, message, Some(hint));
+            let hint = format!("{}, or leave the tables out with --exclude-table", self.grant());
+            self.add(severity, message, Some(&hint));
         }
         let hidden: Vec<String> = tables
             .iter()
@@ -374,7 +384,7 @@ impl Preflight {
             .collect();
         if !sequences.is_empty() {
             let message = format!("{} may not read the values of {}", self.role, list(&sequences));
-            self.add(severity, message, Some("GRANT pg_read_all_data TO the role"));
+            self.add(severity, message, Some(self.grant()));
         }
         let others: Vec<String> = tables
             .iter()
@@ -409,6 +419,47 @@ impl Preflight {
     }
 }
 
+/// Warns of definitions that the server itself would not understand again.
+///
+/// From 18 on `pg_dump` writes `NOT NULL column` into a table that inherits the column and forbids nulls by itself, as
+/// its primary key does. Older servers do not know that.
+fn check_inherited_not_null(
+    transaction: &mut postgres::Transaction<'_>,
+    relations: &[Relation],
+    found: &mut Preflight,
+) -> Result<(), CatalogError> {
+    let major = found.server_version_num / 10_000;
+    let Some(version) = found.pg_dump.as_ref().map(|program| program.version) else {
+        return Ok(());
+    };
+    if major >= 18 || version.major < 18 {
+        return Ok(());
+    }
+    let what = "the columns that are inherited";
+    let sql = "SELECT DISTINCT c.oid FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+        WHERE a.attnum > 0 AND a.attnotnull AND NOT a.attislocal AND NOT a.attisdropped AND NOT c.relispartition
+          AND NOT EXISTS (
+            SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_attribute p ON p.attrelid = i.inhparent
+            WHERE i.inhrelid = c.oid AND p.attname = a.attname AND p.attnotnull)";
+    let rows = transaction.query(sql, &[]).reading(what)?;
+    let oids: Result<Vec<u32>, _> = rows.iter().map(|row| row.try_get(0)).collect();
+    let oids = oids.reading(what)?;
+    let names: Vec<String> = own_tables(relations)
+        .filter(|table| oids.contains(&table.oid))
+        .map(|table| format!("{}.{}", table.schema, table.name))
+        .collect();
+    if !names.is_empty() {
+        let message = format!(
+            "pg_dump {version} defines {} in words that only PostgreSQL 18 and later understand",
+            list(&names)
+        );
+        let hint =
+            format!("to be able to restore into PostgreSQL {major}, name a pg_dump of {major} with --pg-dump PATH");
+        found.add(PreflightSeverity::Warning, message, Some(&hint));
+    }
+    Ok(())
+}
+
 fn check_large_objects(transaction: &mut postgres::Transaction<'_>, found: &mut Preflight) -> Result<(), CatalogError> {
     let what = "the large objects";
     let readable: bool = transaction
@@ -423,11 +474,9 @@ fn check_large_objects(transaction: &mut postgres::Transaction<'_>, found: &mut 
     match attempt.query_one(sql, &[]) {
         Ok(_) => attempt.commit().reading(what),
         Err(error) if error.as_db_error().is_some() => {
-            let role = found.role.clone();
-            found.refuse(
-                format!("{role} may not read every large object"),
-                "GRANT pg_read_all_data TO the role, or leave them out with --no-large-objects",
-            );
+            let message = format!("{} may not read every large object", found.role);
+            let hint = format!("{}, or leave them out with --no-large-objects", found.grant());
+            found.refuse(message, &hint);
             attempt.rollback().reading(what)
         }
         Err(error) => Err(error).reading(what),
