@@ -49,6 +49,7 @@ impl Restore<'_> {
             phase: RestorePhase::PreData,
             bytes: 0,
         });
+        let given = self.given_rights(session)?;
         if let Some(failed) = self.stage(session, Stage::PreData)? {
             return Ok(Some(failed));
         }
@@ -75,10 +76,15 @@ impl Restore<'_> {
             phase: RestorePhase::PostData,
             bytes: 0,
         });
-        for stage in [Stage::PostData, Stage::Privileges] {
-            if let Some(failed) = self.stage(session, stage)? {
-                return Ok(Some(failed));
-            }
+        if let Some(failed) = self.stage(session, Stage::PostData)? {
+            return Ok(Some(failed));
+        }
+        let taken_back = self.take_back(session, given.as_ref())?;
+        if let Some(failed) = statements(session, taken_back) {
+            return Ok(Some(failed));
+        }
+        if let Some(failed) = self.stage(session, Stage::Privileges)? {
+            return Ok(Some(failed));
         }
         if let Some(failed) = statements(session, self.refresh_statements()) {
             return Ok(Some(failed));
