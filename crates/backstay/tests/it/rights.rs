@@ -127,7 +127,7 @@ fn what_was_revoked_does_not_come_back_by_default_privileges_of_the_target() {
         "CREATE TABLE public.mine (x int); CREATE TABLE public.closed (z int)",
     );
     restored(&cluster, &backup, "rights_cleaned", |options| {
-        options.target = TargetPolicy::Clean
+        options.target = TargetPolicy::Clean;
     });
     let mine = "SELECT has_table_privilege('rights_anon', 'public.mine', 'INSERT')";
     assert_eq!(cluster.sql("rights_cleaned", mine), "t");
@@ -137,7 +137,7 @@ fn what_was_revoked_does_not_come_back_by_default_privileges_of_the_target() {
     // Who wants no rights of the backup gets those of the target.
     target("rights_of_the_target");
     restored(&cluster, &backup, "rights_of_the_target", |options| {
-        options.privileges = Keep::No
+        options.privileges = Keep::No;
     });
     assert_eq!(cluster.sql("rights_of_the_target", anon_reads), "t");
 

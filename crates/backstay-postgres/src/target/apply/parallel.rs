@@ -55,8 +55,10 @@ impl Restore<'_> {
     }
 
     fn take_rights_back(&self, session: &mut Session, given: Option<&GivenRights>) -> Result<(), TargetError> {
-        for (what, sql) in self.take_back(session, given)? {
-            self.note(what, session.run(sql));
+        if let Some(given) = given {
+            for (what, sql) in given.take_back(session)? {
+                self.note(what, session.run(sql));
+            }
         }
         self.revive(session)
     }

@@ -2,6 +2,7 @@ use std::collections::HashSet;
 
 use super::{Keep, Parts, Restore, Session};
 use crate::target::TargetError;
+use crate::wire::Row;
 
 /// What a target gives by itself, by `ALTER DEFAULT PRIVILEGES`, to what is made in it.
 ///
@@ -60,39 +61,30 @@ impl Restore<'_> {
             return Ok(None);
         }
         let mut before = HashSet::new();
-        for row in self.rights_found(session)? {
+        for row in found(session)? {
             before.extend(row.get(0).map(<[u8]>::to_vec));
         }
         Ok(Some(GivenRights { before }))
     }
+}
 
+impl GivenRights {
     /// The statements, each with what it is about, that take back what the target gave to what was made since.
-    pub(super) fn take_back(
-        &self,
-        session: &mut Session,
-        given: Option<&GivenRights>,
-    ) -> Result<Vec<(String, Vec<u8>)>, TargetError> {
-        let Some(GivenRights { before }) = given else {
-            return Ok(Vec::new());
-        };
-        let found = self.rights_found(session)?;
+    pub(super) fn take_back(&self, session: &mut Session) -> Result<Vec<(String, Vec<u8>)>, TargetError> {
+        let found = found(session)?;
         let made = found
             .iter()
-            .filter(|row| row.get(0).is_some_and(|object| !before.contains(object)));
+            .filter(|row| row.get(0).is_some_and(|object| !self.before.contains(object)));
         let statements = made.filter_map(|row| {
             let what = format!("ACL {}", String::from_utf8_lossy(row.get(1)?));
             Some((what, row.get(2)?.to_vec()))
         });
         Ok(statements.collect())
     }
+}
 
-    fn rights_found(&self, session: &mut Session) -> Result<Vec<crate::wire::Row>, TargetError> {
-        session
-            .connection
-            .query(FOUND.as_bytes())
-            .map_err(|source| TargetError::Wire {
-                doing: "read the rights that the target gives",
-                source,
-            })
-    }
+fn found(session: &mut Session) -> Result<Vec<Row>, TargetError> {
+    let doing = "read the rights that the target gives";
+    let rows = session.connection.query(FOUND.as_bytes());
+    rows.map_err(|source| TargetError::Wire { doing, source })
 }

@@ -79,7 +79,7 @@ impl Restore<'_> {
         if let Some(failed) = self.stage(session, Stage::PostData)? {
             return Ok(Some(failed));
         }
-        let taken_back = self.take_back(session, given.as_ref())?;
+        let taken_back = given.map_or(Ok(Vec::new()), |given| given.take_back(session))?;
         if let Some(failed) = statements(session, taken_back) {
             return Ok(Some(failed));
         }
