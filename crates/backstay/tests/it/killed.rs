@@ -168,6 +168,8 @@ fn a_server_that_crashes_at_any_moment_ends_the_backup() {
     cluster.sql(database, TABLES);
     for (number, moment) in MOMENTS.into_iter().skip(1).enumerate() {
         let repository = cluster.repository(&format!("crashing_{number}"));
+        // The server ends its oldest session last, so when this one is gone, all are.
+        let witness = Mutex::new(connect(&cluster, database));
         let act = || {
             // Killed without a chance to say good-bye; the server ends all other sessions and recovers.
             let mut victim = connect(&cluster, database);
@@ -176,6 +178,12 @@ fn a_server_that_crashes_at_any_moment_ends_the_backup() {
                 .kill_backend(victim.backend_pid().unwrap().try_into().unwrap())
                 .unwrap();
             assert!(victim.query(b"SELECT 1").is_err());
+            // It notices in its own time, and takes new connections until then.
+            let began = Instant::now();
+            while witness.lock().unwrap().query(b"SELECT 1").is_ok() {
+                assert!(began.elapsed() < Duration::from_secs(30), "the server notices");
+                thread::sleep(Duration::from_millis(1));
+            }
         };
         let result = back_up_hooked(
             &cluster,

@@ -81,14 +81,6 @@ impl Restore<'_> {
         Ok(())
     }
 
-    /// Has a working connection again after one was lost.
-    fn revive(&self, session: &mut Session) -> Result<(), TargetError> {
-        if session.connection.is_broken() {
-            *session = self.connect()?;
-        }
-        Ok(())
-    }
-
     /// What comes after all rows, indexes and foreign keys: triggers, rules, policies, publications.
     fn late_entries(&self, session: &mut Session) -> Result<(), TargetError> {
         let late = |entry: &Entry| !is_early(entry) && !is_foreign_key(entry);
