@@ -100,7 +100,7 @@ fn no_setting_of_a_role_or_a_database_changes_what_is_read_or_restored() {
     // Whoever restores owns the extensions, so it is the same role that makes them.
     let mut load = cluster.client("psql", "source");
     load.env("PGUSER", "awkward")
-        .args(["-Xq", "-v", "ON_ERROR_STOP=1", "-v", "rows=300", "-f"]);
+        .args(["-Xq", "-v", "ON_ERROR_STOP=1", "-v", "rows=100", "-f"]);
     checked(load.arg(testdata("sample/one-of-everything.sql")));
     cluster.sql("source", TRAP);
     set_all(&cluster, "ROLE awkward");
