@@ -37,6 +37,7 @@ impl UsualSession {
     /// Asks, and then sets what shapes the answers to come.
     pub(super) fn of(client: &mut postgres::Client) -> Result<Self, CatalogError> {
         let what = "the session's settings";
+        client.batch_execute(session::FIRST).reading(what)?;
         // Every name is qualified: the search path is the database owner's to choose, and functions of theirs must
         // not be called with the rights of this role.
         let row = client

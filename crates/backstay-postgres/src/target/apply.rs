@@ -2,10 +2,12 @@
 
 mod check;
 mod parallel;
+mod rights;
 mod serial;
 mod tasks;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use backstay_core::manifest::{Entry, Manifest, MemberContent, ROWS_FOOTER, RowBlock, Span, Stage, TableRows};
@@ -55,6 +57,7 @@ pub(super) fn apply(
         cancel,
         texts: Mutex::default(),
         failures: Mutex::default(),
+        triggers_act: AtomicBool::new(false),
     };
     restore.run()
 }
@@ -70,6 +73,8 @@ struct Restore<'a> {
     /// Texts of schema members, read once.
     texts: Mutex<HashMap<u32, Arc<Vec<u8>>>>,
     failures: Mutex<Vec<RestoreFailure>>,
+    /// Whether triggers and keys that are there already act on rows that are loaded.
+    triggers_act: AtomicBool,
 }
 
 /// One connection with what it was told.
@@ -104,6 +109,13 @@ impl Restore<'_> {
                 settings,
                 options.privileges,
                 &mut failures,
+            );
+        }
+        if self.triggers_act.load(Ordering::Relaxed) {
+            report.left_out.push(
+                "switching off the target's triggers and foreign keys, which acted on the rows: the role may not set \
+                 session_replication_role"
+                    .to_owned(),
             );
         }
         report
@@ -141,8 +153,9 @@ impl Restore<'_> {
         session::prepare(&mut connection, &self.manifest.source.encoding, &[])?;
         if self.plan.options.parts == Parts::Data {
             // Triggers and foreign keys are there already and must not act on rows that come in any order. Who may not
-            // set this gets their errors.
-            drop(connection.execute(b"SET session_replication_role = replica"));
+            // set this gets their errors, and is told that they acted.
+            let set = connection.execute(b"SET session_replication_role = replica");
+            self.triggers_act.fetch_or(set.is_err(), Ordering::Relaxed);
         }
         Ok(Session {
             connection,

@@ -53,6 +53,7 @@ impl Restore<'_> {
             phase: RestorePhase::PreData,
             bytes: 0,
         });
+        let given = self.given_rights(session)?;
         if let Some(failed) = self.stage(session, Stage::PreData)? {
             return Ok(Some(failed));
         }
@@ -79,10 +80,15 @@ impl Restore<'_> {
             phase: RestorePhase::PostData,
             bytes: 0,
         });
-        for stage in [Stage::PostData, Stage::Privileges] {
-            if let Some(failed) = self.stage(session, stage)? {
-                return Ok(Some(failed));
-            }
+        if let Some(failed) = self.stage(session, Stage::PostData)? {
+            return Ok(Some(failed));
+        }
+        let taken_back = given.map_or(Ok(Vec::new()), |given| given.take_back(session))?;
+        if let Some(failed) = statements(session, taken_back) {
+            return Ok(Some(failed));
+        }
+        if let Some(failed) = self.stage(session, Stage::Privileges)? {
+            return Ok(Some(failed));
         }
         if let Some(failed) = statements(session, self.refresh_statements()) {
             return Ok(Some(failed));
