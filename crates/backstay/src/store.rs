@@ -49,7 +49,13 @@ pub fn open_store(location: &str, when_missing: WhenMissing) -> Result<Arc<dyn S
         _ => location,
     };
     let opened = match (LocalStore::open(path), when_missing) {
-        (Err(error), WhenMissing::Create) if error.kind() == ErrorKind::StoreMissing => LocalStore::create(path),
+        (Err(error), WhenMissing::Create) if error.kind() == ErrorKind::StoreMissing => {
+            match LocalStore::create(path) {
+                // Another program has just made it.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => LocalStore::open(path),
+                created => created,
+            }
+        }
         (opened, _) => opened,
     };
     match opened {
@@ -96,5 +102,22 @@ mod tests {
         ));
         assert!(open_store(&location, WhenMissing::Create).is_ok() && path.is_dir());
         assert!(open_store(path.to_str().unwrap(), WhenMissing::Fail).is_ok());
+    }
+
+    #[test]
+    fn whoever_makes_a_folder_at_the_same_time_gets_it_too() {
+        let parent = tempfile::tempdir().unwrap();
+        for round in 0..50 {
+            let location = parent.path().join(round.to_string()).display().to_string();
+            let together = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        together.wait();
+                        open_store(&location, WhenMissing::Create).unwrap();
+                    });
+                }
+            });
+        }
     }
 }

@@ -130,6 +130,7 @@ fn a_full_disk_gets_no_half_backup_and_serves_again_with_room() {
         );
         return;
     };
+    let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new("unshare");
     command
         .args(way)
@@ -137,6 +138,10 @@ fn a_full_disk_gets_no_half_backup_and_serves_again_with_room() {
         .envs([("PGHOST", "127.0.0.1"), ("PGUSER", "postgres"), ("PGDATABASE", "kulti")])
         .envs([("PGPASSWORD", PASSWORD), ("program", env!("CARGO_BIN_EXE_backstay"))])
         .env("PGPORT", sandbox.server.port().to_string())
+        .env(
+            "PATH",
+            format!("{}:{path}", sandbox.server.installation().bin().display()),
+        )
         .current_dir(sandbox.path(""));
     let run = Run::of(&mut command);
     let steps: Vec<&str> = run.stdout.split("== ").skip(1).collect();
