@@ -10,6 +10,7 @@ mod locks;
 mod refusals;
 mod restoring;
 mod round_trip;
+mod rules;
 mod sabotage;
 mod storm;
 mod support;
