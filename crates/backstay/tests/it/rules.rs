@@ -13,7 +13,7 @@ use backstay::{
 };
 use backstay_core::RowDigest;
 
-use crate::sabotage::{assert_untouched, await_waiting, back_up_hooked, chain, connect, scene};
+use crate::sabotage::{assert_untouched, await_truth, await_waiting, back_up_hooked, chain, connect, scene};
 use crate::support::{Cluster, back_up, open, prove, restore};
 
 /// Backs a new database up, which `sql` makes.
@@ -106,7 +106,7 @@ fn the_order_is_that_of_psql() {
 
 #[test]
 fn headers_name_what_can_be_loaded() {
-    let (_, backup) = backup_of(
+    let (_cluster, backup) = backup_of(
         "headers",
         "CREATE TABLE columns (a int, gone int, g int GENERATED ALWAYS AS (a * 2) STORED, \"Q\"\"t\" text);
          ALTER TABLE columns DROP COLUMN gone; INSERT INTO columns (a, \"Q\"\"t\") VALUES (1, 'x'), (2, NULL);
@@ -129,7 +129,7 @@ const LARGE: &str = "(x int, t text) WITH (fillfactor = 10);
 
 #[test]
 fn rows_that_inherit_are_read_once() {
-    let (_, backup) = backup_of(
+    let (_cluster, backup) = backup_of(
         "inherited",
         &format!(
             "CREATE TABLE large {LARGE} CREATE TABLE child () INHERITS (large); INSERT INTO child VALUES (0, 'x')"
@@ -176,7 +176,7 @@ fn rows_that_may_belong_elsewhere_go_through_the_root() {
         parted("by_collation", "x text COLLATE blind DEFAULT 'x'", "x"),
         parted("by_number", "x int DEFAULT 1", "x"),
     ];
-    let (_, backup) = backup_of("through_the_root", &sql.concat());
+    let (_cluster, backup) = backup_of("through_the_root", &sql.concat());
     let tables = &backup.manifest().tables;
     for (name, through) in [
         ("by_enum", true),
@@ -200,7 +200,7 @@ fn rows_that_may_belong_elsewhere_go_through_the_root() {
 
 #[test]
 fn names_that_depend_on_the_session_have_its_settings_before_them() {
-    let (_, backup) = backup_of(
+    let (_cluster, backup) = backup_of(
         "literals",
         "CREATE TABLE \"é\" (x int); INSERT INTO \"é\" VALUES (1);
          CREATE TABLE column_name (\"a\\b\" int); INSERT INTO column_name VALUES (1); CREATE TABLE plain AS SELECT 1;
@@ -241,7 +241,7 @@ fn digest_of_object(digest: &mut RowDigest, oid: u32, content: &[u8]) {
 
 #[test]
 fn large_objects_are_pieces_and_holes() {
-    let (_, backup) = backup_of(
+    let (_cluster, backup) = backup_of(
         "pieces",
         "SELECT lo_from_bytea(1, convert_to(repeat('a', 600 << 10), 'UTF8'));
          SELECT lo_create(2), lo_put(2, 0, 'x'), lo_put(2, 20480, 'y');
@@ -299,7 +299,10 @@ fn sequences_are_never_too_small_for_the_rows() {
     other.execute(b"BEGIN; LOCK TABLE counted").unwrap();
     let report = thread::scope(|scope| {
         let made = scope.spawn(|| back_up(&cluster, database, &repository, |_| {}));
-        await_waiting(&cluster, database, 1);
+        // Measuring waits for a moment, too, before there is anything of a backup.
+        let locking = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                         AND query LIKE 'LOCK TABLE ONLY%')";
+        await_truth(&cluster, database, locking);
         other
             .execute(b"INSERT INTO counted (x) SELECT generate_series(1, 100); COMMIT")
             .unwrap();
@@ -312,7 +315,7 @@ fn sequences_are_never_too_small_for_the_rows() {
 
 #[test]
 fn views_are_refreshed_in_an_order_that_works() {
-    let (_, backup) = backup_of(
+    let (_cluster, backup) = backup_of(
         "refreshed",
         "CREATE MATERIALIZED VIEW z AS SELECT 1 AS x; CREATE VIEW between AS SELECT x FROM z;
          CREATE MATERIALIZED VIEW a AS SELECT x FROM between; CREATE MATERIALIZED VIEW n AS SELECT 1 WITH NO DATA",
@@ -431,7 +434,7 @@ fn entries_say_where_their_parts_are() {
 
 #[test]
 fn the_inventory_is_that_of_the_database() {
-    let (_, backup) = backup_of(
+    let (_cluster, backup) = backup_of(
         "inventory",
         "CREATE TABLE t (x int); CREATE POLICY b ON t; CREATE POLICY a ON t; CREATE POLICY c ON t;
          ALTER TABLE t ENABLE ROW LEVEL SECURITY; ALTER TABLE t FORCE ROW LEVEL SECURITY;
@@ -491,7 +494,7 @@ fn a_proof_sees_another_value_in_a_row() {
 #[test]
 fn members_end_where_they_are_long_enough() {
     const MIB: usize = 1 << 20;
-    let (_, backup) = backup_of(
+    let (_cluster, backup) = backup_of(
         "long_members",
         "CREATE TABLE t (x text); ALTER TABLE t ALTER x SET STORAGE EXTERNAL;
          INSERT INTO t SELECT repeat('x', 3 << 20) FROM generate_series(1, 4);
