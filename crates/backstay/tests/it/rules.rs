@@ -252,25 +252,25 @@ fn large_objects_are_pieces_and_holes() {
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("SET standard_conforming_strings = on;"));
     assert_eq!(lines.next(), Some("SET client_encoding = 'UTF8';"));
+    // An even number of letters and of zeros is not shown.
     let shown: Vec<String> = lines
         .map(|line| line.replace("61", "a").replace("aa", "").replace("00", ""))
         .collect();
-    let a = |count: usize| if count % 2 == 0 { "" } else { "a" };
     let expected = [
-        "SELECT pg_catalog.lo_create('1');".to_owned(),
-        "SELECT pg_catalog.lo_create('2');".to_owned(),
-        "SELECT pg_catalog.lo_create('3');".to_owned(),
-        "SELECT pg_catalog.lo_create('4');".to_owned(),
-        "SELECT pg_catalog.lo_create('5');".to_owned(),
-        "SELECT pg_catalog.lo_create('6');".to_owned(),
-        format!("SELECT pg_catalog.lo_put('1', '0', '\\x{}');", a(512 << 10)),
-        format!("SELECT pg_catalog.lo_put('1', '524288', '\\x{}');", a(88 << 10)),
+        "SELECT pg_catalog.lo_create('1');",
+        "SELECT pg_catalog.lo_create('2');",
+        "SELECT pg_catalog.lo_create('3');",
+        "SELECT pg_catalog.lo_create('4');",
+        "SELECT pg_catalog.lo_create('5');",
+        "SELECT pg_catalog.lo_create('6');",
+        "SELECT pg_catalog.lo_put('1', '0', '\\x');",
+        "SELECT pg_catalog.lo_put('1', '524288', '\\x');",
         // A hole is what was never written.
-        "SELECT pg_catalog.lo_put('2', '0', '\\x78');".to_owned(),
-        "SELECT pg_catalog.lo_put('2', '20480', '\\x79');".to_owned(),
-        "SELECT pg_catalog.lo_put('3', '0', '\\x');".to_owned(),
-        "SELECT pg_catalog.lo_put('4', '0', '\\xa');".to_owned(),
-        "SELECT pg_catalog.lo_truncate64(pg_catalog.lo_open('5', 131072), '4096');".to_owned(),
+        "SELECT pg_catalog.lo_put('2', '0', '\\x78');",
+        "SELECT pg_catalog.lo_put('2', '20480', '\\x79');",
+        "SELECT pg_catalog.lo_put('3', '0', '\\x');",
+        "SELECT pg_catalog.lo_put('4', '0', '\\xa');",
+        "SELECT pg_catalog.lo_truncate64(pg_catalog.lo_open('5', 131072), '4096');",
     ];
     assert_eq!(shown, expected);
     let mut digest = RowDigest::default();
