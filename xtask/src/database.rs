@@ -33,7 +33,7 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     command.arg(run::target().join("release/backstay"));
     for argument in arguments {
         if argument == "--with-pg17" {
-            command.arg("--clients").arg(postgres::fetch_17()?);
+            command.arg("--clients").arg(postgres::fetch(17)?.bin);
         } else {
             command.arg(argument);
         }

@@ -27,9 +27,10 @@ const USAGE: &str = "\
 usage: cargo xtask <task>
 
 tasks:
-  test [--with-pg17] [CARGO-TEST-ARGUMENTS]
+  test [--with 17,18 | --all-versions] [CARGO-TEST-ARGUMENTS]
          provides what the tests need (installs it when root with apt), then runs all tests, or those
-         that the arguments name; --with-pg17 also fetches PostgreSQL 17 (in CI that is the default)
+         that the arguments name, on the PostgreSQL that is found and on those that are asked for, which
+         are fetched (in CI 17 is; all are 13 to 18)
   demo   backs a sample database up on a server of its own, verifies it, restores it and compares
          (installs PostgreSQL when root with apt); leaves nothing behind
   bench [--scale F] [--jobs N] [--runs R] [--with-pg17] [--json FILE] [--smoke]
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     let task = arguments.next();
     let rest: Vec<String> = arguments.collect();
     let outcome = match (task.as_deref(), rest.as_slice()) {
-        (Some("test"), rest) => test::Request::parse(rest).run(),
+        (Some("test"), rest) => test::Request::parse(rest).and_then(|request| request.run()),
         (Some("demo"), []) => database::demo(),
         (Some("bench"), rest) => database::bench(rest),
         (Some("backup"), rest) => database::backup(rest),

@@ -3,8 +3,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::run::{self, Failure};
+use crate::run::Failure;
 use crate::system;
+
+mod fetch;
+
+pub(crate) use fetch::{fetch, majors};
 
 /// What a folder of PostgreSQL's programs must hold: server and client.
 const PROGRAMS: [&str; 5] = ["postgres", "initdb", "psql", "pg_dump", "pg_restore"];
@@ -38,49 +42,40 @@ pub(crate) fn find_or_install(who: &str) -> Result<PathBuf, Failure> {
     find().ok_or_else(|| Failure::new("PostgreSQL was installed, but its programs are not where they should be"))
 }
 
-/// Unpacks PostgreSQL 17 of Debian into a folder, unless it is there already, and gives the folder of its programs.
-pub(crate) fn fetch_17() -> Result<PathBuf, Failure> {
-    let target = run::target();
-    // Root's servers run as another user, who must be able to reach the programs.
-    let folder = if system::is_root() && !system::is_open_to_all(&target) {
-        env::temp_dir().join("backstay-pg17")
-    } else {
-        target.join("pg17")
-    };
-    let bin = folder.join("usr/lib/postgresql/17/bin");
-    if !works(&bin) {
-        let mut script = Command::new("bash");
-        script.arg(run::root().join("xtask/debian-suite-postgres.sh"));
-        run::run(script.args(["trixie", "17"]).arg(&folder))?;
-    }
-    if works(&bin) {
-        add_sample_extension(&run::root(), &folder.join("usr/share/postgresql/17/extension"))?;
-        Ok(bin)
-    } else {
-        Err(Failure::new(format!(
-            "PostgreSQL 17 in {} does not run",
-            folder.display()
-        )))
+/// The programs of one server, with client programs beside them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) bin: PathBuf,
+    pub(crate) major: u32,
+    /// As it states it, such as `15.18 (Debian 15.18-0+deb12u1)`.
+    pub(crate) version: String,
+}
+
+impl Server {
+    /// Takes the programs in a folder.
+    pub(crate) fn at(bin: &Path) -> Result<Self, Failure> {
+        let version = if is_complete(bin) { stated_version(bin) } else { None };
+        let (major, version) = version.ok_or_else(|| {
+            let programs = PROGRAMS.join(", ");
+            Failure::new(format!("not all of {programs} are in {} and run there", bin.display()))
+        })?;
+        Ok(Self {
+            bin: bin.to_owned(),
+            major,
+            version,
+        })
     }
 }
 
-/// Puts the sample's extension with configuration tables where the fetched server finds it; no contrib module has any.
-fn add_sample_extension(root: &Path, folder: &Path) -> Result<(), Failure> {
-    let source = root.join("testdata/sample/extension");
-    let copy = || -> std::io::Result<()> {
-        for entry in fs::read_dir(&source)? {
-            let entry = entry?;
-            fs::copy(entry.path(), folder.join(entry.file_name()))?;
-        }
-        Ok(())
-    };
-    copy().map_err(|error| {
-        Failure::new(format!(
-            "cannot copy {} to {}: {error}",
-            source.display(),
-            folder.display()
-        ))
-    })
+fn stated_version(bin: &Path) -> Option<(u32, String)> {
+    let output = Command::new(bin.join("postgres")).arg("--version").output().ok()?;
+    parse_version(&String::from_utf8_lossy(&output.stdout))
+}
+
+fn parse_version(line: &str) -> Option<(u32, String)> {
+    let version = line.trim().strip_prefix("postgres (PostgreSQL) ")?;
+    let digits = version.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some((digits.parse().ok()?, version.to_owned()))
 }
 
 /// Keeps the server package from creating and starting a database cluster of its own.
@@ -131,17 +126,25 @@ fn is_complete(bin: &Path) -> bool {
     PROGRAMS.iter().all(|program| bin.join(program).is_file())
 }
 
-fn works(bin: &Path) -> bool {
-    is_complete(bin)
-        && Command::new(bin.join("postgres"))
-            .arg("--version")
-            .output()
-            .is_ok_and(|output| output.status.success())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_states_its_version() {
+        let check = |line: &str, expected: Option<(u32, &str)>| {
+            let expected = expected.map(|(major, version)| (major, version.to_owned()));
+            assert_eq!(parse_version(line), expected, "{line}");
+        };
+        check("postgres (PostgreSQL) 13.23\n", Some((13, "13.23")));
+        check(
+            "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n",
+            Some((15, "15.18 (Debian 15.18-0+deb12u1)")),
+        );
+        check("postgres (PostgreSQL) 19devel\n", Some((19, "19devel")));
+        check("postgres (PostgreSQL) new\n", None);
+        check("", None);
+    }
 
     #[test]
     fn packages_are_told_not_to_create_a_cluster() {

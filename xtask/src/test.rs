@@ -1,8 +1,10 @@
 use std::env;
+use std::iter;
 use std::process::{Command, Stdio};
 
+use crate::postgres::{self, Server};
 use crate::run::{self, Failure, cargo};
-use crate::{postgres, system};
+use crate::system;
 
 /// Programs that tests run beside PostgreSQL's, and Debian's packages for them.
 const TOOLS: [(&str, &str); 5] = [
@@ -13,43 +15,62 @@ const TOOLS: [(&str, &str); 5] = [
     ("ps", "procps"),
 ];
 
-/// Folders of servers for the tests that run on several versions, separated as in `PATH`. More may be given in it.
+/// Folders of servers, separated as in `PATH`. Tests run on the first; the others are there for those tests that bring
+/// a database from one version to another.
 const SERVERS: &str = "BACKSTAY_TEST_PG_BINS";
+
+/// Restricts nextest to the crates whose behaviour may differ by the server's version.
+const OF_VERSIONS: [&str; 2] = ["-E", "package(backstay-postgres) + package(backstay)"];
 
 /// What was asked of `cargo xtask test`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request {
-    pg17: Pg17,
+    further: Further,
     arguments: Vec<String>,
 }
 
-/// Whether PostgreSQL 17 is provided beside the machine's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pg17 {
-    /// Only in CI, and there only if the machine can.
+/// Which servers are tested on beside the machine's own and those in [`SERVERS`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Further {
+    /// 17 in CI, and there only if the machine can.
     WhereFitting,
-    /// Yes, or fail.
-    Demanded,
+    /// These major versions, or fail.
+    Demanded(Vec<u32>),
+}
+
+/// Which tests are run on a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    Everything,
+    OfVersions,
 }
 
 impl Request {
     pub(crate) fn everything() -> Self {
-        Self::parse(&[])
+        Self {
+            further: Further::WhereFitting,
+            arguments: Vec::new(),
+        }
     }
 
-    pub(crate) fn parse(arguments: &[String]) -> Self {
-        let mut request = Self {
-            pg17: Pg17::WhereFitting,
-            arguments: Vec::new(),
-        };
-        for argument in arguments {
-            if argument == "--with-pg17" && request.pg17 == Pg17::WhereFitting {
-                request.pg17 = Pg17::Demanded;
-            } else {
-                request.arguments.push(argument.clone());
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self, Failure> {
+        let mut request = Self::everything();
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--all-versions" => request.further = Further::Demanded(postgres::majors().collect()),
+                "--with" => {
+                    let list = arguments.next().map(String::as_str).unwrap_or_default();
+                    let majors: Result<_, _> = list.split(',').map(str::parse).collect();
+                    let majors = majors.map_err(|_| {
+                        Failure::new(format!("--with takes major versions, such as 17,18, and not {list:?}"))
+                    })?;
+                    request.further = Further::Demanded(majors);
+                }
+                _ => request.arguments.push(argument.clone()),
             }
         }
-        request
+        Ok(request)
     }
 
     pub(crate) fn run(&self) -> Result<(), Failure> {
@@ -61,30 +82,70 @@ impl Request {
         if !missing.is_empty() {
             system::install(&missing, &format!("the tests need {}", missing.join(", ")))?;
         }
-        let own = postgres::find_or_install("testing")?;
-        println!("PostgreSQL: {}", own.display());
-        let mut servers = vec![own];
-        servers.extend(env::split_paths(&env::var_os(SERVERS).unwrap_or_default()));
-        let fetched = match self.pg17 {
-            Pg17::Demanded => Some(postgres::fetch_17()?),
-            Pg17::WhereFitting if env::var_os("CI").is_none() => None,
-            Pg17::WhereFitting if !system::is_debian() => {
+        let servers = self.servers()?;
+        for server in &servers {
+            println!("PostgreSQL {}: {}", server.version, server.bin.display());
+        }
+        let has_nextest = has_nextest();
+        let mut failed = Vec::new();
+        // The machine's own comes last, because its summary is that of all tests.
+        for (index, server) in servers.iter().enumerate().rev() {
+            println!("\nTesting on PostgreSQL {}", server.version);
+            let scope = if index == 0 {
+                Scope::Everything
+            } else {
+                Scope::OfVersions
+            };
+            let outcome = self.run_on(server, &servers, scope, has_nextest);
+            failed.extend(
+                outcome
+                    .err()
+                    .map(|failure| format!("on PostgreSQL {}: {failure}", server.version)),
+            );
+        }
+        if failed.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::new(failed.join("\n")))
+        }
+    }
+
+    /// The servers to test on, one of each major version: the machine's own, the named, the fetched.
+    fn servers(&self) -> Result<Vec<Server>, Failure> {
+        let mut servers = vec![Server::at(&postgres::find_or_install("testing")?)?];
+        let named = env::var_os(SERVERS).unwrap_or_default();
+        for bin in env::split_paths(&named).filter(|bin| !bin.as_os_str().is_empty()) {
+            add(&mut servers, Server::at(&bin)?);
+        }
+        let wanted = match &self.further {
+            Further::Demanded(majors) => majors.as_slice(),
+            Further::WhereFitting if env::var_os("CI").is_none() => &[],
+            Further::WhereFitting if !system::is_debian() => {
                 println!("note: not on Debian, so PostgreSQL 17 is not fetched and only the versions found are tested");
-                None
+                &[]
             }
-            Pg17::WhereFitting => Some(postgres::fetch_17()?),
+            Further::WhereFitting => &[17],
         };
-        servers.extend(fetched);
-        let servers = env::join_paths(servers)
+        for &major in wanted {
+            if !servers.iter().any(|server| server.major == major) {
+                servers.push(postgres::fetch(major)?);
+            }
+        }
+        Ok(servers)
+    }
+
+    fn run_on(&self, server: &Server, servers: &[Server], scope: Scope, has_nextest: bool) -> Result<(), Failure> {
+        let others = servers.iter().filter(|other| *other != server);
+        let bins = env::join_paths(iter::once(server).chain(others).map(|server| &server.bin))
             .map_err(|error| Failure::new(format!("cannot name the servers in {SERVERS}: {error}")))?;
-        for mut command in self.commands(has_nextest()) {
-            run::run(command.env(SERVERS, &servers))?;
+        for mut command in self.commands(scope, has_nextest) {
+            run::run(command.env(SERVERS, &bins))?;
         }
         Ok(())
     }
 
     /// The last command ends with the summary of all tests, where nextest is there to make one.
-    fn commands(&self, has_nextest: bool) -> Vec<Command> {
+    fn commands(&self, scope: Scope, has_nextest: bool) -> Vec<Command> {
         let with = |arguments: &[&str]| {
             let mut command = cargo();
             command.args(arguments);
@@ -99,14 +160,24 @@ impl Request {
             command.args(&self.arguments);
             return vec![command];
         }
-        if has_nextest {
-            vec![
-                with(&["test", "--workspace", "--doc"]),
-                with(&["nextest", "run", "--workspace", "--no-fail-fast"]),
-            ]
-        } else {
-            vec![with(&["test", "--workspace", "--no-fail-fast"])]
+        if !has_nextest {
+            return vec![with(&["test", "--workspace", "--no-fail-fast"])];
         }
+        let mut tests = with(&["nextest", "run", "--workspace", "--no-fail-fast"]);
+        match scope {
+            Scope::Everything => vec![with(&["test", "--workspace", "--doc"]), tests],
+            Scope::OfVersions => {
+                tests.args(OF_VERSIONS);
+                vec![tests]
+            }
+        }
+    }
+}
+
+/// Adds a server, unless there is one of its major version already.
+fn add(servers: &mut Vec<Server>, server: Server) {
+    if !servers.iter().any(|other| other.major == server.major) {
+        servers.push(server);
     }
 }
 
@@ -123,9 +194,15 @@ fn has_nextest() -> bool {
 mod tests {
     use super::*;
 
-    fn check(arguments: &[&str], has_nextest: bool, expected: &[&str]) {
+    fn parse(arguments: &[&str]) -> Result<Request, Failure> {
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let commands = Request::parse(&arguments).commands(has_nextest);
+        Request::parse(&arguments)
+    }
+
+    fn check(arguments: &[&str], scope: Scope, has_nextest: bool, expected: &[&str]) {
+        let commands = parse(arguments)
+            .expect("an understandable request")
+            .commands(scope, has_nextest);
         let lines: Vec<String> = commands
             .iter()
             .map(|command| {
@@ -138,24 +215,63 @@ mod tests {
 
     #[test]
     fn everything_is_run_with_either_runner() {
-        check(&[], false, &["test --workspace --no-fail-fast"]);
+        check(&[], Scope::Everything, false, &["test --workspace --no-fail-fast"]);
         let with_nextest = ["test --workspace --doc", "nextest run --workspace --no-fail-fast"];
-        check(&[], true, &with_nextest);
-        check(&["--with-pg17"], true, &with_nextest);
+        check(&[], Scope::Everything, true, &with_nextest);
+        check(&["--with", "17"], Scope::Everything, true, &with_nextest);
+    }
+
+    #[test]
+    fn what_is_alike_on_all_versions_is_run_once() {
+        let expected = ["nextest run --workspace --no-fail-fast -E package(backstay-postgres) + package(backstay)"];
+        check(&["--all-versions"], Scope::OfVersions, true, &expected);
     }
 
     #[test]
     fn arguments_go_to_cargo_test() {
-        check(
-            &["server::", "--", "--nocapture"],
-            true,
-            &["test --workspace server:: -- --nocapture"],
+        for scope in [Scope::Everything, Scope::OfVersions] {
+            let expected = ["test --workspace server:: -- --nocapture"];
+            check(&["server::", "--", "--nocapture"], scope, true, &expected);
+            check(&["-p", "backstay-core"], scope, true, &["test -p backstay-core"]);
+            let expected = ["test --package=backstay-core x"];
+            check(
+                &["--all-versions", "--package=backstay-core", "x"],
+                scope,
+                false,
+                &expected,
+            );
+        }
+    }
+
+    #[test]
+    fn further_versions_are_asked_for_by_number() {
+        let further = |arguments: &[&str]| parse(arguments).map(|request| request.further);
+        assert_eq!(further(&["storm"]).expect("arguments"), Further::WhereFitting);
+        assert_eq!(
+            further(&["--with", "17,18", "storm"]).expect("versions"),
+            Further::Demanded(vec![17, 18])
         );
-        check(&["-p", "backstay-core"], true, &["test -p backstay-core"]);
-        check(
-            &["--package=backstay-core", "x"],
-            false,
-            &["test --package=backstay-core x"],
+        assert_eq!(
+            further(&["--all-versions"]).expect("versions"),
+            Further::Demanded(vec![13, 14, 15, 16, 17, 18])
         );
+        for wrong in [&["--with"][..], &["--with", "storm"], &["--with", "17,"]] {
+            let failure = further(wrong).expect_err("not versions").to_string();
+            assert!(failure.contains("--with takes major versions"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn one_server_of_each_version_is_enough() {
+        let server = |bin: &str, major| Server {
+            bin: bin.into(),
+            major,
+            version: format!("{major}.1"),
+        };
+        let mut servers = vec![server("/own", 15)];
+        for other in [server("/other", 15), server("/new", 17)] {
+            add(&mut servers, other);
+        }
+        assert_eq!(servers, [server("/own", 15), server("/new", 17)]);
     }
 }

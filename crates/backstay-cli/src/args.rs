@@ -99,7 +99,7 @@ pub(crate) struct BackupArguments {
     /// First part of the file names (default: the name of the database).
     #[arg(long, value_name = "PREFIX")]
     pub(crate) name: Option<Prefix>,
-    /// gzip or zstd, each with an optional level: gzip:1 to gzip:12, zstd:1 to zstd:19.
+    /// gzip or zstd, each with an optional level: gzip:1 to gzip:12, zstd:1 to zstd:19 (default level: 1, the fastest).
     #[arg(long, value_name = "CODEC[:LEVEL]", default_value = "gzip")]
     pub(crate) compress: Compression,
     /// Connections that read at the same time (default: the number of processors, at most 4).

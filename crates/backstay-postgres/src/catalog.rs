@@ -10,7 +10,7 @@ use postgres::Transaction;
 
 pub(crate) use facts::read_facts;
 pub(crate) use objects::{
-    KeyOfIndex, LargeObjectOwner, invalid_indexes, large_object_entries, read_keys, read_objects,
+    KeyOfIndex, LargeObjectOwner, invalid_indexes, large_object_entries, public_is_closed, read_keys, read_objects,
 };
 pub(crate) use relations::{
     Relation, RelationKind, RelationSize, lockable_relations, read_columns, read_relations, sizes_query,

@@ -143,8 +143,8 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
             .and_then(|row| row.try_get(0))
             .reading(what)
     };
+    session::prepare_client(&mut client).reading(what)?;
     let first_pid = pid(&mut client)?;
-    client.batch_execute(&session::settings_query(&[])).reading(what)?;
     let row = client
         .query_one(
             "SELECT current_setting('server_version'), current_setting('server_version_num')::int4,
@@ -158,8 +158,11 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
                       - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE usesysid = r.oid) END,
                     CASE WHEN datconnlimit >= 0 AND NOT r.rolsuper THEN datconnlimit
                       - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datid = d.oid) END,
-                    current_setting('max_locks_per_transaction')::int8
-                      * (current_setting('max_connections')::int8 + current_setting('max_prepared_transactions')::int8),
+                    current_setting('max_locks_per_transaction')::int8,
+                    current_setting('max_connections')::int8 + current_setting('max_prepared_transactions')::int8
+                      + current_setting('max_worker_processes')::int8 + current_setting('max_wal_senders')::int8
+                      + coalesce(current_setting('autovacuum_worker_slots', true),
+                                 current_setting('autovacuum_max_workers'))::int8,
                     EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'timescaledb'),
                     convert_to(d.datname, getdatabaseencoding())
              FROM pg_catalog.pg_roles r, pg_catalog.pg_database d
@@ -175,7 +178,7 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
     let mut found = Preflight {
         server_version: row.try_get(0).reading(what)?,
         server_version_num: u32::try_from(number).unwrap_or(0),
-        database: text(9)?,
+        database: text(10)?,
         encoding: row.try_get(2).reading(what)?,
         role: text(3)?,
         tables: 0,
@@ -207,8 +210,9 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
         ..2 => None,
         _ => {
             let mut second = WireConnection::connect(config, &CancelToken::new())?;
-            let settings = session::settings_query(&[]);
-            second.query(settings.as_bytes()).map_err(PreflightError::Measure)?;
+            for settings in [session::FIRST, &session::settings_query(&[])] {
+                second.query(settings.as_bytes()).map_err(PreflightError::Measure)?;
+            }
             Some(second)
         }
     };
@@ -224,7 +228,7 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
         // Whatever else would be found could be of several sessions.
         return Ok(found);
     }
-    if row.try_get(8).reading(what)? {
+    if row.try_get(9).reading(what)? {
         found.refuse(
             "the database uses TimescaleDB, whose chunks a logical backup of tables does not restore".to_owned(),
             "back it up with TimescaleDB's own tools",
@@ -232,11 +236,12 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
     }
     let mut transaction = client.transaction().reading(what)?;
     let relations = read_relations(&mut transaction, found.server_version_num)?;
-    let locks: i64 = row.try_get(7).reading(what)?;
-    found.check_relations(&relations, needs, locks);
+    found.check_relations(&relations, needs);
+    found.check_locks(&relations, row.try_get(7).reading(what)?, row.try_get(8).reading(what)?);
     if needs.whole_database && needs.large_objects == Inclusion::Included {
         check_large_objects(&mut transaction, &mut found)?;
     }
+    check_inherited_not_null(&mut transaction, &relations, &mut found)?;
     drop(transaction);
     if let Some(second) = &mut second {
         found.measure(&relations, second).map_err(PreflightError::Measure)?;
@@ -303,6 +308,15 @@ impl Preflight {
         self.add(PreflightSeverity::Refusal, message, Some(hint));
     }
 
+    /// What lets the role read everything.
+    fn grant(&self) -> &'static str {
+        if self.server_version_num >= 140_000 {
+            "GRANT pg_read_all_data TO the role"
+        } else {
+            "GRANT SELECT on each of them TO the role"
+        }
+    }
+
     fn check_version(&mut self, needs: PreflightNeeds<'_>) {
         let major = self.server_version_num / 10_000;
         if major < MAJOR_MIN {
@@ -331,7 +345,7 @@ impl Preflight {
         }
     }
 
-    fn check_relations(&mut self, relations: &[Relation], needs: PreflightNeeds<'_>, locks: i64) {
+    fn check_relations(&mut self, relations: &[Relation], needs: PreflightNeeds<'_>) {
         let name = |relation: &&Relation| format!("{}.{}", relation.schema, relation.name);
         let tables: Vec<&Relation> = own_tables(relations).collect();
         self.tables = tables.iter().filter(|table| table.kind == RelationKind::Table).count();
@@ -349,8 +363,8 @@ impl Preflight {
             .collect();
         if !denied.is_empty() {
             let message = format!("{} may not read {}", self.role, list(&denied));
-            let hint = "GRANT pg_read_all_data TO the role, or leave the tables out with --exclude-table";
-            self.add(severity, message, Some(hint));
+            let hint = format!("{}, or leave the tables out with --exclude-table", self.grant());
+            self.add(severity, message, Some(&hint));
         }
         let hidden: Vec<String> = tables
             .iter()
@@ -374,7 +388,7 @@ impl Preflight {
             .collect();
         if !sequences.is_empty() {
             let message = format!("{} may not read the values of {}", self.role, list(&sequences));
-            self.add(severity, message, Some("GRANT pg_read_all_data TO the role"));
+            self.add(severity, message, Some(self.grant()));
         }
         let others: Vec<String> = tables
             .iter()
@@ -395,18 +409,67 @@ impl Preflight {
             let message = format!("foreign tables, whose rows are not backed up: {}", list(&foreign));
             self.add(PreflightSeverity::Note, message, None);
         }
-        // Each of our two long transactions and pg_dump lock every table.
-        if i64::try_from(tables.len()).unwrap_or(i64::MAX).saturating_mul(2) > locks {
-            self.add(
-                PreflightSeverity::Warning,
-                format!(
-                    "{} tables may be more than the server can lock at a time ({locks} in all)",
-                    tables.len()
-                ),
-                Some("raise max_locks_per_transaction"),
-            );
+    }
+
+    /// Compares what will be locked with what the server can lock at a time: `per_transaction` locks for each of
+    /// `transactions` (PostgreSQL documentation, "Lock Management"). It may have room for some more.
+    ///
+    /// The holder of the snapshot locks tables and sequences, `pg_dump` tables and views. What both of them lock counts
+    /// once.
+    fn check_locks(&mut self, relations: &[Relation], per_transaction: i64, transactions: i64) {
+        let is_locked = |relation: &&Relation| relation.kind != RelationKind::Foreign;
+        let needed = i64::try_from(relations.iter().filter(is_locked).count()).unwrap_or(i64::MAX);
+        let there = per_transaction.saturating_mul(transactions);
+        if needed > there {
+            let message =
+                format!("{needed} tables, views and sequences may be more than the server can lock ({there})");
+            let enough = needed / transactions.max(1) + 1;
+            let hint =
+                format!("raise max_locks_per_transaction to {enough} or more; the server must be restarted then");
+            self.add(PreflightSeverity::Warning, message, Some(&hint));
         }
     }
+}
+
+/// Warns of definitions that the server itself would not understand again.
+///
+/// From 18 on `pg_dump` writes `NOT NULL column` into a table that inherits the column and forbids nulls by itself, as
+/// its primary key does. Older servers do not know that.
+fn check_inherited_not_null(
+    transaction: &mut postgres::Transaction<'_>,
+    relations: &[Relation],
+    found: &mut Preflight,
+) -> Result<(), CatalogError> {
+    let major = found.server_version_num / 10_000;
+    let Some(version) = found.pg_dump.as_ref().map(|program| program.version) else {
+        return Ok(());
+    };
+    if major >= 18 || version.major < 18 {
+        return Ok(());
+    }
+    let what = "the columns that are inherited";
+    let sql = "SELECT DISTINCT c.oid FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+        WHERE a.attnum > 0 AND a.attnotnull AND NOT a.attislocal AND NOT a.attisdropped AND NOT c.relispartition
+          AND NOT EXISTS (
+            SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_attribute p ON p.attrelid = i.inhparent
+            WHERE i.inhrelid = c.oid AND p.attname = a.attname AND p.attnotnull)";
+    let rows = transaction.query(sql, &[]).reading(what)?;
+    let oids: Result<Vec<u32>, _> = rows.iter().map(|row| row.try_get(0)).collect();
+    let oids = oids.reading(what)?;
+    let names: Vec<String> = own_tables(relations)
+        .filter(|table| oids.contains(&table.oid))
+        .map(|table| format!("{}.{}", table.schema, table.name))
+        .collect();
+    if !names.is_empty() {
+        let message = format!(
+            "pg_dump {version} defines {} in words that only PostgreSQL 18 and later understand",
+            list(&names)
+        );
+        let hint =
+            format!("to be able to restore into PostgreSQL {major}, name a pg_dump of {major} with --pg-dump PATH");
+        found.add(PreflightSeverity::Warning, message, Some(&hint));
+    }
+    Ok(())
 }
 
 fn check_large_objects(transaction: &mut postgres::Transaction<'_>, found: &mut Preflight) -> Result<(), CatalogError> {
@@ -423,11 +486,9 @@ fn check_large_objects(transaction: &mut postgres::Transaction<'_>, found: &mut 
     match attempt.query_one(sql, &[]) {
         Ok(_) => attempt.commit().reading(what),
         Err(error) if error.as_db_error().is_some() => {
-            let role = found.role.clone();
-            found.refuse(
-                format!("{role} may not read every large object"),
-                "GRANT pg_read_all_data TO the role, or leave them out with --no-large-objects",
-            );
+            let message = format!("{} may not read every large object", found.role);
+            let hint = format!("{}, or leave them out with --no-large-objects", found.grant());
+            found.refuse(message, &hint);
             attempt.rollback().reading(what)
         }
         Err(error) => Err(error).reading(what),

@@ -456,4 +456,4 @@ fn polls(limit: Duration) -> u128 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

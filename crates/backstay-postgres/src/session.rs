@@ -8,6 +8,13 @@ use crate::wire::{WireConnection, WireError};
 /// sequential scan would read the whole table for each chunk.
 pub(crate) const READING: &[(&str, &str)] = &[("enable_tidscan", "on"), ("enable_seqscan", "off")];
 
+/// What a session is told before it asks anything, in statements that take no snapshot.
+///
+/// A transaction that is serializable, read-only and deferrable by default waits for those of others to end before it
+/// reads the first row; and the role's time-out may end it meanwhile.
+pub(crate) const FIRST: &str = "SET statement_timeout = 0; SET default_transaction_isolation = 'read committed'; \
+                                SET default_transaction_deferrable = off";
+
 /// Why a session is not fit for copying rows.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -33,7 +40,7 @@ pub(crate) fn prepare(
     encoding: &str,
     more: &[(&str, &str)],
 ) -> Result<(), SessionError> {
-    let mut sql = b"SET client_encoding = ".to_vec();
+    let mut sql = format!("{FIRST}; SET client_encoding = ").into_bytes();
     sql.extend(quote_literal(encoding.as_bytes()));
     sql.extend_from_slice(b"; SET standard_conforming_strings = on;");
     connection.execute(&sql)?;
@@ -68,6 +75,12 @@ pub(crate) fn prepare(
         }
     }
     Ok(())
+}
+
+/// Sets the same in a session that only reads catalogs.
+pub(crate) fn prepare_client(client: &mut postgres::Client) -> Result<(), postgres::Error> {
+    client.batch_execute(FIRST)?;
+    client.batch_execute(&settings_query(&[]))
 }
 
 /// One query that sets all settings which the server knows.

@@ -167,11 +167,11 @@ impl Holder {
             .filter(|relation| matches!(relation.kind, RelationKind::Table | RelationKind::Partitioned));
         for table in tables {
             let name = format!("{}.{}", table.schema, table.name);
-            if table.readable && !self.locked.contains(&table.oid) {
-                return Some(format!("{name} was created"));
-            }
             if !table.storage_is_current {
                 return Some(format!("{name} was truncated, rewritten or dropped"));
+            }
+            if table.readable && !self.locked.contains(&table.oid) {
+                return Some(format!("{name} was created"));
             }
         }
         None

@@ -104,6 +104,9 @@ impl Reading<'_> {
     ) -> Result<DatabaseImage, SourceError> {
         let mut encoder = MemberEncoder::new(self.compression)?;
         let mut schema = Schema::new(&prepared.toc, prepared.keys.clone(), &prepared.large_objects)?;
+        if prepared.public_is_closed {
+            schema.close_public(&prepared.toc, prepared.facts.server_version_num);
+        }
         let plan = plan::plan(self.options, &prepared)?;
 
         let settings = encoder.encode(&settings_text(encoding))?;

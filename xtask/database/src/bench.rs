@@ -11,6 +11,7 @@ mod data;
 mod floor;
 mod lab;
 mod measure;
+mod memory;
 mod report;
 mod restore;
 mod verify;
@@ -131,6 +132,7 @@ fn measure_all(
         ("backup", backup::contenders(&lab), backup::PEERS),
         ("restore", restore::contenders(&lab), restore::PEERS),
         ("verify", verify::contenders(&lab), verify::PEERS),
+        ("memory", memory::contenders(&lab), memory::PEERS),
     ] {
         let group = measure_group(&lab, name, &contenders, peers)?;
         println!("\n{group}");
@@ -156,13 +158,14 @@ fn measure_group(
     peers: &'static [(&'static str, &'static str)],
 ) -> Result<Group, Failure> {
     let mut group = Group::new(name, peers, contenders);
-    for run in 1..=lab.options.runs {
+    // What is in memory hardly changes from run to run.
+    let runs = if peers.is_empty() { 1 } else { lab.options.runs };
+    for run in 1..=runs {
         for (index, contender) in contenders.iter().enumerate() {
             lab.settle()?;
             let sample = (contender.run)()?;
             eprintln!(
-                "{name} {run}/{}: {:6.2} s  {}",
-                lab.options.runs,
+                "{name} {run}/{runs}: {:6.2} s  {}",
                 sample.wall.as_secs_f64(),
                 contender.title
             );

@@ -18,6 +18,9 @@ const GRANT: &str = "as a superuser: GRANT pg_read_all_data TO the role; or leav
 const PASSWORD: &str = "put the password into PGPASSWORD, into DATABASE_URL in .env.local, or into ~/.pgpass with \
                         mode 0600";
 const PATTERN: &str = "patterns are psql's: lower case unless in double quotes, schema.table, * and ?";
+const LOCKS_SETTING: &str = "max_locks_per_transaction";
+const LOCKS: &str = "raise max_locks_per_transaction at the server, which must be restarted then (backstay doctor tells \
+                     to what): every table is locked twice, by the keeper of the snapshot and by pg_dump";
 const DAMAGED: &str = "the file is not what was written: fetch it again from where it was copied, or take another \
                        backup (backstay list)";
 
@@ -161,7 +164,8 @@ fn of_restore(error: &RestoreRefused) -> Option<&'static str> {
 }
 
 fn of_catalog(error: &CatalogError, side: Side) -> Option<&'static str> {
-    of_sql_state(error.cause().code()?.code(), side)
+    let error = error.cause().as_db_error()?;
+    of_locks(error.hint(), side).or_else(|| of_sql_state(error.code().code(), side))
 }
 
 fn of_wire(error: &WireError) -> Option<&'static str> {
@@ -172,7 +176,19 @@ fn of_wire(error: &WireError) -> Option<&'static str> {
 }
 
 fn of_server(error: &ServerError, side: Side) -> Option<&'static str> {
-    of_sql_state(&error.code().to_string(), side)
+    of_locks(error.hint().as_deref(), side).or_else(|| of_sql_state(&error.code().to_string(), side))
+}
+
+/// The server calls a lack of locks a lack of memory; only its own hint tells, whatever its language.
+fn of_locks(advice: Option<&str>, side: Side) -> Option<&'static str> {
+    advice.filter(|advice| advice.contains(LOCKS_SETTING))?;
+    Some(match side {
+        Side::Source => LOCKS,
+        Side::Target => {
+            "raise max_locks_per_transaction at the server, which must be restarted then; or restore into a new \
+             database, without --clean and --single-transaction, which lock everything at once"
+        }
+    })
 }
 
 /// By PostgreSQL's own codes (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
@@ -200,6 +216,7 @@ fn of_program(error: &ProgramError) -> Option<&'static str> {
     match error {
         // The words are pg_dump's own; in another language they stand for themselves.
         ProgramError::Failed { stderr, .. } if stderr.contains("no matching ") => Some(PATTERN),
+        ProgramError::Failed { stderr, .. } if stderr.contains(LOCKS_SETTING) => Some(LOCKS),
         _ => None,
     }
 }

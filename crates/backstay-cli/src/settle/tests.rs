@@ -86,7 +86,7 @@ fn options_of_a_backup() {
         plain.options.source.jobs, 4,
         "eight processors, but a server that others use"
     );
-    assert_eq!(plain.options.compression.to_string(), "gzip:6");
+    assert_eq!(plain.options.compression.to_string(), "gzip:1");
     assert_eq!(plain.options.read_back, ReadBack::Yes);
     assert_eq!(plain.options.source.lock_wait, Duration::from_secs(30));
     assert!(plain.options.source.selection.is_whole_database() && plain.keep_days.is_none());

@@ -2,6 +2,7 @@
 
 mod backup;
 mod crash;
+mod disasters;
 mod docs;
 mod interrupt;
 mod messages;
@@ -10,3 +11,4 @@ mod restore;
 mod secrets;
 mod support;
 mod verify;
+mod wide;

@@ -66,7 +66,8 @@ impl Repository {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
         }
-        let object = self.store().create(&names::pack_key(id, compression.codec()))?;
+        let key = names::pack_key(id, compression.codec());
+        let object = self.store().create(&key).map_err(|error| taken(error, id, &key))?;
         Ok(PendingBackup {
             repository: self.clone(),
             id: id.clone(),
@@ -148,7 +149,7 @@ impl PendingBackup {
         };
         let text = checked_text(&manifest, pack.bytes()).map_err(refused)?;
         let embedded = MemberEncoder::new(compression)?.encode(&text)?;
-        let finished = pack.finish(&embedded)?;
+        let finished = pack.finish(&embedded).map_err(|error| taken(error, &id, &pack_key))?;
         manifest.packs[0].id = PackId::Sha256(finished.sha256);
         manifest.packs[0].bytes = finished.bytes;
 
@@ -159,9 +160,9 @@ impl PendingBackup {
                 // Somebody put it there since this backup began, so it is not ours to delete.
                 discard(store, &[pack_key]);
             } else {
-                discard(store, &[checksum_key, pack_key]);
+                discard(store, &[checksum_key.clone(), pack_key]);
             }
-            return Err(error.into());
+            return Err(taken(error, &id, &checksum_key));
         }
         let agrees = match read_back {
             ReadBack::Yes => read_again(store, &pack_key, finished.sha256)
@@ -185,6 +186,17 @@ impl PendingBackup {
             sha256: finished.sha256,
             bytes: finished.bytes,
         })
+    }
+}
+
+/// The error of an object whose name another writer of the same id may have taken since this backup began.
+fn taken(error: Error, id: &BackupId, key: &ObjectKey) -> RepositoryError {
+    match error.kind() {
+        ErrorKind::AlreadyExists => RepositoryError::Exists {
+            id: id.clone(),
+            key: key.clone(),
+        },
+        _ => error.into(),
     }
 }
 
@@ -230,10 +242,7 @@ fn publish_manifest(store: &dyn Store, id: &BackupId, key: &ObjectKey, json: &[u
     };
     match (published, object_digest(store, key)) {
         (_, Ok(found)) if found == expected => Ok(()),
-        (Err(error), _) if error.kind() == ErrorKind::AlreadyExists => Err(RepositoryError::Exists {
-            id: id.clone(),
-            key: key.clone(),
-        }),
+        (Err(error), _) if error.kind() == ErrorKind::AlreadyExists => Err(taken(error, id, key)),
         // The write failed for certain: the backup does not exist, its pack can be adopted.
         (Err(error), Err(missing)) if missing.kind() == ErrorKind::NotFound => Err(error.into()),
         // What stands there is ours and cannot be read as it was written; without it there is no backup.

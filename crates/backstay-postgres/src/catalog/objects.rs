@@ -6,7 +6,7 @@ use backstay_core::manifest::Refresh;
 use backstay_core::sql::{quote_identifier, quote_literal, quote_qualified};
 use postgres::Transaction;
 
-use super::{CatalogError, OWN_SCHEMA, Relation, RelationKind, db_text, optional_db_text, rows};
+use super::{CatalogError, OWN_SCHEMA, Reading, Relation, RelationKind, db_text, optional_db_text, rows};
 
 /// What a backup holds besides tables.
 #[derive(Clone, Debug, Default)]
@@ -178,6 +178,17 @@ pub(crate) struct LargeObjectOwner {
     pub(crate) owner_statement: Vec<u8>,
     pub(crate) comment_statement: Option<Vec<u8>>,
     pub(crate) grants: Vec<u8>,
+}
+
+/// Whether not everybody may create something in the schema `public`.
+pub(crate) fn public_is_closed(transaction: &mut Transaction<'_>) -> Result<bool, CatalogError> {
+    let sql = "SELECT NOT EXISTS (
+        SELECT FROM pg_catalog.pg_namespace n, LATERAL pg_catalog.aclexplode(n.nspacl) a
+        WHERE n.nspname = 'public' AND a.grantee = 0 AND a.privilege_type = 'CREATE')";
+    transaction
+        .query_one(sql, &[])
+        .and_then(|row| row.try_get(0))
+        .reading("the rights on the schema public")
 }
 
 /// Reads the large objects there are, with what belongs to each but its content.

@@ -6,9 +6,9 @@ use postgres::Transaction;
 
 use super::{CatalogError, OWN_SCHEMA, Reading, db_text, oid_list, optional_db_text, rows};
 
-/// Whether the role may read a relation; not where it is gone by now.
-const READABLE: &str = "coalesce(pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE')
-    AND pg_catalog.has_table_privilege(c.oid, 'SELECT'), false)";
+/// Whether the role may read a relation; `NULL` where it is gone by now.
+const READABLE: &str = "(pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE')
+    AND pg_catalog.has_table_privilege(c.oid, 'SELECT'))";
 
 /// Kinds of relations that a backup cares for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,7 @@ pub(crate) struct Relation {
     pub(crate) row_security: RowSecurity,
     /// Whether row level security would hide rows from this role.
     pub(crate) row_security_active: bool,
+    /// Whether the role may read it, which says nothing of one that is gone by now.
     pub(crate) readable: bool,
     pub(crate) populated: bool,
     /// The extension that owns it.
@@ -110,7 +111,7 @@ pub(crate) fn read_relations(
                 {access_method}::text,
                 c.relrowsecurity, c.relforcerowsecurity,
                 CASE WHEN c.relkind IN ('r', 'p') THEN pg_catalog.row_security_active(c.oid) ELSE false END,
-                {READABLE},
+                coalesce({READABLE}, true),
                 c.relispopulated,
                 (SELECT convert_to(e.extname, getdatabaseencoding())
                    FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid

@@ -38,19 +38,31 @@ impl CatalogStamp {
         let Some(&(catalog, oid)) = changed.first() else {
             return Ok(None);
         };
-        let what = "the name of what changed";
-        let name: Option<Vec<u8>> = transaction
-            .query_one(
-                "SELECT convert_to(pg_catalog.pg_describe_object($1, $2, 0), getdatabaseencoding())",
-                &[&catalog, &oid],
-            )
-            .and_then(|row| row.try_get(0))
-            .reading(what)?;
+        // To describe what is no more is an error before 14, and it may go even now.
+        let name = if later.0.contains_key(&(catalog, oid)) {
+            describe(transaction, catalog, oid)?
+        } else {
+            None
+        };
         Ok(Some(match name {
             Some(name) => format!("the definition of {} changed", String::from_utf8_lossy(&name)),
             None => "something was dropped".to_owned(),
         }))
     }
+}
+
+/// What people call an object; `None` if it is no more.
+fn describe(transaction: &mut Transaction<'_>, catalog: u32, oid: u32) -> Result<Option<Vec<u8>>, CatalogError> {
+    let what = "the name of what changed";
+    let sql = "SELECT convert_to(pg_catalog.pg_describe_object($1, $2, 0), getdatabaseencoding())";
+    let mut attempt = transaction.transaction().reading(what)?;
+    let described = attempt.query_one(sql, &[&catalog, &oid]).and_then(|row| row.try_get(0));
+    let name = match described {
+        Err(error) if error.as_db_error().is_some() => None,
+        described => described.reading(what)?,
+    };
+    attempt.rollback().reading(what)?;
+    Ok(name)
 }
 
 /// What belongs to a relation or a type (columns, defaults, triggers, rules, policies, keys, …) counts as a part of it.

@@ -1,10 +1,20 @@
 use super::*;
 use crate::SearchPath;
 
-fn installation() -> Installation {
-    let path = std::env::var_os("PATH");
-    Installation::find(&SearchPath::with_usual_places(path.as_deref()))
-        .expect("PostgreSQL is needed: run `cargo xtask test`")
+/// The server to test on: the first that the test command names, else the newest that is found.
+pub(crate) fn installation() -> Installation {
+    let named = std::env::var_os("BACKSTAY_TEST_PG_BINS").unwrap_or_default();
+    match std::env::split_paths(&named)
+        .next()
+        .filter(|folder| folder.is_absolute())
+    {
+        Some(folder) => Installation::at(&folder).expect("BACKSTAY_TEST_PG_BINS names a folder without a server"),
+        None => {
+            let path = std::env::var_os("PATH");
+            Installation::find(&SearchPath::with_usual_places(path.as_deref()))
+                .expect("PostgreSQL is needed: run `cargo xtask test`")
+        }
+    }
 }
 
 fn start(parent: &Path) -> ThrowawayServer {

@@ -6,7 +6,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::catalog::CatalogStamp;
 use crate::connect::connect_client;
-use crate::{Authentication, Installation, SearchPath, ServerOptions, ThrowawayServer};
+use crate::server::tests::installation;
+use crate::{Authentication, ServerOptions, ThrowawayServer};
 
 const LOCK_WAIT: Duration = Duration::from_secs(20);
 
@@ -22,10 +23,7 @@ fn server() -> Arc<Server> {
     if let Some(server) = running.upgrade() {
         return server;
     }
-    let named = std::env::var_os("BACKSTAY_TEST_PG_BINS").unwrap_or_default();
-    let search =
-        SearchPath::with_usual_places(std::env::var_os("PATH").as_deref()).preferring(std::env::split_paths(&named));
-    let installation = Installation::find(&search).expect("PostgreSQL is needed: run `cargo xtask test`");
+    let installation = installation();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let options = ServerOptions::new(Authentication::Trust);
     let server = ThrowawayServer::start(&installation, folder.path(), &options).expect("the server starts");
@@ -325,6 +323,22 @@ fn a_role_locks_what_it_may_read() {
             .any(|r| r.name.as_bytes() == name && r.readable)
     };
     assert!(readable(b"first") && !readable(b"second") && !readable(b"t"));
+}
+
+#[test]
+fn a_table_that_is_gone_by_now_is_not_one_that_may_not_be_read() {
+    let scene = Scene::new("gone");
+    let mut client = scene.client();
+    let mut snapshot = client
+        .build_transaction()
+        .isolation_level(postgres::IsolationLevel::RepeatableRead)
+        .start()
+        .expect("a transaction");
+    snapshot.batch_execute("SELECT 1").expect("a snapshot");
+    scene.sql("DROP TABLE second");
+    let relations = read_relations(&mut snapshot, scene.version()).expect("the relations");
+    let second = relations.iter().find(|relation| relation.name.as_bytes() == b"second");
+    assert!(second.is_some_and(|second| second.readable && !second.storage_is_current));
 }
 
 #[test]

@@ -37,6 +37,7 @@ impl UsualSession {
     /// Asks, and then sets what shapes the answers to come.
     pub(super) fn of(client: &mut postgres::Client) -> Result<Self, CatalogError> {
         let what = "the session's settings";
+        client.batch_execute(session::FIRST).reading(what)?;
         // Every name is qualified: the search path is the database owner's to choose, and functions of theirs must
         // not be called with the rights of this role.
         let row = client
@@ -72,6 +73,7 @@ pub(super) struct Prepared {
     pub(super) keys: HashMap<u32, KeyOfIndex>,
     pub(super) large_objects: Vec<LargeObjectOwner>,
     pub(super) large_object_access: Access,
+    pub(super) public_is_closed: bool,
     pub(super) invalid_indexes: Vec<(DbText, DbText)>,
     pub(super) excluded_data: HashSet<u32>,
     pub(super) sequences: Vec<Sequence>,
@@ -87,6 +89,7 @@ struct Definitions {
     keys: HashMap<u32, KeyOfIndex>,
     large_objects: Vec<LargeObjectOwner>,
     large_object_access: Access,
+    public_is_closed: bool,
     invalid_indexes: Vec<(DbText, DbText)>,
     excluded_data: HashSet<u32>,
 }
@@ -212,6 +215,7 @@ impl Reading<'_> {
             keys: definitions.keys,
             large_objects: definitions.large_objects,
             large_object_access: definitions.large_object_access,
+            public_is_closed: definitions.public_is_closed,
             invalid_indexes: definitions.invalid_indexes,
             excluded_data: definitions.excluded_data,
             sequences,
@@ -245,6 +249,7 @@ impl Reading<'_> {
             keys: catalog::read_keys(transaction, number)?,
             large_objects,
             large_object_access,
+            public_is_closed: catalog::public_is_closed(transaction)?,
             invalid_indexes: catalog::invalid_indexes(transaction)?,
             excluded_data: selection.excluded_data(transaction, &usual.search_path)?,
         })

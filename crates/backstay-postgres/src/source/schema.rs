@@ -8,7 +8,7 @@ use backstay_core::sql::literal_settings;
 use backstay_core::{DbText, MemberEncoder};
 
 use super::{MemberSink, SourceError};
-use crate::archive::{RestorePass, Section, Toc};
+use crate::archive::{RestorePass, Section, Toc, TocEntry};
 use crate::catalog::{KeyOfIndex, LargeObjectOwner};
 
 /// Definitions after which a member ends.
@@ -30,6 +30,8 @@ struct Piece {
 /// The schema of a backup, cut into stages.
 pub(super) struct Schema {
     pieces: Vec<Piece>,
+    /// Behind those of `pg_dump`, for what is ours.
+    next_id: i32,
 }
 
 impl Schema {
@@ -116,54 +118,50 @@ impl Schema {
             pieces.push(piece);
         }
         let next_id = toc.entries.iter().map(|entry| entry.dump_id).max().unwrap_or(0) + 1;
-        let mut schema = Self { pieces };
-        schema.add_large_objects(next_id, large_objects)?;
+        let mut schema = Self { pieces, next_id };
+        schema.add_large_objects(large_objects)?;
         Ok(schema)
     }
 
-    fn add_large_objects(&mut self, mut next_id: i32, objects: &[LargeObjectOwner]) -> Result<(), SourceError> {
-        let mut add = |kind: &str, stage, object: &LargeObjectOwner, definition: &[u8], owner: &[u8]| {
-            let name = format!("LARGE OBJECT {}", object.oid);
-            let unlink = format!("SELECT pg_catalog.lo_unlink('{}');", object.oid);
-            let piece = Piece {
-                entry: Entry {
-                    id: next_id,
-                    kind: kind.to_owned(),
-                    schema: None,
-                    name: DbText::from(name.as_str()),
-                    owner: Some(object.owner.clone()),
-                    stage,
-                    dependencies: Vec::new(),
-                    drop_statement: (kind == "LARGE OBJECT").then(|| DbText::from(unlink.as_str())),
-                    tablespace: None,
-                    access_method: None,
-                    definition: None,
-                    owner_statement: None,
-                    access_method_statement: None,
-                    key: None,
-                },
-                session: Vec::new(),
-                header: format!("-- Name: {name}; Type: {kind}\n").into_bytes(),
-                definition: definition.to_vec(),
-                owner: owner.to_vec(),
-                access_method: Vec::new(),
-            };
-            next_id += 1;
-            piece.check()?;
-            self.pieces.push(piece);
-            Ok::<_, SourceError>(())
-        };
+    /// Takes from everybody, before all other grants, the right to create in the schema `public`.
+    ///
+    /// `pg_dump` from 15 on writes the grants on it as they differ from those that it has in a new database of 15, where
+    /// nobody but its owner has that right. An older server gives it to everybody.
+    pub(super) fn close_public(&mut self, toc: &Toc, server_version_num: u32) {
+        if server_version_num >= 150_000 || toc.dump_major() < 15 {
+            return;
+        }
+        let is_public = |entry: &&TocEntry| entry.kind == b"SCHEMA" && entry.tag == b"public";
+        if let Some(public) = toc.entries.iter().find(is_public) {
+            let owner = public.owner.clone().map(DbText::new);
+            let mut piece = Piece::of_ours(self.next_id, "ACL", "SCHEMA public", owner, Stage::Privileges);
+            piece.entry.dependencies.push(public.dump_id);
+            piece.definition = b"REVOKE CREATE ON SCHEMA public FROM PUBLIC;\n".to_vec();
+            self.next_id += 1;
+            self.pieces.insert(0, piece);
+        }
+    }
+
+    fn add_large_objects(&mut self, objects: &[LargeObjectOwner]) -> Result<(), SourceError> {
         for object in objects {
+            let name = format!("LARGE OBJECT {}", object.oid);
+            let mut add = |kind, stage, definition: &[u8], owner: &[u8]| {
+                let mut piece = Piece::of_ours(self.next_id, kind, &name, Some(object.owner.clone()), stage);
+                if kind == "LARGE OBJECT" {
+                    let unlink = format!("SELECT pg_catalog.lo_unlink('{}');", object.oid);
+                    piece.entry.drop_statement = Some(DbText::from(unlink.as_str()));
+                }
+                piece.definition = definition.to_vec();
+                piece.owner = owner.to_vec();
+                self.next_id += 1;
+                piece.check()?;
+                self.pieces.push(piece);
+                Ok::<_, SourceError>(())
+            };
             let comment = object.comment_statement.as_deref().unwrap_or_default();
-            add(
-                "LARGE OBJECT",
-                Stage::PostData,
-                object,
-                comment,
-                &object.owner_statement,
-            )?;
+            add("LARGE OBJECT", Stage::PostData, comment, &object.owner_statement)?;
             if !object.grants.is_empty() {
-                add("ACL", Stage::Privileges, object, &object.grants, &[])?;
+                add("ACL", Stage::Privileges, &object.grants, &[])?;
             }
         }
         Ok(())
@@ -212,6 +210,33 @@ impl Schema {
 }
 
 impl Piece {
+    /// An entry that `pg_dump` has not, without statements yet.
+    fn of_ours(id: i32, kind: &str, name: &str, owner: Option<DbText>, stage: Stage) -> Self {
+        Self {
+            entry: Entry {
+                id,
+                kind: kind.to_owned(),
+                schema: None,
+                name: DbText::from(name),
+                owner,
+                stage,
+                dependencies: Vec::new(),
+                drop_statement: None,
+                tablespace: None,
+                access_method: None,
+                definition: None,
+                owner_statement: None,
+                access_method_statement: None,
+                key: None,
+            },
+            session: Vec::new(),
+            header: format!("-- Name: {name}; Type: {kind}\n").into_bytes(),
+            definition: Vec::new(),
+            owner: Vec::new(),
+            access_method: Vec::new(),
+        }
+    }
+
     /// Refuses statements that psql would take for commands of its own: what a hostile server may have put in.
     fn check(&self) -> Result<(), SourceError> {
         for sql in [&self.session, &self.definition, &self.owner, &self.access_method] {

@@ -1,10 +1,13 @@
 //! Carrying out a restore.
 
+mod check;
 mod parallel;
+mod rights;
 mod serial;
 mod tasks;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use backstay_core::manifest::{Entry, Manifest, MemberContent, ROWS_FOOTER, RowBlock, Span, Stage, TableRows};
@@ -12,10 +15,9 @@ use backstay_core::script::statements;
 use backstay_core::sql::{quote_identifier, quote_literal, quote_qualified};
 
 use super::create::{apply_settings, create_database, restore_globals};
-use super::prove;
 use super::{
-    Atomicity, Keep, MemberSource, Parts, Prove, RestoreEvent, RestoreFailure, RestoreObserver, RestorePhase,
-    RestorePlan, RestoreReport, TargetError, TargetPolicy,
+    Atomicity, Keep, MemberSource, Parts, RestoreEvent, RestoreFailure, RestoreObserver, RestorePlan, RestoreReport,
+    TargetError, TargetPolicy,
 };
 use crate::CancelToken;
 use crate::config::ConnectionConfig;
@@ -55,6 +57,7 @@ pub(super) fn apply(
         cancel,
         texts: Mutex::default(),
         failures: Mutex::default(),
+        triggers_act: AtomicBool::new(false),
     };
     restore.run()
 }
@@ -70,6 +73,8 @@ struct Restore<'a> {
     /// Texts of schema members, read once.
     texts: Mutex<HashMap<u32, Arc<Vec<u8>>>>,
     failures: Mutex<Vec<RestoreFailure>>,
+    /// Whether triggers and keys that are there already act on rows that are loaded.
+    triggers_act: AtomicBool,
 }
 
 /// One connection with what it was told.
@@ -104,6 +109,13 @@ impl Restore<'_> {
                 settings,
                 options.privileges,
                 &mut failures,
+            );
+        }
+        if self.triggers_act.load(Ordering::Relaxed) {
+            report.left_out.push(
+                "switching off the target's triggers and foreign keys, which acted on the rows: the role may not set \
+                 session_replication_role"
+                    .to_owned(),
             );
         }
         report
@@ -141,8 +153,9 @@ impl Restore<'_> {
         session::prepare(&mut connection, &self.manifest.source.encoding, &[])?;
         if self.plan.options.parts == Parts::Data {
             // Triggers and foreign keys are there already and must not act on rows that come in any order. Who may not
-            // set this gets their errors.
-            drop(connection.execute(b"SET session_replication_role = replica"));
+            // set this gets their errors, and is told that they acted.
+            let set = connection.execute(b"SET session_replication_role = replica");
+            self.triggers_act.fetch_or(set.is_err(), Ordering::Relaxed);
         }
         Ok(Session {
             connection,
@@ -387,69 +400,12 @@ impl Restore<'_> {
         Ok(())
     }
 
-    /// Counts the rows of what was loaded, or proves every row, by what the options say.
-    fn check(&self, report: &mut RestoreReport) -> Result<(), TargetError> {
-        if !self.has_data() {
-            return Ok(());
-        }
-        self.observer.event(RestoreEvent::Phase {
-            phase: RestorePhase::Check,
-            bytes: self.plan.text_bytes,
-        });
-        if self.plan.options.prove == Prove::Yes {
-            let tables = &self.plan.selected.tables;
-            let whole = self.plan.options.selection.is_whole();
-            let proof = prove::prove(
-                self.manifest,
-                |index| tables.contains(&index),
-                whole,
-                self.config,
-                self.plan.options.jobs,
-                self.observer,
-                self.cancel,
-            )?;
-            report.proof = Some(proof);
-        } else if self.plan.options.parts == Parts::Data {
-            report
-                .left_out
-                .push("counting rows again: the tables may have held rows before".to_owned());
-        } else {
-            let mut session = self.connect()?;
-            for (what, found, expected) in self.count(&mut session)? {
-                if found != expected {
-                    let error = format!("{expected} rows were loaded and {found} are there");
-                    self.report(RestoreFailure {
-                        what,
-                        statement: None,
-                        error,
-                        sql_state: None,
-                    });
-                }
-            }
+    /// Has a working connection again after one was lost.
+    fn revive(&self, session: &mut Session) -> Result<(), TargetError> {
+        if session.connection.is_broken() {
+            *session = self.connect()?;
         }
         Ok(())
-    }
-
-    fn count(&self, session: &mut Session) -> Result<Vec<(String, u64, u64)>, TargetError> {
-        let mut counts = Vec::new();
-        for group in prove::groups(self.manifest, |index| self.plan.selected.tables.contains(&index)) {
-            let sql = format_count(&group.relation_clause());
-            // A table that could not be made was reported already.
-            if let Ok(rows) = session.connection.query(&sql) {
-                let found = rows
-                    .first()
-                    .and_then(|row| std::str::from_utf8(row.get(0)?).ok()?.parse().ok());
-                counts.push((
-                    format!("rows of {}", group.name),
-                    found.unwrap_or(0),
-                    group.digest.rows(),
-                ));
-            }
-            if self.cancel.is_cancelled() {
-                return Err(TargetError::Cancelled);
-            }
-        }
-        Ok(counts)
     }
 
     /// Counts what was done into the report.
@@ -468,20 +424,19 @@ impl Restore<'_> {
             .count() as u64;
     }
 
-    /// Tables whose statistics are worth gathering.
-    fn tables_to_analyze(&self) -> Vec<Vec<u8>> {
-        let tables = self
-            .plan
-            .selected
-            .tables
-            .iter()
-            .map(|&index| &self.manifest.tables[index]);
+    /// Tables whose statistics are worth gathering, with the statement that does it.
+    fn tables_to_analyze(&self) -> Vec<(u32, Vec<u8>)> {
+        if !self.has_data() {
+            return Vec::new();
+        }
+        let tables = self.manifest.tables.iter().zip(0u32..);
         tables
-            .filter(|table| matches!(&table.rows, TableRows::Included { digest, .. } if digest.rows() > 0))
-            .map(|table| {
+            .filter(|(_, index)| self.plan.selected.tables.contains(&(*index as usize)))
+            .filter(|(table, _)| matches!(&table.rows, TableRows::Included { digest, .. } if digest.rows() > 0))
+            .map(|(table, index)| {
                 let mut sql = b"ANALYZE ".to_vec();
                 sql.extend(quote_qualified(table.schema.as_bytes(), table.name.as_bytes()));
-                sql
+                (index, sql)
             })
             .collect()
     }
@@ -537,10 +492,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-fn format_count(relation_clause: &[u8]) -> Vec<u8> {
-    [b"SELECT pg_catalog.count(*) FROM ", relation_clause].concat()
 }
 
 /// An entry for people: `TABLE public.users`.

@@ -27,6 +27,7 @@ pub(super) fn create_database(
     cancel: &CancelToken,
 ) -> Result<(), TargetError> {
     let mut connection = WireConnection::connect(&maintenance_config(config)?, cancel)?;
+    session::prepare(&mut connection, "UTF8", &[])?;
     let sql = create_statement(source, &config.database, target_version_num);
     connection.execute(&sql).map_err(|source| TargetError::Create {
         database: config.database.clone(),
@@ -120,8 +121,10 @@ fn setting_value(name: &str, value: &[u8]) -> Vec<u8> {
     let mut elements: Vec<Vec<u8>> = Vec::new();
     let mut element = Vec::new();
     let mut quoted = false;
-    for &byte in value {
+    let mut bytes = value.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
         match byte {
+            b'"' if quoted && bytes.next_if_eq(&b'"').is_some() => element.push(byte),
             b'"' => quoted = !quoted,
             b',' if !quoted => elements.push(std::mem::take(&mut element)),
             b' ' if !quoted => {}
@@ -175,6 +178,10 @@ mod tests {
         assert_eq!(
             setting_value("search_path", b"\"$user\", public, \"a,b\""),
             b"'$user', 'public', 'a,b'"
+        );
+        assert_eq!(
+            setting_value("search_path", b"\"it's \"\"x\"\"\", \"\""),
+            b"'it''s \"x\"', ''"
         );
         assert_eq!(setting_value("work_mem", b"1, 2"), b"'1, 2'");
     }

@@ -130,6 +130,7 @@ pub fn apply_foreign_restore<R: Read + Send>(
         let mut run = Run {
             connection,
             single,
+            server_version_num: plan.target.server_version_num,
             report: RestoreReport::default(),
             loaded: BTreeMap::new(),
             observer,
@@ -145,6 +146,7 @@ pub fn apply_foreign_restore<R: Read + Send>(
 struct Run<'o> {
     connection: WireConnection,
     single: bool,
+    server_version_num: u32,
     report: RestoreReport,
     /// Rows loaded, by the table as the script names it.
     loaded: BTreeMap<Vec<u8>, u64>,
@@ -227,6 +229,10 @@ impl Run<'_> {
     fn statement(&mut self, sql: &[u8], line: u64) -> Result<Next, TargetError> {
         // pg_dump puts large objects between these, which would end the one transaction around everything.
         if self.single && matches!(sql.trim_ascii(), b"BEGIN;" | b"COMMIT;") {
+            return Ok(Next::Go);
+        }
+        // What pg_dump begins with from 17 on, and what older servers do not know and need not be told.
+        if self.server_version_num < 170_000 && sql.trim_ascii() == b"SET transaction_timeout = 0;" {
             return Ok(Next::Go);
         }
         match self.connection.execute(sql) {

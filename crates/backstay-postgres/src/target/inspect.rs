@@ -9,6 +9,7 @@ use super::TargetError;
 use crate::catalog::{CatalogError, Reading};
 use crate::config::ConnectionConfig;
 use crate::connect::{ConnectErrorKind, connect_client};
+use crate::session;
 
 /// Names that a message lists.
 const NAMES_MAX: i64 = 10;
@@ -80,6 +81,8 @@ pub(super) fn inspect(config: &ConnectionConfig, wanted: &Wanted) -> Result<Targ
         other => other?,
     };
     let what = "the target";
+    // The search path of the target is its owner's to choose, and so is how long a query may take.
+    session::prepare_client(&mut client).reading(what)?;
     let row = client
         .query_one(
             "SELECT current_setting('server_version'), current_setting('server_version_num')::int4, current_user::text",

@@ -1,7 +1,4 @@
 //! What we print of an archive is what `pg_restore` prints of it, byte for byte.
-//!
-//! The servers are those of the newest installation in the usual places and of the folders of programs in
-//! `BACKSTAY_TEST_PG_BINS`, separated by colons.
 
 mod server;
 
@@ -15,53 +12,55 @@ use backstay_postgres::{
 };
 use server::Server;
 
+use crate::server::{installation_since, installations};
+
 const SUPERUSER: &str = "supabase_admin";
 
 #[test]
 fn printed_entries_equal_pg_restore() {
     let torture = fs::read(file("tests/it/archive/torture.sql")).unwrap();
-    for server in servers() {
-        server.sql("postgres", "create database torture template template0 encoding 'UTF8'");
-        server.psql(SUPERUSER, "torture", &torture);
-        server.sql("postgres", "create database latin template template0 encoding 'LATIN1'");
-        server.psql(SUPERUSER, "latin", &foreign_names(b"LATIN1", b"gr\xfc\xdfe \"\xe9\""));
-        server.sql(
-            "postgres",
-            "create database anything template template0 encoding 'SQL_ASCII'",
-        );
+    // The platform's files need 15.
+    let server = Server::start(installation_since(15).bin(), SUPERUSER);
+    server.sql("postgres", "create database torture template template0 encoding 'UTF8'");
+    server.psql(SUPERUSER, "torture", &torture);
+    server.sql("postgres", "create database latin template template0 encoding 'LATIN1'");
+    server.psql(SUPERUSER, "latin", &foreign_names(b"LATIN1", b"gr\xfc\xdfe \"\xe9\""));
+    server.sql(
+        "postgres",
+        "create database anything template template0 encoding 'SQL_ASCII'",
+    );
+    server.psql(
+        SUPERUSER,
+        "anything",
+        &foreign_names(b"SQL_ASCII", b"\xff\xfe \x80 \"\xc3("),
+    );
+    for (user, script) in [
+        (SUPERUSER, "10-platform.sql"),
+        (SUPERUSER, "20-realtime.sql"),
+        ("postgres", "40-kulti.sql"),
+        ("postgres", "41-kulti-data.sql"),
+    ] {
         server.psql(
-            SUPERUSER,
-            "anything",
-            &foreign_names(b"SQL_ASCII", b"\xff\xfe \x80 \"\xc3("),
+            user,
+            "postgres",
+            &fs::read(file("../../testdata/supabase").join(script)).unwrap(),
         );
-        for (user, script) in [
-            (SUPERUSER, "10-platform.sql"),
-            (SUPERUSER, "20-realtime.sql"),
-            ("postgres", "40-kulti.sql"),
-            ("postgres", "41-kulti-data.sql"),
-        ] {
-            server.psql(
-                user,
-                "postgres",
-                &fs::read(file("../../testdata/supabase").join(script)).unwrap(),
-            );
-        }
+    }
 
-        for database in ["torture", "latin", "anything", "postgres", "template1"] {
-            let environment = environment(&server, database);
-            let options = SchemaDumpOptions::default();
-            let schema = dump_schema(&pg_dump(&server), &environment, &options, &|| false).unwrap();
-            compare(&server, database, &schema);
-            // Large objects, positions of sequences and refreshes of views are only in archives with data.
-            compare(&server, database, &server.pg_dump(database, &[]));
-            if server.major >= 18 {
-                // The planner's statistics do not go together with --schema-only.
-                compare(
-                    &server,
-                    database,
-                    &server.pg_dump(database, &["--no-data", "--statistics"]),
-                );
-            }
+    for database in ["torture", "latin", "anything", "postgres", "template1"] {
+        let environment = environment(&server, database);
+        let options = SchemaDumpOptions::default();
+        let schema = dump_schema(&pg_dump(&server), &environment, &options, &|| false).unwrap();
+        compare(&server, database, &schema);
+        // Large objects, positions of sequences and refreshes of views are only in archives with data.
+        compare(&server, database, &server.pg_dump(database, &[]));
+        if pg_dump(&server).version.major >= 18 {
+            // The planner's statistics do not go together with --schema-only.
+            compare(
+                &server,
+                database,
+                &server.pg_dump(database, &["--no-data", "--statistics"]),
+            );
         }
     }
 }
@@ -81,7 +80,7 @@ fn compare(server: &Server, database: &str, archive: &[u8]) {
     assert_same(&ours, without_frame(&theirs), &name);
 
     assert_eq!(toc.database_name, database.as_bytes());
-    assert_eq!(toc.dump_major(), server.major, "{name}");
+    assert_eq!(toc.dump_major(), pg_dump(server).version.major, "{name}");
     assert!(entries.is_sorted_by_key(|entry| entry.pass), "{name}");
     if database == "torture" {
         // The comparison must have had something to compare.
@@ -166,40 +165,39 @@ fn replace(text: &[u8], part: &[u8], by: &[u8]) -> Vec<u8> {
 
 #[test]
 fn dumps_take_databases_by_name_and_tell_failures() {
-    for server in servers() {
-        let name = "host=x '\\ \"";
-        server.sql(
-            "postgres",
-            "create database \"host=x '\\ \"\"\"; create role guest login password 'x'",
-        );
-        let environment_of = |database: &str| environment(&server, database);
-        let program = pg_dump(&server);
-        let options = SchemaDumpOptions::default();
-        let archive = dump_schema(&program, &environment_of(name), &options, &|| false).unwrap();
-        assert_eq!(Toc::parse(&archive).unwrap().database_name, name.as_bytes());
+    let server = Server::start(installations()[0].bin(), SUPERUSER);
+    let name = "host=x '\\ \"";
+    server.sql(
+        "postgres",
+        "create database \"host=x '\\ \"\"\"; create role guest login password 'x'",
+    );
+    let environment_of = |database: &str| environment(&server, database);
+    let program = pg_dump(&server);
+    let options = SchemaDumpOptions::default();
+    let archive = dump_schema(&program, &environment_of(name), &options, &|| false).unwrap();
+    assert_eq!(Toc::parse(&archive).unwrap().database_name, name.as_bytes());
 
-        let error = dump_schema(&program, &environment_of("nowhere"), &options, &|| false).unwrap_err();
-        let ProgramError::Failed { status: 1, stderr, .. } = &error else {
-            panic!("{error:?}")
-        };
-        assert!(stderr.contains("database \"nowhere\" does not exist"), "{stderr}");
+    let error = dump_schema(&program, &environment_of("nowhere"), &options, &|| false).unwrap_err();
+    let ProgramError::Failed { status: 1, stderr, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert!(stderr.contains("database \"nowhere\" does not exist"), "{stderr}");
 
-        let options = SchemaDumpOptions {
-            snapshot: Some("00000003-1"),
-            ..SchemaDumpOptions::default()
-        };
-        assert!(dump_schema(&program, &environment_of(name), &options, &|| false).is_err());
+    let options = SchemaDumpOptions {
+        snapshot: Some("00000003-1"),
+        ..SchemaDumpOptions::default()
+    };
+    assert!(dump_schema(&program, &environment_of(name), &options, &|| false).is_err());
 
-        let program = PgDumpall::at(server.bin.join("pg_dumpall"), server.major).unwrap();
-        let globals = |passwords| {
-            let environment = environment_of("ignored");
-            let sql = dump_globals(&program, &environment, OsStr::new(name), passwords, &|| false).unwrap();
-            String::from_utf8(sql).unwrap()
-        };
-        assert!(globals(RolePasswords::Included).contains("CREATE ROLE guest"));
-        assert!(globals(RolePasswords::Included).contains("PASSWORD 'SCRAM-SHA-256$"));
-        assert!(!globals(RolePasswords::LeftOut).contains("PASSWORD '"));
-    }
+    let program = PgDumpall::at(server.bin.join("pg_dumpall"), server.major).unwrap();
+    let globals = |passwords| {
+        let environment = environment_of("ignored");
+        let sql = dump_globals(&program, &environment, OsStr::new(name), passwords, &|| false).unwrap();
+        String::from_utf8(sql).unwrap()
+    };
+    assert!(globals(RolePasswords::Included).contains("CREATE ROLE guest"));
+    assert!(globals(RolePasswords::Included).contains("PASSWORD 'SCRAM-SHA-256$"));
+    assert!(!globals(RolePasswords::LeftOut).contains("PASSWORD '"));
 }
 
 fn pg_dump(server: &Server) -> PgDump {
@@ -225,14 +223,6 @@ fn environment(server: &Server, database: &str) -> ChildEnvironment {
         ("PGDATABASE".into(), database.into()),
     ];
     environment
-}
-
-fn servers() -> impl Iterator<Item = Server> {
-    let more = std::env::var_os("BACKSTAY_TEST_PG_BINS").unwrap_or_default();
-    let more: Vec<PathBuf> = std::env::split_paths(&more).filter(|bin| bin.is_absolute()).collect();
-    std::iter::once(server::installed())
-        .chain(more)
-        .map(|bin| Server::start(&bin, SUPERUSER))
 }
 
 fn file(path: &str) -> PathBuf {

@@ -79,16 +79,16 @@ fn restore(server: &ThrowawayServer, database: &str, dump: Vec<u8>) -> Vec<Strin
     errors.map(str::to_owned).collect()
 }
 
-/// Servers of 15 and later that have client programs of their own beside them.
-fn servers() -> Vec<Installation> {
-    let has_clients = |i: &Installation| i.program("psql").exists() && i.program("pg_dump").exists();
-    let mut found: Vec<Installation> = installations();
-    found.retain(|installation| installation.major() >= 15 && has_clients(installation));
-    assert!(
-        !found.is_empty(),
-        "PostgreSQL 15 or later is needed: run `cargo xtask test`"
-    );
-    found
+/// The first server of 15 or later that has client programs of its own version beside it: what `pg_dump` writes of an
+/// older server is for newer ones.
+fn installation() -> Installation {
+    let mut found = installations().into_iter();
+    let fitting = found.find(|installation| {
+        let client = Command::new(installation.program("pg_dump")).arg("--version").output();
+        let version = format!("pg_dump (PostgreSQL) {}", installation.version());
+        installation.major() >= 15 && client.is_ok_and(|output| output.stdout.starts_with(version.as_bytes()))
+    });
+    fitting.expect("PostgreSQL 15 or later is needed: run `cargo xtask test`")
 }
 
 fn start(installation: &Installation) -> (tempfile::TempDir, ThrowawayServer) {
@@ -106,88 +106,85 @@ fn sorted_lines(dump: &[u8]) -> Vec<&[u8]> {
 
 #[test]
 fn one_of_everything_survives_pg_dump() {
-    for installation in servers() {
-        let (_parent, server) = start(&installation);
-        psql(
-            &server,
-            "postgres",
-            &["--command", "create database source template template0"],
-        );
-        load(&server, "source", "one-of-everything.sql");
-        let before = dump(&server, "source", &[]);
-        assert_eq!(restore(&server, "copy", before.clone()), Vec::<String>::new());
+    let installation = installation();
+    let (_parent, server) = start(&installation);
+    psql(
+        &server,
+        "postgres",
+        &["--command", "create database source template template0"],
+    );
+    load(&server, "source", "one-of-everything.sql");
+    let before = dump(&server, "source", &[]);
+    assert_eq!(restore(&server, "copy", before.clone()), Vec::<String>::new());
 
-        let schema = |database| String::from_utf8(dump(&server, database, &["--schema-only"])).expect("UTF-8");
-        assert!(
-            schema("source") == schema("copy"),
-            "the schemas differ in {}",
-            installation.version()
-        );
-        // Sorted, since rows of hash partitions by an enum move between the leaves.
-        let after = dump(&server, "copy", &[]);
-        assert!(
-            sorted_lines(&before) == sorted_lines(&after),
-            "the rows differ in {}",
-            installation.version()
-        );
-    }
+    let schema = |database| String::from_utf8(dump(&server, database, &["--schema-only"])).expect("UTF-8");
+    assert!(
+        schema("source") == schema("copy"),
+        "the schemas differ in {}",
+        installation.version()
+    );
+    // Sorted, since rows of hash partitions by an enum move between the leaves.
+    let after = dump(&server, "copy", &[]);
+    assert!(
+        sorted_lines(&before) == sorted_lines(&after),
+        "the rows differ in {}",
+        installation.version()
+    );
 }
 
 #[test]
 fn what_changes_in_a_round_trip_is_restored_without_errors() {
-    for installation in servers() {
-        let (_parent, server) = start(&installation);
-        psql(
-            &server,
-            "postgres",
-            &["--command", "create database source template template0"],
-        );
-        load(&server, "source", "one-of-everything.sql");
-        load(&server, "source", "changes-in-a-round-trip.sql");
-        let schema = |database| dump(&server, database, &["--schema-only"]);
-        assert_eq!(
-            restore(&server, "copy", dump(&server, "source", &[])),
-            Vec::<String>::new()
-        );
-        assert!(
-            schema("source") != schema("copy"),
-            "nothing changes in {}",
-            installation.version()
-        );
-        // After that it is stable, so a copy made by pg_dump is what another copy can be compared with.
-        assert_eq!(
-            restore(&server, "again", dump(&server, "copy", &[])),
-            Vec::<String>::new()
-        );
-        assert!(
-            schema("copy") == schema("again"),
-            "it changes again in {}",
-            installation.version()
-        );
-    }
+    let installation = installation();
+    let (_parent, server) = start(&installation);
+    psql(
+        &server,
+        "postgres",
+        &["--command", "create database source template template0"],
+    );
+    load(&server, "source", "one-of-everything.sql");
+    load(&server, "source", "changes-in-a-round-trip.sql");
+    let schema = |database| dump(&server, database, &["--schema-only"]);
+    assert_eq!(
+        restore(&server, "copy", dump(&server, "source", &[])),
+        Vec::<String>::new()
+    );
+    assert!(
+        schema("source") != schema("copy"),
+        "nothing changes in {}",
+        installation.version()
+    );
+    // After that it is stable, so a copy made by pg_dump is what another copy can be compared with.
+    assert_eq!(
+        restore(&server, "again", dump(&server, "copy", &[])),
+        Vec::<String>::new()
+    );
+    assert!(
+        schema("copy") == schema("again"),
+        "it changes again in {}",
+        installation.version()
+    );
 }
 
 #[test]
 fn what_does_not_round_trip_fails_as_is_said() {
-    for installation in servers() {
-        let (_parent, server) = start(&installation);
-        psql(
-            &server,
-            "postgres",
-            &["--command", "create database source template template0"],
-        );
-        load(&server, "source", "one-of-everything.sql");
-        load(&server, "source", "does-not-round-trip.sql");
-        let errors = restore(&server, "copy", dump(&server, "source", &[]));
-        for expected in [
-            "relation \"check_c_items\" violates check constraint",
-            "function path_helper(integer) does not exist",
-            "trigger \"on_root\" for table \"leaf_of_triggered\" does not exist",
-            "permission denied for table not_for_owner",
-            "language \"borrowed_language\" does not exist",
-        ] {
-            let found = errors.iter().any(|error| error.contains(expected));
-            assert!(found, "{expected} is not among {errors:#?}");
-        }
+    let installation = installation();
+    let (_parent, server) = start(&installation);
+    psql(
+        &server,
+        "postgres",
+        &["--command", "create database source template template0"],
+    );
+    load(&server, "source", "one-of-everything.sql");
+    load(&server, "source", "does-not-round-trip.sql");
+    let errors = restore(&server, "copy", dump(&server, "source", &[]));
+    for expected in [
+        "relation \"check_c_items\" violates check constraint",
+        "function path_helper(integer) does not exist",
+        "trigger \"on_root\" for table \"leaf_of_triggered\" does not exist",
+        "permission denied for table not_for_owner",
+        "language \"borrowed_language\" does not exist",
+    ] {
+        let found = errors.iter().any(|error| error.contains(expected));
+        assert!(found, "{expected} is not among {errors:#?}");
     }
 }

@@ -15,14 +15,27 @@ use tempfile::TempDir;
 /// Set for a copy of this test program that shall hold a server until it is killed.
 const HOLD_IN: &str = "BACKSTAY_TEST_HOLD_IN";
 
-/// All servers of this machine, those first that `cargo xtask test` has named.
+/// The servers that `cargo xtask test` names, the one to test on first; then all others of this machine.
 pub(crate) fn installations() -> Vec<Installation> {
     let named = std::env::var_os("BACKSTAY_TEST_PG_BINS").unwrap_or_default();
-    let search =
-        SearchPath::with_usual_places(std::env::var_os("PATH").as_deref()).preferring(std::env::split_paths(&named));
-    let found = Installation::find_all(&search);
+    let mut found: Vec<Installation> = std::env::split_paths(&named)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| Installation::at(&folder).expect("BACKSTAY_TEST_PG_BINS names a folder without a server"))
+        .collect();
+    let path = std::env::var_os("PATH");
+    for other in Installation::find_all(&SearchPath::with_usual_places(path.as_deref())) {
+        if !found.contains(&other) {
+            found.push(other);
+        }
+    }
     assert!(!found.is_empty(), "PostgreSQL is needed: run `cargo xtask test`");
     found
+}
+
+/// The first that is at least of this version, for tests of what older ones do not have.
+pub(crate) fn installation_since(major: u32) -> Installation {
+    let fitting = installations().into_iter().find(|found| found.major() >= major);
+    fitting.unwrap_or_else(|| panic!("PostgreSQL {major} or later is needed: run `cargo xtask test`"))
 }
 
 fn trusting() -> ServerOptions {

@@ -45,7 +45,7 @@ fn every_method_of_authentication_works_or_is_refused_for_what_it_is() {
     );
     connect(&server.config())
         .execute(
-            b"CREATE ROLE scram LOGIN PASSWORD 'pass word'; SET password_encryption = md5; \
+            b"SET password_encryption = 'scram-sha-256'; CREATE ROLE scram LOGIN PASSWORD 'pass word'; SET password_encryption = md5; \
               CREATE ROLE md5 LOGIN PASSWORD 'pass word'; CREATE ROLE clear LOGIN PASSWORD 'pass word';",
         )
         .unwrap();

@@ -8,10 +8,10 @@ use backstay::{
 };
 
 use crate::support::{
-    Cluster, assert_same, back_up, default_installation, installations, open, programs, restore, testdata,
+    Cluster, assert_same, back_up, default_installation, installation_since, open, programs, restore, testdata,
 };
 
-/// The Kulti application on the roles, schemas and privileges of a hosted Supabase project.
+/// The Kulti application on the roles, schemas and privileges of a hosted Supabase project, which begin with 15.
 fn kulti(installation: &backstay_postgres::Installation) -> Cluster {
     let cluster = Cluster::start_as(installation, "supabase_admin", &[]);
     let none: [&str; 0] = [];
@@ -38,33 +38,31 @@ fn kulti(installation: &backstay_postgres::Installation) -> Cluster {
 
 #[test]
 fn a_role_without_superpowers_backs_up_a_whole_supabase_project() {
-    for installation in installations() {
-        let cluster = kulti(&installation);
-        let repository = cluster.repository("backups");
-        let config = ConnectionConfig {
-            user: "postgres".to_owned(),
-            ..cluster.config("kulti")
-        };
-        assert_eq!(
-            cluster.sql("kulti", "SELECT rolsuper FROM pg_roles WHERE rolname = 'postgres'"),
-            "f"
-        );
-        let (now, options, cancel) = (jiff::Timestamp::now(), BackupOptions::default(), CancelToken::new());
-        let report = backstay::back_up(&config, &repository, now, &programs(), &options, &Silent, &cancel).unwrap();
-        assert_eq!(report.published.manifest.id.prefix().as_str(), "kulti");
-        let backup = open(&repository, &report);
-        let mut options = RestoreOptions::default();
-        options.target = TargetPolicy::Create;
-        options.prove = Prove::Yes;
-        let done = restore(&cluster, &backup, "copy", &options).unwrap();
-        assert!(done.is_complete(), "{:#?}", (done.failures, done.proof));
-        assert_same(&cluster, "kulti", "copy");
-        // The settings of the database itself are part of a new database.
-        assert_eq!(
-            cluster.sql("copy", "SELECT setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE datname = 'copy'"),
-            "{default_transaction_deferrable=off}"
-        );
-    }
+    let cluster = kulti(&installation_since(15));
+    let repository = cluster.repository("backups");
+    let config = ConnectionConfig {
+        user: "postgres".to_owned(),
+        ..cluster.config("kulti")
+    };
+    assert_eq!(
+        cluster.sql("kulti", "SELECT rolsuper FROM pg_roles WHERE rolname = 'postgres'"),
+        "f"
+    );
+    let (now, options, cancel) = (jiff::Timestamp::now(), BackupOptions::default(), CancelToken::new());
+    let report = backstay::back_up(&config, &repository, now, &programs(), &options, &Silent, &cancel).unwrap();
+    assert_eq!(report.published.manifest.id.prefix().as_str(), "kulti");
+    let backup = open(&repository, &report);
+    let mut options = RestoreOptions::default();
+    options.target = TargetPolicy::Create;
+    options.prove = Prove::Yes;
+    let done = restore(&cluster, &backup, "copy", &options).unwrap();
+    assert!(done.is_complete(), "{:#?}", (done.failures, done.proof));
+    assert_same(&cluster, "kulti", "copy");
+    // The settings of the database itself are part of a new database.
+    assert_eq!(
+        cluster.sql("copy", "SELECT setconfig FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE datname = 'copy'"),
+        "{default_transaction_deferrable=off}"
+    );
 }
 
 #[test]

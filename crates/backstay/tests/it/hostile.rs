@@ -5,7 +5,7 @@ use std::process::{Output, Stdio};
 
 use backstay::{BackupError, RestoreOptions, SourceError, TargetPolicy};
 
-use crate::sabotage::{chain, scene};
+use crate::sabotage::{chain, scene, scene_since};
 use crate::support::{Cluster, assert_same, back_up, open, prove, restore};
 
 /// Texts that are a command of psql wherever they are not inside what they were put in.
@@ -142,7 +142,7 @@ fn names_comments_bodies_and_rows_never_become_commands() {
     let touched = Path::new("/tmp/.backstay-hostile");
     assert!(!touched.exists());
     let database = "hostile\n\\! touch /tmp/.backstay-hostile\n";
-    let (cluster, _) = scene("hostile_template", "SELECT 1");
+    let (cluster, _) = scene_since(14, "hostile_template", "SELECT 1");
     let payloads = payloads(touched);
     let sql: String = payloads
         .iter()
@@ -272,7 +272,7 @@ fn what_psql_would_misread_is_refused_by_name() {
     .enumerate()
     {
         let database = format!("misread_{number}");
-        let (cluster, repository) = scene(&database, sql);
+        let (cluster, repository) = scene_since(14, &database, sql);
         match (back_up(&cluster, &database, &repository, |_| {}), refused) {
             (Ok(report), None) => {
                 let pack = cluster.path(&database).join(report.published.pack.as_str());

@@ -12,15 +12,17 @@ use backstay::{
 };
 
 use crate::sabotage::{
-    Cable, Hook, assert_untouched, await_truth, back_up_hooked, chain, connect, scene, scripted_pg_dump,
+    Cable, Hook, assert_untouched, await_truth, back_up_hooked, chain, connect, scene, scripted_pg_dump, terminate,
 };
 use crate::support::{Cluster, default_installation, open, programs, restore};
 
-/// A table of several chunks, and one of everything that is read after the rows.
+/// A table of several chunks, more tables for servers on which that is one, and one of everything that is read after the
+/// rows.
 const TABLES: &str = "
     CREATE TABLE big (x int PRIMARY KEY, t text) WITH (fillfactor = 10);
     INSERT INTO big SELECT i, md5(i::text) FROM generate_series(1, 30000) i;
     CREATE TABLE small AS SELECT generate_series(1, 50) AS x;
+    SELECT 1 AS x INTO few_1; SELECT 1 AS x INTO few_2; SELECT 1 AS x INTO few_3; SELECT 1 AS x INTO few_4;
     CREATE SEQUENCE counter;
     SELECT lo_from_bytea(4711, 'hello');
     CREATE MATERIALIZED VIEW summed AS SELECT sum(x) FROM big;";
@@ -92,7 +94,7 @@ fn assert_next_works(cluster: &Cluster, database: &str, repository: &Repository)
         TableRows::Included { digest, .. } => digest.rows(),
         TableRows::Excluded { .. } => 0,
     });
-    assert_eq!(rows.sum::<u64>(), 30050);
+    assert_eq!(rows.sum::<u64>(), 30054);
     assert_eq!(repository.list().unwrap().backups.len(), before + 1);
 }
 
@@ -125,12 +127,10 @@ fn a_lost_session_at_any_moment_ends_the_backup() {
             let name = format!("lost_{victim}_{moment:?}").replace(['(', ')'], "_");
             let repository = cluster.repository(&name);
             let act = || {
-                let sql = format!(
-                    "SELECT pg_terminate_backend(pid, 5000) FROM (
-                       SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
-                       ORDER BY backend_start {which}) s"
+                let pids = format!(
+                    "SELECT pid FROM pg_stat_activity WHERE datname = '{database}' ORDER BY backend_start {which}"
                 );
-                connect(&cluster, database).query(sql.as_bytes()).unwrap();
+                terminate(&cluster, &pids);
             };
             let with = |options: &mut backstay::BackupOptions| options.source.jobs = 4;
             let began = Instant::now();
@@ -168,6 +168,8 @@ fn a_server_that_crashes_at_any_moment_ends_the_backup() {
     cluster.sql(database, TABLES);
     for (number, moment) in MOMENTS.into_iter().skip(1).enumerate() {
         let repository = cluster.repository(&format!("crashing_{number}"));
+        // The server ends its oldest session last, so when this one is gone, all are.
+        let witness = Mutex::new(connect(&cluster, database));
         let act = || {
             // Killed without a chance to say good-bye; the server ends all other sessions and recovers.
             let mut victim = connect(&cluster, database);
@@ -176,6 +178,12 @@ fn a_server_that_crashes_at_any_moment_ends_the_backup() {
                 .kill_backend(victim.backend_pid().unwrap().try_into().unwrap())
                 .unwrap();
             assert!(victim.query(b"SELECT 1").is_err());
+            // It notices in its own time, and takes new connections until then.
+            let began = Instant::now();
+            while witness.lock().unwrap().query(b"SELECT 1").is_ok() {
+                assert!(began.elapsed() < Duration::from_secs(30), "the server notices");
+                thread::sleep(Duration::from_millis(1));
+            }
         };
         let result = back_up_hooked(
             &cluster,
@@ -389,11 +397,8 @@ fn a_restore_that_is_broken_off_never_says_that_it_is_complete() {
                     match how {
                         "cancel" => cancel.cancel(),
                         _ => {
-                            let sql = format!(
-                                "SELECT count(pg_terminate_backend(pid, 5000)) > 0 FROM pg_stat_activity WHERE datname = '{copy}'"
-                            );
-                            let rows = connect(&cluster, "postgres").query(sql.as_bytes()).unwrap();
-                            if rows[0].get(0) != Some(b"t") {
+                            let pids = format!("SELECT pid FROM pg_stat_activity WHERE datname = '{copy}'");
+                            if terminate(&cluster, &pids) == 0 {
                                 return;
                             }
                         }

@@ -12,7 +12,7 @@ use backstay::{
 use backstay_postgres::{PgDump, SchemaDumpOptions, Toc, connect_client, dump_schema};
 
 use crate::sabotage::{
-    assert_untouched, await_waiting, back_up_hooked, chain, connect, noting, scene, scripted_pg_dump,
+    assert_untouched, await_waiting, back_up_hooked, chain, connect, noting, scene, scene_since, scripted_pg_dump,
 };
 use crate::support::{Cluster, assert_same, open, restore};
 
@@ -275,7 +275,8 @@ fn a_table_that_somebody_keeps_locked_fails_the_backup_by_name() {
 #[test]
 fn an_index_that_somebody_waits_for_does_not_hold_the_backup_for_ever() {
     let database = "reindexing";
-    let (cluster, repository) = scene(database, TABLES);
+    // Chunks of one table at several workers.
+    let (cluster, repository) = scene_since(14, database, TABLES);
     cluster.sql(
         database,
         "CREATE TABLE first (x int, t text) WITH (fillfactor = 10);

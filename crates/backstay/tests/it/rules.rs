@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use backstay::manifest::{MemberContent, Persistence, RowSecurity, Stage, Table, TableRows};
 use backstay::{
-    BackupReader, CancelToken, GlobalsOption, Inclusion, Keep, Parts, ProgressEvent, RestoreOptions, TargetPolicy,
+    Atomicity, BackupReader, CancelToken, GlobalsOption, Inclusion, Keep, Parts, ProgressEvent, RestoreOptions,
+    TargetPolicy,
 };
 use backstay_core::RowDigest;
 
@@ -616,7 +617,12 @@ fn a_restore_whose_rows_went_says_so() {
     let report = back_up(&cluster, "eaten", &repository, |_| {}).unwrap();
     let mut options = RestoreOptions::default();
     options.target = TargetPolicy::Create;
-    let report = restore(&cluster, &open(&repository, &report), "eaten_copy", &options).unwrap();
+    let backup = open(&repository, &report);
+    options.atomicity = Atomicity::SingleTransaction;
+    let undone = restore(&cluster, &backup, "eaten_whole", &options);
+    assert!(undone.is_err() || undone.is_ok_and(|report| !report.is_complete()));
+    options.atomicity = Atomicity::StepByStep;
+    let report = restore(&cluster, &backup, "eaten_copy", &options).unwrap();
     assert!(!report.is_complete());
     assert_eq!(
         report.failures[0].error, "3 rows were loaded and 2 are there",

@@ -1,7 +1,7 @@
 //! Ways to disturb a backup at a moment of one's choice.
 
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
@@ -12,7 +12,7 @@ use backstay::{
 };
 use backstay_postgres::WireConnection;
 
-use crate::support::{Cluster, default_installation, programs};
+use crate::support::{Cluster, default_installation, installation_since, programs};
 
 /// One server for all tests that run at the same time and do not end it; each has a database of its own.
 pub(crate) fn shared_cluster() -> Arc<Cluster> {
@@ -28,7 +28,21 @@ pub(crate) fn shared_cluster() -> Arc<Cluster> {
 
 /// A new database in the shared cluster, with a store of the same name.
 pub(crate) fn scene(database: &str, sql: &str) -> (Arc<Cluster>, Repository) {
-    let cluster = shared_cluster();
+    scene_in(shared_cluster(), database, sql)
+}
+
+/// The same on a server that is at least of this version.
+pub(crate) fn scene_since(major: u32, database: &str, sql: &str) -> (Arc<Cluster>, Repository) {
+    let installation = installation_since(major);
+    let cluster = if installation == default_installation() {
+        shared_cluster()
+    } else {
+        Arc::new(Cluster::start(&installation))
+    };
+    scene_in(cluster, database, sql)
+}
+
+fn scene_in(cluster: Arc<Cluster>, database: &str, sql: &str) -> (Arc<Cluster>, Repository) {
     cluster.create_database(database);
     cluster.sql(database, sql);
     let repository = cluster.repository(database);
@@ -102,6 +116,23 @@ pub(crate) fn await_waiting(cluster: &Cluster, database: &str, count: usize) {
     await_truth(cluster, database, &sql);
 }
 
+/// Ends the sessions whose process ids a query gives, waits until they are gone, and tells how many there were.
+pub(crate) fn terminate(cluster: &Cluster, pids: &str) -> usize {
+    // `pg_terminate_backend` itself can wait from 14 on only.
+    let sql = format!("SELECT pid, pg_terminate_backend(pid) FROM ({pids}) s");
+    let rows = connect(cluster, "postgres").query(sql.as_bytes()).unwrap();
+    let pids = rows
+        .iter()
+        .map(|row| String::from_utf8_lossy(row.get(0).unwrap()).into_owned());
+    let pids: Vec<String> = pids.collect();
+    let gone = format!(
+        "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = ANY ('{{{}}}')",
+        pids.join(",")
+    );
+    await_truth(cluster, "postgres", &gone);
+    pids.len()
+}
+
 /// A `pg_dump` that is a shell script, with the real one's path in `$real`, `$psql`, and `$marks`, a folder to leave
 /// marks in. The connection is in the environment.
 pub(crate) fn scripted_pg_dump(cluster: &Cluster, name: &str, script: &str) -> PathBuf {
@@ -116,14 +147,19 @@ pub(crate) fn scripted_pg_dump(cluster: &Cluster, name: &str, script: &str) -> P
         installation.program("psql").display(),
         marks.display(),
     );
+    write_program(&path, &text);
+    path
+}
+
+/// Writes a shell script that can be run.
+pub(crate) fn write_program(path: &Path, text: &str) {
     // Another process writes it, because a file that this one has open cannot be run while it starts a child.
     let written = Command::new("/bin/sh")
         .args(["-c", r#"printf %s "$2" > "$1" && chmod +x "$1""#, "sh"])
-        .arg(&path)
+        .arg(path)
         .arg(text)
         .status();
     assert!(written.unwrap().success());
-    path
 }
 
 /// A way to a server that can be cut: every connection through it ends at once.

@@ -90,7 +90,14 @@ fn the_sum_of_balances_is_right_whatever_happens_meanwhile() {
         let chunks = backup.manifest().members.iter().filter(|member| {
             matches!(&member.content, backstay::manifest::MemberContent::Rows(block) if block.chunk.end_page.is_some())
         });
-        assert!(chunks.count() >= 12);
+        // Before 14 a server cannot scan a range of pages, so that a table is one chunk without an end.
+        let expected = if cluster.server.installation().major() < 14 {
+            0..1
+        } else {
+            12..usize::MAX
+        };
+        let chunks = chunks.count();
+        assert!(expected.contains(&chunks), "{chunks}");
         let copy = format!("copy_{number}");
         let mut options = RestoreOptions::default();
         options.target = TargetPolicy::Create;

@@ -17,25 +17,32 @@ pub(crate) fn programs() -> SearchPath {
     SearchPath::with_usual_places(std::env::var_os("PATH").as_deref()).preferring(std::env::split_paths(&named))
 }
 
-/// The servers to test on: every one that the test command names, else one that is found.
+/// The servers that the test command names, else the newest that is found. The first is the one to test on; `cargo xtask
+/// test` lets each be the first in turn.
 pub(crate) fn installations() -> Vec<Installation> {
     let named = std::env::var_os("BACKSTAY_TEST_PG_BINS").unwrap_or_default();
     let named: Vec<Installation> = std::env::split_paths(&named)
         .filter(|folder| !folder.as_os_str().is_empty())
         .map(|folder| Installation::at(&folder).expect("BACKSTAY_TEST_PG_BINS names a folder without a server"))
         .collect();
-    if named.is_empty() {
-        vec![default_installation()]
-    } else {
-        named
+    if !named.is_empty() {
+        return named;
     }
+    vec![Installation::find(&programs()).expect(
+        "no PostgreSQL server found: run `cargo xtask test`, or install one (Debian: apt-get install postgresql)",
+    )]
 }
 
-/// The server for tests that need just one.
+/// The server to test on.
 pub(crate) fn default_installation() -> Installation {
-    Installation::find_all(&programs()).into_iter().next().expect(
-        "no PostgreSQL server found: run `cargo xtask test`, or install one (Debian: apt-get install postgresql)",
-    )
+    installations().swap_remove(0)
+}
+
+/// The first of the servers that is at least of this version, for tests of what older ones do not have.
+pub(crate) fn installation_since(major: u32) -> Installation {
+    let mut found = installations().into_iter().chain(Installation::find(&programs()));
+    let fitting = found.find(|installation| installation.major() >= major);
+    fitting.unwrap_or_else(|| panic!("PostgreSQL {major} or later is needed: run `cargo xtask test`"))
 }
 
 /// A running server with a folder for files.
@@ -122,7 +129,12 @@ impl Cluster {
 
     /// The definitions of a database as `pg_dump` prints them, without what differs from run to run.
     pub(crate) fn schema(&self, database: &str) -> String {
-        let output = checked(self.pg_dump(database).args(["--schema-only"]));
+        self.schema_of(database, &[])
+    }
+
+    /// The definitions of the part of a database that `pg_dump` takes these arguments for.
+    pub(crate) fn schema_of(&self, database: &str, part: &[&str]) -> String {
+        let output = checked(self.pg_dump(database).arg("--schema-only").args(part));
         String::from_utf8_lossy(&output.stdout)
             .lines()
             .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"))
@@ -130,9 +142,9 @@ impl Cluster {
             .collect()
     }
 
-    /// Everything in a database as `pg_dump` prints it: rows in the order of their text.
-    pub(crate) fn content(&self, database: &str) -> Vec<String> {
-        let output = checked(self.pg_dump(database).args(["--data-only"]));
+    /// Everything in a database, or in such a part of it, as `pg_dump` prints it: rows in the order of their text.
+    fn content_of(&self, database: &str, part: &[&str]) -> Vec<String> {
+        let output = checked(self.pg_dump(database).arg("--data-only").args(part));
         let mut lines: Vec<String> = String::from_utf8_lossy(&output.stdout)
             .lines()
             .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"))
@@ -210,9 +222,14 @@ pub(crate) fn back_up(
 
 /// Asserts that two databases have the same definitions and rows, as `pg_dump` sees them.
 pub(crate) fn assert_same(cluster: &Cluster, left: &str, right: &str) {
-    let (a, b) = (cluster.schema(left), cluster.schema(right));
+    assert_same_part(cluster, left, right, &[]);
+}
+
+/// Asserts the same of the part that `pg_dump` takes these arguments for.
+pub(crate) fn assert_same_part(cluster: &Cluster, left: &str, right: &str, part: &[&str]) {
+    let (a, b) = (cluster.schema_of(left, part), cluster.schema_of(right, part));
     assert_eq!(first_difference(&a, &b), None, "definitions of {left} and {right}");
-    let (a, b) = (cluster.content(left), cluster.content(right));
+    let (a, b) = (cluster.content_of(left, part), cluster.content_of(right, part));
     let (only_a, only_b) = (only_in_first(&a, &b), only_in_first(&b, &a));
     assert!(
         only_a.is_empty() && only_b.is_empty(),

@@ -1,6 +1,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use backstay::ConnectionConfig;
+
 use super::lab::{Lab, size};
 use super::measure::{Sample, Success};
 use super::{Contender, floor};
@@ -25,7 +27,7 @@ pub(super) fn contenders(lab: &Lab) -> Vec<Contender<'_>> {
         Contender::new(
             "floor",
             format!("COPY TO '/dev/null' by {jobs} connections"),
-            move || lab.with_server(|| Ok(Sample::of_wall(floor::floor(&lab.source(), jobs)?))),
+            move || lab.with_server(|| Ok(Sample::of_wall(floor::backup(&lab.source(), jobs)?))),
         ),
         Contender::new("plain", format!("pg_dump {own} | gzip; sha256sum"), || plain(lab)),
         Contender::new("directory", format!("pg_dump {own} -Fd -j{jobs} -Z1"), move || {
@@ -65,10 +67,9 @@ pub(super) fn store(lab: &Lab, compression: &str) -> PathBuf {
     lab.path(&format!("ours-{compression}"))
 }
 
-/// The one pack in that store.
-pub(super) fn pack(lab: &Lab, compression: &str) -> Result<PathBuf, Failure> {
-    let store = store(lab, compression);
-    for entry in std::fs::read_dir(&store).map_err(Failure::to(format!("read {}", store.display())))? {
+/// The one pack in a store.
+pub(super) fn pack(store: &Path) -> Result<PathBuf, Failure> {
+    for entry in std::fs::read_dir(store).map_err(Failure::to(format!("read {}", store.display())))? {
         let path = entry?.path();
         let name = path.to_string_lossy();
         if name.ends_with(".sql.gz") || name.ends_with(".sql.zst") {
@@ -108,23 +109,23 @@ fn directory(lab: &Lab, pg_dump: &Path, compression: &str, name: &str) -> Result
 }
 
 fn ours(lab: &Lab, compression: &str, more: &[&str]) -> Result<Sample, Failure> {
-    let folder = store(lab, compression);
     let store = lab.empty_path(&format!("ours-{compression}"))?;
-    let mut command = Command::new(&lab.backstay);
-    command.args([
-        "backup",
-        "--quiet",
-        "--compress",
-        compression,
-        "--jobs",
-        &lab.options.jobs.to_string(),
-    ]);
-    command.arg("--from").arg(Lab::url(&lab.source())).args(more);
-    let sample = lab.measure(command.arg(&store), Success::Zero)?;
-    written(sample, &folder)
+    let mut command = backup(lab, &lab.source(), lab.options.jobs, compression, &store);
+    let sample = lab.measure(command.args(more), Success::Zero)?;
+    written(sample, &store)
 }
 
-fn written(sample: Sample, path: &Path) -> Result<Sample, Failure> {
+/// Backstay's backup of a database into a store.
+pub(super) fn backup(lab: &Lab, source: &ConnectionConfig, jobs: usize, compression: &str, store: &Path) -> Command {
+    let mut command = Command::new(&lab.backstay);
+    command.args(["backup", "--quiet", "--compress", compression]);
+    command
+        .args(["--jobs", &jobs.to_string(), "--from", &Lab::url(source)])
+        .arg(store);
+    command
+}
+
+pub(super) fn written(sample: Sample, path: &Path) -> Result<Sample, Failure> {
     Ok(Sample {
         written_bytes: Some(size(path)?),
         ..sample

@@ -97,42 +97,75 @@ const INDEXES: [&[&str]; 2] = [
     ],
 ];
 
-/// What needs both lists of indexes. After the last statement no read has anything left to write.
-const LAST: [&str; 3] = [
-    "ALTER TABLE events ADD FOREIGN KEY (user_id) REFERENCES users",
-    "VACUUM (FREEZE, ANALYZE)",
-    "CHECKPOINT",
-];
+/// What needs both lists of indexes.
+const LAST_KEY: &str = "ALTER TABLE events ADD FOREIGN KEY (user_id) REFERENCES users";
+
+/// A table of 2 GiB at scale 1 for looking at memory, with rows that no codec makes less than half as long: what waits to
+/// be written is long then, too.
+const LARGE: &str = "
+CREATE TABLE large (id bigint NOT NULL, body text NOT NULL);
+ALTER TABLE large ALTER body SET STORAGE PLAIN;
+INSERT INTO large SELECT n, (SELECT string_agg(encode(sha512((n || '.' || k)::bytea), 'hex'), '') FROM generate_series(1, 15) k)
+FROM generate_series(1::bigint, :large) n;
+ALTER TABLE large ADD PRIMARY KEY (id)";
 
 /// Rows at scale 1, which makes about 1 GiB of heap, 70 % of it in `events`.
-const ROWS_AT_SCALE_1: [(&str, f64); 5] = [
+const ROWS_AT_SCALE_1: [(&str, f64); 6] = [
     (":events", 1_760_000.0),
     (":users", 300_000.0),
     (":products", 30_000.0),
     (":orders", 850_000.0),
     (":documents", 1500.0),
+    (":large", 786_432.0),
 ];
 
-/// Fills an empty database.
-pub(super) fn fill(
-    installation: &Installation,
-    config: &ConnectionConfig,
-    scale: f64,
-    cancel: &CancelToken,
-) -> Result<(), Failure> {
-    let run = |sql: &str| query(installation, config, &with_numbers(sql, scale), cancel).map(drop);
-    let run_side_by_side = |lists: [&[&str]; 2]| {
+/// A database that is filled or filled again.
+pub(super) struct Filling<'f> {
+    pub(super) installation: &'f Installation,
+    pub(super) config: ConnectionConfig,
+    pub(super) scale: f64,
+    pub(super) cancel: &'f CancelToken,
+}
+
+impl Filling<'_> {
+    /// Fills an empty database. When it is done, no read has anything left to write.
+    pub(super) fn application(&self) -> Result<(), Failure> {
+        self.tables()?;
+        self.side_by_side(ROWS)?;
+        self.keys()?;
+        self.run("VACUUM (FREEZE, ANALYZE)")?;
+        self.run("CHECKPOINT")
+    }
+
+    /// Makes the tables, without anything that rows are held to.
+    pub(super) fn tables(&self) -> Result<(), Failure> {
+        self.run(FIRST)
+    }
+
+    /// Builds indexes and keys, with two connections.
+    pub(super) fn keys(&self) -> Result<(), Failure> {
+        self.side_by_side(INDEXES)?;
+        self.run(LAST_KEY)
+    }
+
+    /// Fills an empty database with one large table.
+    pub(super) fn large_table(&self) -> Result<(), Failure> {
+        self.run(LARGE)
+    }
+
+    fn run(&self, sql: &str) -> Result<(), Failure> {
+        let sql = with_numbers(sql, self.scale);
+        query(self.installation, &self.config, &sql, self.cancel).map(drop)
+    }
+
+    fn side_by_side(&self, lists: [&[&str]; 2]) -> Result<(), Failure> {
         thread::scope(|scope| {
-            let workers = lists.map(|list| scope.spawn(move || list.iter().try_for_each(|sql| run(sql))));
+            let workers = lists.map(|list| scope.spawn(move || list.iter().try_for_each(|sql| self.run(sql))));
             workers
                 .into_iter()
                 .try_for_each(|worker| worker.join().unwrap_or_else(|_| Err(Failure::new("a worker panicked"))))
         })
-    };
-    run(FIRST)?;
-    run_side_by_side(ROWS)?;
-    run_side_by_side(INDEXES)?;
-    LAST.iter().try_for_each(|sql| run(sql))
+    }
 }
 
 /// What a copy must have too: rows of every table and the number of objects of each kind.

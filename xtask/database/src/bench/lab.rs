@@ -1,3 +1,4 @@
+use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,13 +11,19 @@ use backstay_postgres::{
 };
 use tempfile::TempDir;
 
+use super::data::{FINGERPRINT, Filling};
+use super::floor::Export;
 use super::measure::{self, Sample, Success};
-use super::{Facts, Options, data};
-use crate::client::{self, query};
+use super::{Facts, Options};
+use crate::client::query;
 use crate::failure::Failure;
 
 /// The database that is backed up.
 const SOURCE: &str = "bench";
+/// The database that is restored into.
+const COPY: &str = "bench_copy";
+/// The database with one large table.
+const LARGE: &str = "bench_large";
 /// The role that does everything, also what only a superuser may: a COPY into a file of the server.
 const ROLE: &str = "bench";
 
@@ -41,6 +48,8 @@ pub(super) struct Lab {
     server: ThrowawayServer,
     folder: TempDir,
     cancel: CancelToken,
+    export: OnceCell<Export>,
+    large: OnceCell<()>,
 }
 
 impl Lab {
@@ -74,17 +83,45 @@ impl Lab {
             folder,
             options,
             cancel,
+            export: OnceCell::new(),
+            large: OnceCell::new(),
         })
     }
 
     pub(super) fn fill(&self) -> Result<(), Failure> {
         self.sql("postgres", &format!("CREATE DATABASE {SOURCE}"))?;
-        data::fill(
-            self.installation(),
-            &self.config(SOURCE),
-            self.options.scale,
-            &self.cancel,
-        )
+        self.filling(self.source()).application()
+    }
+
+    /// Makes the database with one large table, unless it is there.
+    pub(super) fn fill_large(&self) -> Result<ConnectionConfig, Failure> {
+        let config = self.config(LARGE);
+        if self.large.get().is_none() {
+            self.sql("postgres", &format!("CREATE DATABASE {LARGE}"))?;
+            self.filling(config.clone()).large_table()?;
+            self.large.get_or_init(|| ());
+        }
+        Ok(config)
+    }
+
+    pub(super) fn filling(&self, config: ConnectionConfig) -> Filling<'_> {
+        Filling {
+            installation: self.installation(),
+            config,
+            scale: self.options.scale,
+            cancel: &self.cancel,
+        }
+    }
+
+    /// The rows of the database in files of the server.
+    pub(super) fn export(&self) -> Result<&Export, Failure> {
+        if self.export.get().is_none() {
+            let export = Export::of(&self.source(), self.options.jobs)?;
+            self.export.get_or_init(|| export);
+        }
+        self.export
+            .get()
+            .ok_or_else(|| Failure::new("the rows were not exported"))
     }
 
     pub(super) fn facts(&self) -> Result<Facts, Failure> {
@@ -163,27 +200,36 @@ impl Lab {
         })
     }
 
-    /// Measures what fills an empty database, and checks that nothing is missing in it afterwards.
+    /// Has an empty database filled, and checks that nothing is missing in it afterwards.
     pub(super) fn measure_restore(
         &self,
-        command: impl FnOnce(&ConnectionConfig) -> Result<(Command, Success), Failure>,
+        title: &str,
+        restore: impl FnOnce(&ConnectionConfig) -> Result<Sample, Failure>,
     ) -> Result<Sample, Failure> {
-        const COPY: &str = "bench_copy";
+        self.with_copy(|copy| {
+            let sample = restore(copy)?;
+            let (expected, found) = (self.sql(SOURCE, FINGERPRINT)?, self.sql(COPY, FINGERPRINT)?);
+            if expected == found {
+                Ok(sample)
+            } else {
+                Err(Failure::new(format!(
+                    "{title} restored something else: {expected} in the source, {found} in the copy"
+                )))
+            }
+        })
+    }
+
+    /// Does something with an empty database, which is dropped afterwards.
+    pub(super) fn with_copy(
+        &self,
+        work: impl FnOnce(&ConnectionConfig) -> Result<Sample, Failure>,
+    ) -> Result<Sample, Failure> {
         self.sql("postgres", &format!("DROP DATABASE IF EXISTS {COPY}"))?;
         self.sql("postgres", &format!("CREATE DATABASE {COPY} TEMPLATE template0"))?;
         self.settle()?;
-        let (mut command, success) = command(&self.config(COPY))?;
-        let sample = self.measure(&mut command, success)?;
-        let (expected, found) = (self.sql(SOURCE, data::FINGERPRINT)?, self.sql(COPY, data::FINGERPRINT)?);
+        let sample = work(&self.config(COPY))?;
         self.sql("postgres", &format!("DROP DATABASE {COPY}"))?;
-        if expected == found {
-            Ok(sample)
-        } else {
-            Err(Failure::new(format!(
-                "{} restored something else: {expected} in the source, {found} in the copy",
-                client::name(&command)
-            )))
-        }
+        Ok(sample)
     }
 
     pub(super) fn stop(self) -> Result<(), Failure> {

@@ -76,9 +76,12 @@ fn everything_that_is_measured_can_be_done() {
     assert!(ratio(0, "ours-zstd", "plain") && ratio(0, "ours-gzip", "floor"));
     assert!(ratio(1, "ours-gzip", "psql") && ratio(1, "ours-zstd", "pg_restore"));
     assert!(ratio(2, "ours-standard-gzip", "gunzip-gzip"));
+    assert!(ratio(1, "ours-gzip", "floor"));
     let figures = std::fs::read_to_string(json).unwrap();
     assert!(
-        figures.contains("\"heap_bytes\"") && figures.contains("ours-standard-zstd"),
+        figures.contains("\"heap_bytes\"")
+            && figures.contains("ours-standard-zstd")
+            && figures.contains("ours-restore-zstd"),
         "{figures}"
     );
 }

@@ -1,7 +1,7 @@
 use std::process::Command;
 
 use super::Contender;
-use super::backup::{pack, plain_file};
+use super::backup::{pack, plain_file, store};
 use super::lab::Lab;
 use super::measure::Success;
 
@@ -29,7 +29,7 @@ pub(super) fn contenders(lab: &Lab) -> Vec<Contender<'_>> {
         let title = format!("{program} -t of Backstay's {compression}");
         all.push(Contender::new(format!("{program}-{compression}"), title, move || {
             let mut command = Command::new(program);
-            lab.measure(command.arg("-t").arg(pack(lab, compression)?), Success::Zero)
+            lab.measure(command.arg("-t").arg(pack(&store(lab, compression))?), Success::Zero)
         }));
         for level in ["quick", "standard"] {
             let title = format!("backstay verify -j{jobs} --level {level} of {compression}");
@@ -39,7 +39,7 @@ pub(super) fn contenders(lab: &Lab) -> Vec<Contender<'_>> {
                 move || {
                     let mut command = Command::new(&lab.backstay);
                     command.args(["verify", "--quiet", "--level", level, "--jobs", &jobs.to_string()]);
-                    lab.measure(command.arg(pack(lab, compression)?), Success::Zero)
+                    lab.measure(command.arg(pack(&store(lab, compression))?), Success::Zero)
                 },
             ));
         }

@@ -5,6 +5,7 @@ use std::thread;
 use backstay_core::manifest::{Entry, MemberContent, Stage};
 use backstay_core::script::statements;
 
+use super::rights::GivenRights;
 use super::tasks::{Work, is_early, is_foreign_key, tasks};
 use super::{Failed, Restore, Session, describe};
 use crate::target::schedule::Schedule;
@@ -24,7 +25,10 @@ impl Restore<'_> {
             phase: RestorePhase::PreData,
             bytes: 0,
         });
+        let given = self.given_rights(&mut session)?;
         self.stage_by_entry(&mut session, Stage::PreData)?;
+        // Before the rows come, so that nobody may read them meanwhile.
+        self.take_rights_back(&mut session, given.as_ref())?;
         self.observer.event(RestoreEvent::Phase {
             phase: RestorePhase::Data,
             bytes: self.plan.text_bytes,
@@ -35,6 +39,7 @@ impl Restore<'_> {
             bytes: 0,
         });
         self.late_entries(&mut session)?;
+        self.take_rights_back(&mut session, given.as_ref())?;
         self.stage_by_entry(&mut session, Stage::Privileges)?;
         self.refresh(&mut session);
         self.stage_by_entry(&mut session, Stage::Last)?;
@@ -47,6 +52,15 @@ impl Restore<'_> {
         session.connection.close();
         self.tally(report);
         self.check(report)
+    }
+
+    fn take_rights_back(&self, session: &mut Session, given: Option<&GivenRights>) -> Result<(), TargetError> {
+        if let Some(given) = given {
+            for (what, sql) in given.take_back(session)? {
+                self.note(what, session.run(sql));
+            }
+        }
+        self.revive(session)
     }
 
     fn stage_by_entry(&self, session: &mut Session, stage: Stage) -> Result<(), TargetError> {
@@ -63,14 +77,6 @@ impl Restore<'_> {
         if let Err(Failed { statement, error }) = self.restore_entry(session, entry)? {
             self.fail(describe(entry), Some(&statement), &error);
             self.revive(session)?;
-        }
-        Ok(())
-    }
-
-    /// Has a working connection again after one was lost.
-    fn revive(&self, session: &mut Session) -> Result<(), TargetError> {
-        if session.connection.is_broken() {
-            *session = self.connect()?;
         }
         Ok(())
     }

@@ -18,22 +18,26 @@ impl Restore<'_> {
             drop(session.connection.execute(b"ROLLBACK"));
             return Ok(());
         }
-        let counted = self.has_data() && self.plan.options.parts == Parts::All;
-        let counts = if counted { self.count(&mut session)? } else { Vec::new() };
-        if let Some((what, found, expected)) = counts.into_iter().find(|(_, found, expected)| found != expected) {
-            drop(session.connection.execute(b"ROLLBACK"));
-            let error = format!("{expected} rows were loaded and {found} are there; everything was undone");
-            self.report(RestoreFailure {
-                what,
-                statement: None,
-                error,
-                sql_state: None,
-            });
-            return Ok(());
+        if self.has_data() && self.plan.options.parts == Parts::All {
+            for group in self.groups() {
+                let (what, expected) = (format!("rows of {}", group.name), group.digest.rows());
+                match session.count(&group) {
+                    Ok(found) if found == expected => continue,
+                    Ok(found) => self.report(RestoreFailure {
+                        what,
+                        statement: None,
+                        error: format!("{expected} rows were loaded and {found} are there; everything was undone"),
+                        sql_state: None,
+                    }),
+                    Err(Failed { statement, error }) => self.fail(what, Some(&statement), &error),
+                }
+                drop(session.connection.execute(b"ROLLBACK"));
+                return Ok(());
+            }
         }
         session.connection.execute(b"COMMIT").map_err(failed("commit"))?;
         self.tally(report);
-        for sql in self.tables_to_analyze() {
+        for (_, sql) in self.tables_to_analyze() {
             drop(session.connection.execute(&sql));
         }
         if self.plan.options.prove == Prove::Yes {
@@ -49,6 +53,7 @@ impl Restore<'_> {
             phase: RestorePhase::PreData,
             bytes: 0,
         });
+        let given = self.given_rights(session)?;
         if let Some(failed) = self.stage(session, Stage::PreData)? {
             return Ok(Some(failed));
         }
@@ -75,10 +80,15 @@ impl Restore<'_> {
             phase: RestorePhase::PostData,
             bytes: 0,
         });
-        for stage in [Stage::PostData, Stage::Privileges] {
-            if let Some(failed) = self.stage(session, stage)? {
-                return Ok(Some(failed));
-            }
+        if let Some(failed) = self.stage(session, Stage::PostData)? {
+            return Ok(Some(failed));
+        }
+        let taken_back = given.map_or(Ok(Vec::new()), |given| given.take_back(session))?;
+        if let Some(failed) = statements(session, taken_back) {
+            return Ok(Some(failed));
+        }
+        if let Some(failed) = self.stage(session, Stage::Privileges)? {
+            return Ok(Some(failed));
         }
         if let Some(failed) = statements(session, self.refresh_statements()) {
             return Ok(Some(failed));

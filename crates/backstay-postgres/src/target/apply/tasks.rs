@@ -82,6 +82,7 @@ pub(super) fn tasks(restore: &Restore<'_>) -> Vec<Task<Work>> {
     if !restore.sequence_statements().is_empty() {
         before_keys.push(tasks.add(Work::Sequences, Vec::new(), Vec::new(), RANK_ROWS));
     }
+    let mut indexed: HashMap<u32, Vec<usize>> = HashMap::new();
     for (index, entry) in restore.entries(Stage::PostData).filter(|(_, entry)| is_early(entry)) {
         let used = tables.used_by(entry);
         let gates = used
@@ -107,29 +108,39 @@ pub(super) fn tasks(restore: &Restore<'_>) -> Vec<Task<Work>> {
         };
         tasks.done_by.insert(entry.id, number);
         before_keys.push(number);
+        for table in used {
+            indexed.entry(table).or_default().push(number);
+        }
     }
-    let gate = tasks.add(Work::Gate, before_keys, Vec::new(), RANK_LATE);
+    let everything = tasks.add(Work::Gate, before_keys, Vec::new(), RANK_LATE);
     for (index, entry) in restore
         .entries(Stage::PostData)
         .filter(|(_, entry)| is_foreign_key(entry))
     {
-        let exclusive = tables
-            .used_by(entry)
-            .into_iter()
-            .map(|table| (table, Lock::Exclusive))
-            .collect();
+        let used = tables.used_by(entry);
         let needed = entry
             .dependencies
             .iter()
             .filter_map(|id| tasks.done_by.get(id).copied());
-        let after = needed.chain([gate]).collect();
+        // Rows below a root are in tables that the entry does not name.
+        let named: Option<Vec<u32>> = used.iter().map(|&entry| tables.plain_table(restore, entry)).collect();
+        let after = match named {
+            Some(named) => needed
+                .chain(named.into_iter().filter_map(|table| loaded.get(&group(table)).copied()))
+                .collect(),
+            None => needed.chain([everything]).collect(),
+        };
+        let exclusive = used.into_iter().map(|table| (table, Lock::Exclusive)).collect();
         let number = tasks.add(Work::Entry { entry: index }, after, exclusive, RANK_LATE);
         tasks.done_by.insert(entry.id, number);
     }
-    if restore.has_data() {
-        for sql in restore.tables_to_analyze() {
-            tasks.add(Work::Analyze { sql }, vec![gate], Vec::new(), RANK_LATE);
-        }
+    for (table, sql) in restore.tables_to_analyze() {
+        // Behind its indexes, since those of expressions have statistics of their own.
+        let entry = tables.entry_of_table(table);
+        let indexed = entry.and_then(|entry| indexed.remove(&entry)).unwrap_or_default();
+        let after = indexed.into_iter().chain(loaded.get(&group(table)).copied()).collect();
+        let alone = entry.map(|entry| (entry, Lock::Exclusive)).into_iter().collect();
+        tasks.add(Work::Analyze { sql }, after, alone, RANK_LATE);
     }
     tasks.tasks
 }
@@ -195,6 +206,12 @@ impl<'m> TableEntries<'m> {
 
     fn table_of_entry(&self, entry: u32) -> Option<u32> {
         self.table_of_entry.get(&entry).copied()
+    }
+
+    /// The table that an entry makes, if its rows are in itself alone.
+    fn plain_table(&self, restore: &Restore<'_>, entry: u32) -> Option<u32> {
+        self.table_of_entry(entry)
+            .filter(|&table| restore.manifest.tables[table as usize].kind == TableKind::Table)
     }
 
     /// The tables that an entry is about, directly or through the indexes that it names.

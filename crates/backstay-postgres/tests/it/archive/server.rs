@@ -13,25 +13,6 @@ pub(super) struct Server {
     superuser: &'static str,
 }
 
-/// The folder of programs of the newest server in Debian's places, or else of the `pg_config` in the `PATH`.
-pub(super) fn installed() -> PathBuf {
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let bins = versions
-        .map(|version| version.path().join("bin"))
-        .filter(|bin| bin.join("initdb").exists());
-    let major = |bin: &PathBuf| {
-        bin.parent()
-            .and_then(|version| version.file_name()?.to_str()?.parse::<u32>().ok())
-    };
-    bins.max_by_key(major).unwrap_or_else(|| {
-        let output = Command::new("pg_config")
-            .arg("--bindir")
-            .output()
-            .expect("a PostgreSQL server is installed");
-        PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
-    })
-}
-
 impl Server {
     pub(super) fn start(bin: &Path, superuser: &'static str) -> Self {
         let made = stdout(as_server(Path::new("mktemp")).args(["-d", "/tmp/backstay-archive-XXXXXXXX"]));

@@ -143,7 +143,7 @@ fn the_end_of_a_session_is_told(config: &ConnectionConfig) {
     let mut connection = connect(config);
     let pid = connection.backend_pid().unwrap();
     let mut copy = connection.copy_in(b"COPY b FROM STDIN").unwrap();
-    let terminate = format!("SELECT pg_terminate_backend({pid}, 10000)");
+    let terminate = format!("SELECT pg_terminate_backend({pid})");
     connect(config).execute(terminate.as_bytes()).unwrap();
     let error = (0..1000)
         .find_map(|_| copy.send(&b"1\ta\n".repeat(20_000)).err())

@@ -11,6 +11,8 @@ use std::time::Duration;
 use backstay_postgres::{ChannelBinding, ConnectionConfig, Endpoint, Host, SslMode};
 use tempfile::TempDir;
 
+use crate::server::installations;
+
 /// A running server; dropping it stops and removes it.
 pub(super) struct Server {
     folder: TempDir,
@@ -24,7 +26,7 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let server = Self {
             folder,
-            programs: newest_programs(),
+            programs: installations()[0].bin().to_owned(),
             port: TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port(),
         };
         server.own("");
@@ -156,15 +158,4 @@ fn try_run(command: &mut Command) -> Result<(), String> {
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
-}
-
-/// The programs of the newest server where Debian puts them.
-fn newest_programs() -> PathBuf {
-    let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
-        .expect("a server is installed")
-        .map(|entry| entry.unwrap().path().join("bin"))
-        .filter(|programs| programs.join("initdb").exists())
-        .collect();
-    versions.sort();
-    versions.pop().expect("a server is installed")
 }

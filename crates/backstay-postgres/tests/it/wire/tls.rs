@@ -12,7 +12,10 @@ fn tls_verifies_what_the_mode_says() {
          hostssl all cert 127.0.0.1/32 cert\nhostssl all scram 127.0.0.1/32 scram-sha-256\n",
     );
     connect(&server.config())
-        .execute(b"CREATE ROLE plain LOGIN; CREATE ROLE cert LOGIN; CREATE ROLE scram LOGIN PASSWORD 'pw'")
+        .execute(
+            b"SET password_encryption = 'scram-sha-256';
+              CREATE ROLE plain LOGIN; CREATE ROLE cert LOGIN; CREATE ROLE scram LOGIN PASSWORD 'pw'",
+        )
         .unwrap();
     let folder = server.folder();
     for name in ["ca", "other"] {
@@ -137,7 +140,7 @@ fn channel_binding_knows_the_hash_of_every_kind_of_certificate() {
     let mut unix = server.config();
     unix.endpoints[0].host = Host::Unix(server.folder());
     connect(&unix)
-        .execute(b"CREATE ROLE scram LOGIN PASSWORD 'pw'")
+        .execute(b"SET password_encryption = 'scram-sha-256'; CREATE ROLE scram LOGIN PASSWORD 'pw'")
         .unwrap();
     let mut config = server.config();
     config.user = "scram".to_owned();
