@@ -10,6 +10,8 @@
 
 mod ci;
 mod database;
+mod files;
+mod mutants;
 mod postgres;
 mod run;
 mod system;
@@ -36,6 +38,9 @@ tasks:
   backup [ARGUMENTS]
          the same as `backstay backup`, built first; for CI before a migration
   tidy   checks the rules of this workspace that the compiler does not know
+  mutants [NAME...]
+         breaks each rule of the format and the design in turn (xtask/mutants), in a copy of the code, and
+         demands that its test fails; NAME is the beginning of a mutant's name; it takes an hour or so
   ci     fmt, tidy, clippy, doc, then test";
 
 fn main() -> ExitCode {
@@ -48,6 +53,7 @@ fn main() -> ExitCode {
         (Some("bench"), rest) => database::bench(rest),
         (Some("backup"), rest) => database::backup(rest),
         (Some("tidy"), []) => tidy::run(),
+        (Some("mutants"), names) => mutants::run(names),
         (Some("ci"), []) => ci::run(),
         (Some("help" | "--help" | "-h"), _) => {
             println!("{USAGE}");

@@ -2,6 +2,7 @@ use crate::run::{self, Failure};
 
 mod documents;
 mod manifests;
+mod mutants;
 mod rust_source;
 mod sources;
 mod text;
@@ -49,6 +50,7 @@ const RULES: &[Rule] = &[
     text::no_host_of_a_registry,
     documents::links_lead_somewhere,
     documents::the_format_document_is_of_this_version,
+    mutants::mutants_are_of_this_code,
 ];
 
 /// Checks the rules of this workspace that neither the compiler nor Clippy knows.

@@ -384,6 +384,26 @@ mod tests {
         assert_eq!(zstd::decode_all(&zstd[..]).unwrap(), b"one\nthree\n");
     }
 
+    fn encoded(codec: Codec) -> Vec<u8> {
+        let mut encoder = MemberEncoder::new(Compression::new(codec)).unwrap();
+        encoder.encode(&b"SELECT 1;\n".repeat(100)).unwrap().stored
+    }
+
+    #[test]
+    fn a_gzip_member_has_no_name_and_no_time() {
+        // RFC 1952, 2.3: method deflate, no flags, and four bytes of time.
+        assert_eq!(encoded(Codec::Gzip)[..8], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_zstd_frame_has_a_checksum_and_states_its_content_size() {
+        let frame = encoded(Codec::Zstd);
+        // RFC 8878, 3.1.1.1.1: the third bit is the flag of the checksum; with the sixth, or one of the upper two, the
+        // content size stands in the header.
+        assert_ne!(frame[4] & 0b0000_0100, 0, "{:08b}", frame[4]);
+        assert_eq!(zstd::zstd_safe::get_frame_content_size(&frame).unwrap(), Some(1000));
+    }
+
     #[test]
     fn absurd_lengths_are_refused_without_taking_memory() {
         let member = MemberEncoder::new(Compression::default())

@@ -1,4 +1,4 @@
-//! The SQL that Backstay writes: quoting, comments, and the settings that every pack begins with.
+//! The SQL that Backstay writes: quoting, and the settings that every pack begins with.
 
 /// Quotes an identifier (PostgreSQL documentation, "Identifiers and Key Words"): always in double quotes, inner ones
 /// doubled.
@@ -43,15 +43,6 @@ pub fn quote_literal(text: &[u8]) -> Vec<u8> {
     }
     quoted.push(b'\'');
     quoted
-}
-
-/// Makes a text fit for one line of comment: control characters become spaces, so that nothing in it can begin a new
-/// line.
-#[must_use]
-pub fn comment_text(text: &[u8]) -> Vec<u8> {
-    text.iter()
-        .map(|&byte| if byte < b' ' || byte == 0x7f { b' ' } else { byte })
-        .collect()
 }
 
 /// What a pack's first lines do: make psql stop at the first error, unless it was started with `-v keep_going=1`.
@@ -148,7 +139,6 @@ mod tests {
         assert_eq!(quote_qualified(b"s", b"t\n"), b"\"s\".\"t\n\"");
         assert_eq!(quote_literal(b"it's"), b"'it''s'");
         assert_eq!(quote_literal(b"a\\'b"), b"E'a\\\\''b'");
-        assert_eq!(comment_text(b"x\n\\! rm\r\x7f"), b"x \\! rm  ");
     }
 
     #[test]

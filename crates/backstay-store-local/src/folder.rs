@@ -14,6 +14,12 @@ pub(crate) struct Folder {
     file: Arc<File>,
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How often this thread has waited for names to reach the disk, which nothing else would tell a test.
+    pub(crate) static SYNCS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
 /// What a folder says of one name in it.
 #[derive(Debug)]
 pub(crate) struct Found {
@@ -126,6 +132,8 @@ impl Folder {
     /// Like `PostgreSQL`'s `fsync_fname` (`src/common/file_utils.c`), accepts that some systems have no fsync for folders:
     /// they say so with `EBADF` or `EINVAL`.
     pub(crate) fn sync_file(folder: &File) -> io::Result<()> {
+        #[cfg(test)]
+        SYNCS.with(|syncs| syncs.set(syncs.get() + 1));
         match folder.sync_all() {
             Err(error) if is_one_of(&error, &[Errno::BADF, Errno::INVAL]) => Ok(()),
             result => result,

@@ -205,7 +205,8 @@ fn unsupported(store: &LocalStore, doing: &'static str, key: &ObjectKey, source:
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::{File, LocalWriter, ObjectWriter as _};
-    use crate::LocalStore;
+    use crate::folder::SYNCS;
+    use crate::{Durability, LocalStore};
     use backstay_core::store::{ErrorKind, Store as _};
 
     #[test]
@@ -221,5 +222,43 @@ mod tests {
         assert_eq!(writer.append(b"more").unwrap_err().kind(), ErrorKind::Other);
         assert_eq!(writer.publish().unwrap_err().kind(), ErrorKind::Other);
         assert!(store.list("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_synced_is_not_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(folder.path()).unwrap();
+        let mut writer = Box::new(LocalWriter::begin(&store, &"a".parse().unwrap()).unwrap());
+        // A device is no file that could be synced.
+        writer.pending.as_mut().unwrap().file = File::options().write(true).open("/dev/full").unwrap();
+        assert!(writer.publish().is_err());
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn every_change_of_names_is_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(folder.path()).unwrap();
+        let syncs = |change: &dyn Fn()| {
+            let before = SYNCS.get();
+            change();
+            SYNCS.get() - before
+        };
+        let publish = |name: &str| {
+            let key = name.parse().unwrap();
+            store.create(&key).unwrap().publish().unwrap();
+        };
+        assert_eq!(syncs(&|| publish("a")), 1);
+        assert_eq!(
+            syncs(&|| publish("log/a")),
+            2,
+            "the folder that was made, and the object in it"
+        );
+        assert_eq!(syncs(&|| store.delete(&"a".parse().unwrap()).unwrap()), 1);
+        let unsynced = store.clone().with_durability(Durability::Unsynced);
+        assert_eq!(
+            syncs(&|| drop(unsynced.create(&"b".parse().unwrap()).unwrap().publish().unwrap())),
+            0
+        );
     }
 }

@@ -1,10 +1,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::files::files_below;
 use crate::run::Failure;
-
-/// What holds nothing written by people.
-const PASSED_OVER: [&str; 3] = [".git", "target", "backups"];
 
 /// A text file and its path from the top, with `/` between its parts.
 #[derive(Debug)]
@@ -20,34 +18,12 @@ pub(super) struct Tree(Vec<File>);
 impl Tree {
     /// Reads all files that are UTF-8 text; the others are fixtures, about which there are no rules.
     pub(super) fn load(root: &Path) -> Result<Self, Failure> {
-        let mut files = Vec::new();
-        let mut folders = vec![root.to_owned()];
-        while let Some(folder) = folders.pop() {
-            let fail = |error| Failure::new(format!("cannot read {}: {error}", folder.display()));
-            for entry in fs::read_dir(&folder).map_err(fail)? {
-                let entry = entry.map_err(fail)?;
-                let path = entry.path();
-                let kind = entry.file_type().map_err(fail)?;
-                // In a second worktree `.git` is a file.
-                if PASSED_OVER.iter().any(|&name| entry.file_name() == name) {
-                    continue;
-                }
-                if kind.is_dir() {
-                    folders.push(path);
-                } else if kind.is_file()
-                    && let Ok(text) = fs::read_to_string(&path)
-                {
-                    let path = path.strip_prefix(root).unwrap_or(&path);
-                    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
-                    files.push(File {
-                        path: parts.join("/"),
-                        text,
-                    });
-                }
-            }
-        }
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Self(files))
+        let paths = files_below(root)?;
+        let file = |path: String| {
+            let text = fs::read_to_string(root.join(&path)).ok()?;
+            Some(File { path, text })
+        };
+        Ok(Self(paths.into_iter().filter_map(file).collect()))
     }
 
     #[cfg(test)]

@@ -187,6 +187,42 @@ mod tests {
         assert_eq!(zstd::decode_all(&zstd[..]).unwrap(), b"");
     }
 
+    /// The table in docs/format.md.
+    #[test]
+    fn its_bytes_are_those_of_the_document() {
+        let payload = |codec: u8| {
+            let mut bytes = b"BACKSTAY\x01\x00".to_vec();
+            bytes.extend_from_slice(&[codec, 0]);
+            bytes.extend_from_slice(&[0xd2, 0x04, 0, 0, 0, 0, 0, 0]);
+            bytes.extend_from_slice(&[0xd5, 0xdd, 0, 0, 0, 0, 0, 0]);
+            bytes.extend_from_slice(Sha256Digest::of(b"manifest").as_bytes());
+            bytes.extend_from_slice(&Sha256Digest::of(&bytes).as_bytes()[..4]);
+            bytes
+        };
+        let head = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x44\0BS\x40\0";
+        let gzip = [&head[..], &payload(1), b"\x03\0\0\0\0\0\0\0\0\0"].concat();
+        let zstd = [&b"\x5b\x2a\x4d\x18\x40\0\0\0"[..], &payload(2)].concat();
+        for (codec, bytes) in [(Codec::Gzip, gzip), (Codec::Zstd, zstd)] {
+            assert_eq!(trailer(codec).encode(), bytes, "{codec}");
+            assert_eq!(Trailer::decode(&bytes), Ok(trailer(codec)), "{codec}");
+        }
+    }
+
+    #[test]
+    fn what_its_check_agrees_with_and_the_document_does_not_is_refused() {
+        for (at, expected) in [
+            (0, TrailerError::Missing),
+            (10, TrailerError::Damaged),
+            (11, TrailerError::Damaged),
+        ] {
+            let mut bytes = trailer(Codec::Zstd).encode();
+            bytes[8 + at] ^= 3;
+            let check = Sha256Digest::of(&bytes[8..68]);
+            bytes[68..].copy_from_slice(&check.as_bytes()[..4]);
+            assert_eq!(Trailer::decode(&bytes), Err(expected), "{at}");
+        }
+    }
+
     #[test]
     fn a_newer_version_is_named() {
         let mut payload = trailer(Codec::Zstd).encode();

@@ -144,6 +144,10 @@ mod tests {
     fn checksums_of_both_forms_are_read() {
         let digest = Sha256Digest::of(b"x");
         let line = checksum_line(&digest, "a b.sql.gz");
+        assert_eq!(
+            line,
+            "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881  a b.sql.gz\n"
+        );
         assert_eq!(parse_checksums(&line), Some(vec![(digest, "a b.sql.gz".to_owned())]));
         assert_eq!(
             parse_checksums(&format!("{digest} *b\r\n")),

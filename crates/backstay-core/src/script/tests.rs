@@ -368,6 +368,17 @@ fn holds_no_more_than_the_limits() {
     }
 }
 
+/// The table of bounds in docs/format.md.
+#[test]
+fn the_limits_are_those_of_the_document() {
+    let mib = 1 << 20;
+    let Limits {
+        statement_bytes_max,
+        row_bytes_max,
+    } = Limits::default();
+    assert_eq!((statement_bytes_max, row_bytes_max), (256 * mib, 1025 * mib));
+}
+
 #[test]
 fn reads_many_rows_in_blocks() {
     let rows = "\\.1\tsome text\n".repeat(300_000);

@@ -289,3 +289,15 @@ fn access_method(entry: &TocEntry, major: u32) -> Option<Vec<u8>> {
     out.extend_from_slice(b";\n\n");
     Some(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::push_line;
+
+    #[test]
+    fn a_name_does_not_end_the_comment_that_it_stands_in() {
+        let mut line = Vec::new();
+        push_line(&mut line, b"a\n\\! b\r\\! c");
+        assert_eq!(line, b"a \\! b \\! c");
+    }
+}

@@ -3,6 +3,7 @@
 mod crash;
 mod crash_safety;
 mod folder;
+mod litter;
 mod promises;
 mod refusals;
 

@@ -187,6 +187,21 @@ fn members_that_are_left_are_checked() {
 }
 
 #[test]
+fn a_checksum_is_not_read_beyond_its_bound() {
+    let (store, backup) = published(&sample(Codec::Gzip));
+    let name = key(&format!("{}.sha256", backup.pack));
+    let line = checksum_line(&backup.sha256, backup.pack.as_str());
+    for (length, expected) in [(1 << 20, &[][..]), ((1 << 20) + 1, &["error checksum-form"])] {
+        // Lines without anything are passed over.
+        let text = format!("{line}{}", "\n".repeat(length - line.len()));
+        replace(&*store, &name, text.as_bytes());
+        let opened = open(&store, Origin::Id, Codec::Gzip).unwrap();
+        let report = verify(&opened, Origin::Id, Level::Quick);
+        assert_eq!(seen(&report), expected, "{length}: {report}");
+    }
+}
+
+#[test]
 fn a_manifest_that_was_changed_is_not_the_packs() {
     type Edit = fn(&mut Manifest);
     let edits: [(&str, Edit, &str); 7] = [

@@ -344,6 +344,15 @@ fn settings() {
 fn structure() {
     check(&[
         ("settings not first", |s| s.members.swap(0, 1), &["error member-order"]),
+        ("no settings", |s| s.remove(0), &["error member-order"]),
+        (
+            "settings twice at the beginning",
+            |s| {
+                let settings = s.members[0].clone();
+                s.insert(1, settings.0, settings.1);
+            },
+            &["error member-order"],
+        ),
         (
             "settings again",
             |s| {

@@ -13,6 +13,7 @@ mod refusals;
 mod restoring;
 mod rights;
 mod round_trip;
+mod rules;
 mod sabotage;
 mod scale;
 mod settings;

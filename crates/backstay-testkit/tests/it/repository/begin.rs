@@ -5,6 +5,7 @@ use backstay_core::manifest::{Manifest, ManifestError, Sequence, TableRows};
 use backstay_core::repository::{ReadBack, RepositoryError};
 use backstay_core::store::{MemoryStore, Store};
 use backstay_core::{Codec, Compression, DbText, Repository};
+use backstay_testkit::{Fault, Faulty, Verb, When};
 
 use super::{FIRST, begin, id, names, put, sample, store_with};
 
@@ -130,6 +131,18 @@ fn a_dropped_backup_leaves_nothing() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     drop(begin(&store, &sample(FIRST, Codec::Zstd)));
     assert!(names(&*store).is_empty());
+}
+
+/// Pack, `.sha256` and manifest are published in this order.
+#[test]
+fn a_lost_answer_to_the_manifest_is_looked_after() {
+    let inner = MemoryStore::new();
+    let store: Arc<dyn Store> =
+        Arc::new(Faulty::new(inner.clone()).with_fault(When::nth(Verb::Publish, 3), Fault::LoseAnswer));
+    let sample = sample(FIRST, Codec::Gzip);
+    begin(&store, &sample).finish(sample.manifest, ReadBack::Yes).unwrap();
+    let inner: Arc<dyn Store> = Arc::new(inner);
+    assert_first_is_whole(&inner, "backstay testkit");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 use std::io::Read as _;
 use std::sync::Arc;
 
-use backstay_core::manifest::{PackId, TableRows, manifest_member_text};
-use backstay_core::pack::{PackError, PackWriter, TrailerError};
+use backstay_core::manifest::{
+    MANIFEST_TEXT_BYTES_MAX, Pack, PackId, TableRows, manifest_from_member, manifest_member_text,
+};
+use backstay_core::pack::{PackError, PackWriter, Trailer, TrailerError, read_member};
 use backstay_core::repository::{BackupReader, RepositoryError};
 use backstay_core::store::{ErrorKind, MemoryStore, Store};
-use backstay_core::{Codec, Compression, MemberEncoder, Repository, RowDigest, Sha256Digest};
+use backstay_core::{Codec, Compression, MemberEncoder, Repository, RowDigest, Sha256Digest, decode_member};
 use proptest::prelude::*;
 
 use super::{FIRST, id, key, put, sample};
@@ -217,6 +219,80 @@ fn the_manifest_in_a_pack_must_be_the_one_that_the_trailer_names() {
         panic!("{refused:?}");
     };
     assert!(matches!(source, PackError::ManifestDigest), "{source:?}");
+}
+
+#[test]
+fn a_trailer_that_promises_too_much_is_refused() {
+    let (bytes, _) = pack(Codec::Zstd);
+    let end = bytes.len() - usize::try_from(Trailer::bytes(Codec::Zstd)).unwrap();
+    let sound = Trailer::decode(&bytes).unwrap();
+    let refusal = |trailer: Trailer| {
+        let changed = [&bytes[..end], &trailer.encode()].concat();
+        match read_alone("x.sql.zst", &changed) {
+            Err(RepositoryError::Pack { source, .. }) => source.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    for (stored, text) in [
+        (end as u64 + 1, sound.manifest_text_bytes),
+        (u64::MAX, sound.manifest_text_bytes),
+        (sound.manifest_stored_bytes, MANIFEST_TEXT_BYTES_MAX + 1),
+        (sound.manifest_stored_bytes, u64::MAX),
+    ] {
+        let trailer = Trailer {
+            manifest_stored_bytes: stored,
+            manifest_text_bytes: text,
+            ..sound
+        };
+        assert_eq!(
+            refusal(trailer),
+            "the trailer at the end of the file is damaged",
+            "{stored} {text}"
+        );
+    }
+    // At the bound it is a question of what is there.
+    let text_bytes = MANIFEST_TEXT_BYTES_MAX;
+    let expected = format!(
+        "the text has {} bytes where {text_bytes} were recorded",
+        sound.manifest_text_bytes
+    );
+    let trailer = Trailer {
+        manifest_text_bytes: text_bytes,
+        ..sound
+    };
+    assert_eq!(refusal(trailer), expected);
+}
+
+#[test]
+fn a_member_must_be_the_one_that_the_manifest_names() {
+    for codec in [Codec::Gzip, Codec::Zstd] {
+        let store = Arc::new(MemoryStore::new());
+        let published = sample(FIRST, codec).publish(store.clone());
+        let member = &published.manifest.members[3];
+        read_member(&*store, &published.pack, codec, member).unwrap();
+        // The bytes decompress, and are not those that were written.
+        let mut other = member.clone();
+        other.sha256 = Sha256Digest::of(b"another");
+        let refused = read_member(&*store, &published.pack, codec, &other).unwrap_err();
+        assert!(matches!(refused, PackError::MemberDigest), "{refused:?}");
+    }
+}
+
+#[test]
+fn the_embedded_manifest_calls_its_own_pack_self() {
+    for codec in [Codec::Gzip, Codec::Zstd] {
+        let (bytes, name) = pack(codec);
+        let trailer = Trailer::decode(&bytes).unwrap();
+        let end = bytes.len() - usize::try_from(Trailer::bytes(codec)).unwrap();
+        let start = end - usize::try_from(trailer.manifest_stored_bytes).unwrap();
+        let text = decode_member(codec, &bytes[start..end], trailer.manifest_text_bytes).unwrap();
+        let own = Pack {
+            id: PackId::Own,
+            name,
+            bytes: 0,
+        };
+        assert_eq!(manifest_from_member(&text).unwrap().packs, [own]);
+    }
 }
 
 proptest! {
