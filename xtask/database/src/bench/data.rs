@@ -116,7 +116,7 @@ const ROWS_AT_SCALE_1: [(&str, f64); 6] = [
     (":products", 30_000.0),
     (":orders", 850_000.0),
     (":documents", 1500.0),
-    (":large", 786_432.0),
+    (":large", 1_048_576.0),
 ];
 
 /// A database that is filled or filled again.
