@@ -1,8 +1,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use zstd::zstd_safe::CParameter;
-
 use crate::digest::Sha256Digest;
 
 /// How members are compressed.
@@ -165,12 +163,6 @@ pub struct MemberEncoder {
     state: EncoderState,
 }
 
-const ZSTD_FASTEST_LEVEL: i32 = 1;
-
-/// What level 1 does otherwise for members: shorter matches, found in a table twice as large, because the columns of a
-/// row are short. As fast as zstd's own level 1 within the noise of measuring, and the packs are smaller by half a per cent.
-const ZSTD_FASTEST_PARAMETERS: [CParameter; 2] = [CParameter::HashLog(15), CParameter::MinMatch(6)];
-
 enum EncoderState {
     Gzip(libdeflater::Compressor),
     Zstd(zstd::bulk::Compressor<'static>),
@@ -200,11 +192,6 @@ impl MemberEncoder {
                 let mut compressor = zstd::bulk::Compressor::new(compression.level).map_err(refused)?;
                 compressor.include_checksum(true).map_err(refused)?;
                 compressor.include_contentsize(true).map_err(refused)?;
-                if compression.level == ZSTD_FASTEST_LEVEL {
-                    for parameter in ZSTD_FASTEST_PARAMETERS {
-                        compressor.set_parameter(parameter).map_err(refused)?;
-                    }
-                }
                 EncoderState::Zstd(compressor)
             }
         };
