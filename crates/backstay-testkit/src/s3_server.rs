@@ -88,6 +88,8 @@ impl Drop for S3Server {
 async fn serve(listener: &TcpListener, service: &S3Service) {
     loop {
         let (socket, _) = listener.accept().await.unwrap();
+        // Without it each answer waits for the client's kernel to confirm what came before.
+        socket.set_nodelay(true).unwrap();
         let service = service.clone();
         tokio::spawn(async move {
             // A client that goes away is no failure of the server.

@@ -4,8 +4,8 @@ mod report;
 use std::time::Instant;
 
 use backstay::{
-    Archive, BackupOptions, BackupReader, CheckOptions, ForeignArchive, ForeignPlan, Level, Repository, RestorePlan,
-    RestoreReport, Store, TargetError, WhenMissing, plan_restore,
+    Archive, BackupOptions, BackupReader, CheckOptions, ForeignArchive, ForeignPlan, Level, RestorePlan, RestoreReport,
+    Store, TargetError, WhenMissing, plan_restore,
 };
 use jiff::Timestamp;
 

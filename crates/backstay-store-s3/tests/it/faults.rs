@@ -22,7 +22,12 @@ const TRANSIENT: [Fault; 5] = [
 #[test]
 fn what_is_transient_is_tried_again() {
     for fault in TRANSIENT {
-        for method in ["PUT", "HEAD", "GET"] {
+        // The answer to HEAD has no body that could name a status of 400 transient.
+        let is_named = matches!(fault, Fault::Refuse(400, _));
+        for method in ["PUT", "HEAD", "GET"]
+            .into_iter()
+            .filter(|method| !is_named || *method != "HEAD")
+        {
             let fake = Fake::start(Traits::default());
             let store = fake.store("p/");
             fake.fail_times(method, "", 0, 2, fault);

@@ -10,7 +10,8 @@ use crate::{causes, config, names, noise, put, read};
 
 /// Promises whose keys or races `s3s-fs` cannot keep, because it keeps objects as files and looks before it renames. They
 /// are asked of the server in memory.
-const BEYOND_FILES: [&str; 4] = [
+const BEYOND_FILES: [&str; 5] = [
+    "delete_touches_no_other_key",
     "keys_beside_folders_are_kept_or_refused",
     "long_keys_are_kept_or_refused",
     "missing_is_not_found",
