@@ -1,4 +1,4 @@
-//! A bucket that speaks the S3 protocol as a store of backups: AWS, MinIO, R2, B2, Garage, Ceph, Supabase.
+//! A bucket that speaks the S3 protocol as a store of backups: AWS, `MinIO`, R2, B2, Garage, Ceph, Supabase.
 //!
 //! This crate is one of its own because it alone brings HTTP, TLS and signatures for a store; it depends on the core and
 //! knows nothing of databases. The client is our own and small: a backup needs twelve calls of the protocol, and of these

@@ -134,14 +134,14 @@ pub(crate) fn modified(answer: &Answer) -> Result<i64, Failure> {
         .ok_or_else(|| Failure::unusable("it has no Last-Modified"))?;
     let parsed = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
     parsed
-        .map(|time| time.as_second())
+        .map(Timestamp::as_second)
         .map_err(|_| Failure::unusable("its Last-Modified is no time"))
 }
 
 /// A time in a document.
 pub(crate) fn time(text: &str) -> Result<i64, Failure> {
     let time: Result<Timestamp, _> = text.parse();
-    time.map(|time| time.as_second())
+    time.map(Timestamp::as_second)
         .map_err(|_| Failure::unusable(format!("{text:?} is no time")))
 }
 

@@ -2,7 +2,7 @@ use super::profile::Profile;
 use super::remote::Remote;
 use super::{Credentials, CredentialsError, CredentialsProvider, Variables};
 
-/// The usual places, in this order: the environment, a profile, a web identity, the container, the machine (IMDSv2).
+/// The usual places, in this order: the environment, a profile, a web identity, the container, the machine (`IMDSv2`).
 ///
 /// - The environment: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
 /// - A profile: `AWS_PROFILE` or `default`, in `~/.aws/credentials` and `~/.aws/config`. Keys only: roles, `sso` and

@@ -112,7 +112,7 @@ impl Remote {
         given.map(Some).map_err(|failure| service(CONTAINER_SERVICE, failure))
     }
 
-    /// Those of the machine's role (IMDSv2); none where no such service answers.
+    /// Those of the machine's role (`IMDSv2`); none where no such service answers.
     pub(crate) fn of_machine(&self, variables: &Variables) -> Result<Option<Credentials>, CredentialsError> {
         if variables
             .get("AWS_EC2_METADATA_DISABLED")
@@ -190,7 +190,7 @@ fn read_token(path: &str) -> Result<String, CredentialsError> {
 
 fn expiry(text: &str) -> Result<i64, Failure> {
     let time: Result<Timestamp, _> = text.trim().parse();
-    time.map(|time| time.as_second())
+    time.map(Timestamp::as_second)
         .map_err(|_| Failure::unusable("its time of expiry is no time"))
 }
 
