@@ -88,7 +88,7 @@ pub(crate) struct OutputArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct BackupArguments {
-    /// Where the backup goes: a folder, made if missing (default: BACKSTAY_STORE, else ./backups).
+    /// Where the backup goes: a folder, made if missing, or s3://bucket/prefix (default: BACKSTAY_STORE, else ./backups).
     #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
     pub(crate) positional_store: Option<String>,
     /// The same as STORE.

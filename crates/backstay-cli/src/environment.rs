@@ -12,7 +12,7 @@ use backstay::{DotenvError, SearchPath, Variables, parse_dotenv};
 const FILES: [&str; 2] = [".env.local", ".env"];
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Beginnings of the names that are taken from files; others may mean anything to anybody.
-const NAMES: [&str; 4] = ["DATABASE_URL", "SUPABASE_", "PG", "BACKSTAY_"];
+const NAMES: [&str; 5] = ["DATABASE_URL", "SUPABASE_", "PG", "AWS_", "BACKSTAY_"];
 
 /// Everything that settling arguments may depend on.
 #[derive(Clone, Debug)]

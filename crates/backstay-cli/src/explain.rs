@@ -272,7 +272,7 @@ fn class_of_repository(error: &RepositoryError) -> Exit {
 
 fn class_of_open_store(error: &OpenStoreError) -> Exit {
     match error {
-        OpenStoreError::UnknownScheme { .. } => Exit::Configuration,
+        OpenStoreError::UnknownScheme { .. } | OpenStoreError::Location { .. } => Exit::Configuration,
         _ => Exit::Storage,
     }
 }

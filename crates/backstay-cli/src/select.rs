@@ -8,6 +8,8 @@ use backstay::{
     RepositoryError, StoreError, WhenMissing, object_role, open_store,
 };
 
+use crate::settle::SettledStore;
+
 /// A name of a backup, as it was settled without looking into any store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum BackupName {
@@ -123,12 +125,12 @@ pub(crate) enum SelectError {
 }
 
 /// Opens the backup that is meant. A file is opened by itself, everything else through its manifest in the store.
-pub(crate) fn open_archive(name: &BackupName, store: &str) -> Result<Archive, SelectError> {
+pub(crate) fn open_archive(name: &BackupName, store: &SettledStore) -> Result<Archive, SelectError> {
     match name {
         BackupName::File(path) => open_file(path),
-        BackupName::Id(id) => open_id(&open_repository(store)?, id),
+        BackupName::Id(id) => open_id(&store.open(WhenMissing::Fail)?, id),
         BackupName::Latest { database } => {
-            let repository = open_repository(store)?;
+            let repository = store.open(WhenMissing::Fail)?;
             let listing = repository.list()?;
             let id = latest(&listing, database.as_deref(), &repository.store().location(), |id| {
                 repository.read_manifest(id)
@@ -152,15 +154,11 @@ fn open_file(path: &Path) -> Result<Archive, SelectError> {
     };
     // A folder may be called as a URL begins; behind `file:` everything is a path.
     let location = format!("file:{}", folder.to_str().ok_or_else(unusable)?);
-    let repository = open_repository(&location)?;
+    let repository = Repository::new(open_store(&location, WhenMissing::Fail)?);
     match object_role(&key) {
         Some((id, ObjectRole::Manifest)) => open_id(&repository, &id),
         _ => Ok(Archive::open_file(repository.store().clone(), &key)?),
     }
-}
-
-fn open_repository(store: &str) -> Result<Repository, SelectError> {
-    Ok(Repository::new(open_store(store, WhenMissing::Fail)?))
 }
 
 fn open_id(repository: &Repository, id: &BackupId) -> Result<Archive, SelectError> {

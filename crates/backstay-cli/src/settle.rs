@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use backstay::{
-    BackupOptions, ConninfoError, GlobalsOption, Inclusion, ReadBack, Resolved, SourceOptions, resolve_source,
+    BackupOptions, ConninfoError, GlobalsOption, Inclusion, OpenStoreError, ReadBack, Repository, Resolved,
+    SourceOptions, Variables, WhenMissing, open_store_with, resolve_source,
 };
 
 use crate::args::{
@@ -114,6 +115,8 @@ pub(crate) struct SettledStore {
     pub(crate) location: String,
     /// What a person must type to mean it again; nothing where it would be taken anyway.
     pub(crate) argument: Option<String>,
+    /// Where credentials come from.
+    variables: Variables,
 }
 
 /// A backup, not opened yet.
@@ -227,7 +230,16 @@ impl SettledStore {
         if looks_like_a_connection(&location) {
             return Err(SettleError::StoreIsConnection);
         }
-        Ok(Self { location, argument })
+        Ok(Self {
+            location,
+            argument,
+            variables: environment.variables.clone(),
+        })
+    }
+
+    /// Opens it.
+    pub(crate) fn open(&self, when_missing: WhenMissing) -> Result<Repository, OpenStoreError> {
+        open_store_with(&self.location, when_missing, &self.variables).map(Repository::new)
     }
 }
 

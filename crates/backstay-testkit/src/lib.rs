@@ -8,9 +8,13 @@ mod damage;
 mod faulty;
 pub mod fixtures;
 mod recording;
+#[cfg(feature = "s3-server")]
+mod s3_server;
 mod verb;
 
 pub use damage::Damage;
 pub use faulty::{Fault, Faulty, When};
 pub use recording::{Call, Recording};
+#[cfg(feature = "s3-server")]
+pub use s3_server::S3Server;
 pub use verb::Verb;

@@ -1,9 +1,16 @@
 use std::sync::Arc;
 
 use backstay_core::store::{Error, ErrorKind, Store};
+use backstay_postgres::Variables;
 use backstay_store_local::LocalStore;
 
-/// What to do when a store is not there yet.
+/// The kinds of stores, for messages.
+#[cfg(feature = "s3")]
+const KNOWN: &str = "a path, file:, s3:";
+#[cfg(not(feature = "s3"))]
+const KNOWN: &str = "a path, file:";
+
+/// What to do when a store is not there yet. A bucket is never made: whoever owns it decides where and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "yes or no")]
 pub enum WhenMissing {
@@ -18,10 +25,19 @@ pub enum WhenMissing {
 #[non_exhaustive]
 pub enum OpenStoreError {
     /// No store has that scheme.
-    #[error("unknown kind of store {scheme:?} (known: a path, file:)")]
+    #[error("unknown kind of store {scheme:?} (known: {KNOWN})")]
     UnknownScheme {
         /// What stands before the colon.
         scheme: String,
+    },
+    /// What follows the scheme cannot be understood. The location is not repeated, because a secret may be in it by
+    /// mistake.
+    #[error("the location of the store ({scheme}:) cannot be understood")]
+    Location {
+        /// What stands before the colon.
+        scheme: &'static str,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The store cannot be opened.
     #[error("cannot open the store {location}")]
@@ -33,13 +49,31 @@ pub enum OpenStoreError {
     },
 }
 
-/// Turns a location into a store: a path, or `file:` and a path.
+/// Turns a location into a store, without credentials for any: a path, or `file:` and a path.
 ///
 /// # Errors
-/// The scheme is unknown, or the store cannot be opened.
+/// Those of [`open_store_with`].
 pub fn open_store(location: &str, when_missing: WhenMissing) -> Result<Arc<dyn Store>, OpenStoreError> {
+    open_store_with(location, when_missing, &Variables::default())
+}
+
+/// Turns a location into a store: a path, `file:` and a path, or `s3://bucket/prefix` with settings behind a `?` (those
+/// of `backstay_store_s3::S3Url`). Credentials and further settings come from the variables, as AWS's own programs take
+/// them: `AWS_ACCESS_KEY_ID`, profiles in the home folder, the identity of the machine.
+///
+/// A bucket is not asked for anything yet.
+///
+/// # Errors
+/// The scheme is unknown, the location cannot be understood, or the store cannot be opened.
+pub fn open_store_with(
+    location: &str,
+    when_missing: WhenMissing,
+    variables: &Variables,
+) -> Result<Arc<dyn Store>, OpenStoreError> {
     let path = match location.split_once(':') {
         Some(("file", path)) => path.strip_prefix("//").unwrap_or(path),
+        #[cfg(feature = "s3")]
+        Some(("s3", _)) => return open_bucket(location, variables),
         // A single letter would be a drive, and a path may have a colon further on.
         Some((scheme, _)) if is_scheme(scheme) => {
             return Err(OpenStoreError::UnknownScheme {
@@ -67,6 +101,23 @@ pub fn open_store(location: &str, when_missing: WhenMissing) -> Result<Arc<dyn S
     }
 }
 
+#[cfg(feature = "s3")]
+fn open_bucket(location: &str, variables: &Variables) -> Result<Arc<dyn Store>, OpenStoreError> {
+    use backstay_store_s3::{DefaultChain, InvalidS3Url, S3Store, S3Url};
+
+    let unusable = |source: Box<dyn std::error::Error + Send + Sync>| OpenStoreError::Location { scheme: "s3", source };
+    let url: S3Url = location.parse().map_err(|error: InvalidS3Url| unusable(error.into()))?;
+    let variables: backstay_store_s3::Variables = variables.texts().collect();
+    let config = url.config(&variables).map_err(|error| unusable(error.into()))?;
+    match S3Store::open(config, Arc::new(DefaultChain::new(&variables))) {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(source) => Err(OpenStoreError::Open {
+            location: url.to_string(),
+            source,
+        }),
+    }
+}
+
 fn is_scheme(text: &str) -> bool {
     text.len() > 1 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) && !text.starts_with('.')
 }
@@ -78,7 +129,7 @@ mod tests {
     #[test]
     fn schemes_are_told_from_paths() {
         for (location, scheme) in [
-            ("s3://bucket/x", Some("s3")),
+            ("ftp://host/x", Some("ftp")),
             ("./a:b", None),
             ("C:x", None),
             ("a/b:c", None),
@@ -119,5 +170,15 @@ mod tests {
                 }
             });
         }
+    }
+
+    #[cfg(feature = "s3")]
+    #[test]
+    fn a_bucket_is_opened_without_asking_it() {
+        let store = open_store("s3://bucket/a/b?region=eu-central-1", WhenMissing::Fail).unwrap();
+        assert_eq!(store.location(), "s3://bucket/a/b");
+        let error = open_store("s3://id:hunter2@bucket", WhenMissing::Fail).unwrap_err();
+        assert!(matches!(error, OpenStoreError::Location { .. }), "{error:?}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
 }

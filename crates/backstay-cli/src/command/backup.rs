@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use backstay::manifest::{Table, TableKind, TableRows};
 use backstay::{
-    BackupReport, Manifest, PreflightFinding, PreflightSeverity, Repository, RetentionAction, WhenMissing, open_store,
+    BackupReport, Manifest, PreflightFinding, PreflightSeverity, Repository, RetentionAction, WhenMissing,
     plan_keep_days,
 };
 use jiff::Timestamp;
@@ -30,7 +30,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
     remark_warnings(&source, output);
     let interrupt = Interrupt::watch()?;
     let begun = Instant::now();
-    let repository = Repository::new(open_store(&store.location, WhenMissing::Create)?);
+    let repository = store.open(WhenMissing::Create)?;
     let shown = progress::for_output(output);
     let made = backstay::back_up(
         &source.config,

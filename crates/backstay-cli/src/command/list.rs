@@ -1,4 +1,4 @@
-use backstay::{BackupSummary, Listing, Repository, WhenMissing, open_store};
+use backstay::{BackupSummary, Listing, WhenMissing};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::settle::SettledList;
 
 /// Lists the backups of a store; costs one listing and reads none of them.
 pub(crate) fn list(settled: &SettledList) -> Result<Exit, Failure> {
-    let repository = Repository::new(open_store(&settled.store.location, WhenMissing::Fail)?);
+    let repository = settled.store.open(WhenMissing::Fail)?;
     let listing = repository.list()?;
     let location = repository.store().location();
     match settled.output.form {
@@ -34,11 +34,14 @@ fn text(listing: &Listing, location: &str, now: Timestamp) -> String {
         for key in &listing.adoptable {
             text.push_str(&format!("  {key}\n"));
         }
-        let first = format!("{location}/{}", listing.adoptable[0]);
-        text.push_str(&format!(
-            "hint: a pack that is whole can be verified and restored by its path: backstay verify {}\n",
-            quoted(&first)
-        ));
+        let hint = if location.contains("://") {
+            "hint: a pack that is whole can be fetched, and then verified and restored by its path\n".to_owned()
+        } else {
+            let first = format!("{location}/{}", listing.adoptable[0]);
+            let first = quoted(&first);
+            format!("hint: a pack that is whole can be verified and restored by its path: backstay verify {first}\n")
+        };
+        text.push_str(&hint);
     }
     text
 }

@@ -1,4 +1,4 @@
-use backstay::{Litter, LitterItem, Repository, WhenMissing, open_store};
+use backstay::{Litter, LitterItem, WhenMissing};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::settle::{PruneMode, SettledPrune};
 
 /// Removes what crashes left, or only shows it.
 pub(crate) fn prune(settled: &SettledPrune) -> Result<Exit, Failure> {
-    let repository = Repository::new(open_store(&settled.store.location, WhenMissing::Fail)?);
+    let repository = settled.store.open(WhenMissing::Fail)?;
     let litter = repository.litter(Timestamp::now().as_second(), settled.grace_secs)?;
     if settled.mode == PruneMode::Remove {
         repository.remove_litter(&litter)?;

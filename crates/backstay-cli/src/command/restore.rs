@@ -4,8 +4,8 @@ mod report;
 use std::time::Instant;
 
 use backstay::{
-    Archive, BackupOptions, BackupReader, CheckOptions, ForeignArchive, ForeignPlan, Level, Repository, RestorePlan,
-    RestoreReport, Store, TargetError, WhenMissing, open_store, plan_restore,
+    Archive, BackupOptions, BackupReader, CheckOptions, ForeignArchive, ForeignPlan, Level, RestorePlan, RestoreReport,
+    Store, TargetError, WhenMissing, plan_restore,
 };
 use jiff::Timestamp;
 
@@ -39,7 +39,7 @@ pub(crate) enum RestoreRefused {
 pub(crate) fn restore(settled: &SettledRestore, environment: &Environment) -> Result<Exit, Failure> {
     remark_warnings(&settled.target, settled.output);
     let interrupt = Interrupt::watch()?;
-    let archive = open_archive(&settled.backup.name, &settled.backup.store.location)?;
+    let archive = open_archive(&settled.backup.name, &settled.backup.store)?;
     let run = Run {
         settled,
         environment,
@@ -168,7 +168,7 @@ impl Run<'_> {
 
     /// Makes and verifies a backup of the target; gives its id.
     fn back_up_target(&self, store: &SettledStore) -> Result<String, Failure> {
-        let repository = Repository::new(open_store(&store.location, WhenMissing::Create)?);
+        let repository = store.open(WhenMissing::Create)?;
         let mut options = BackupOptions::default();
         options.source.jobs = self.settled.options.jobs;
         let made = backstay::back_up(

@@ -19,7 +19,7 @@ const KINDS_SHOWN: usize = 8;
 
 /// Tells what a backup holds.
 pub(crate) fn show(settled: &SettledShow) -> Result<Exit, Failure> {
-    let archive = open_archive(&settled.backup.name, &settled.backup.store.location)?;
+    let archive = open_archive(&settled.backup.name, &settled.backup.store)?;
     let manifest = match &archive {
         Archive::Backup(reader) | Archive::Pack(reader) => reader.manifest(),
         Archive::Foreign { archive, .. } => {

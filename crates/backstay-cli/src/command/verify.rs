@@ -13,7 +13,7 @@ use crate::settle::SettledVerify;
 /// Checks a backup and tells what was found.
 pub(crate) fn verify(settled: &SettledVerify) -> Result<Exit, Failure> {
     let interrupt = Interrupt::watch()?;
-    let archive = match open_archive(&settled.backup.name, &settled.backup.store.location) {
+    let archive = match open_archive(&settled.backup.name, &settled.backup.store) {
         Err(SelectError::Archive(error)) if is_finding(&error) => return tell_of_damage(error, settled.output),
         opened => opened?,
     };

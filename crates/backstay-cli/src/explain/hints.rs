@@ -231,20 +231,42 @@ fn of_pattern(error: &InvalidPattern) -> Option<&'static str> {
 fn of_open_store(error: &OpenStoreError) -> Option<&'static str> {
     match error {
         OpenStoreError::UnknownScheme { scheme } if scheme.starts_with("postgres") => {
-            Some("a database is named with --from (or --to), and a store is a folder")
+            Some("a database is named with --from (or --to), and a store is a folder or a bucket")
         }
-        OpenStoreError::UnknownScheme { .. } | OpenStoreError::Open { .. } => Some("name a folder, such as ./backups"),
+        OpenStoreError::UnknownScheme { .. } => {
+            Some("name a folder, such as ./backups, or a bucket: s3://bucket/prefix")
+        }
+        OpenStoreError::Location { .. } => Some("a bucket is named as s3://bucket/prefix?region=eu-central-1"),
+        OpenStoreError::Open { .. } => Some("name a folder, such as ./backups"),
         _ => None,
     }
 }
 
 fn of_store(error: &StoreError) -> Option<&'static str> {
+    if error.subject().starts_with("s3://") {
+        return of_bucket(error);
+    }
     Some(match error.kind() {
         StoreErrorKind::StoreMissing => "name the folder of the backups with --store or BACKSTAY_STORE",
         StoreErrorKind::Denied => "does the folder belong to you, and may you write there? ls -ld tells",
         StoreErrorKind::Full => "free some space (df -h), or name another store; no backup was left half-written",
         StoreErrorKind::Transient => "try again",
         StoreErrorKind::InUse => "another backup is being written there: wait for its end",
+        _ => return None,
+    })
+}
+
+fn of_bucket(error: &StoreError) -> Option<&'static str> {
+    Some(match error.kind() {
+        StoreErrorKind::StoreMissing => "the bucket must exist: is it the right name, region and endpoint?",
+        StoreErrorKind::Denied => {
+            "credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, from a profile (AWS_PROFILE), or from the \
+             machine; they must allow to list the bucket, and to get, put and delete objects and uploads"
+        }
+        StoreErrorKind::Full => {
+            "the bucket has a limit: raise it, or name another store; no backup was left half-written"
+        }
+        StoreErrorKind::Transient => "try again",
         _ => return None,
     })
 }

@@ -95,7 +95,12 @@ fn stores() {
         .into_iter()
         .map(|kind| shown(BackupError::Repository(RepositoryError::Store(store(kind)))))
         .collect();
-    for location in ["s3://bucket/x", "postgres://u@h/d", "/nowhere/at/all"] {
+    for location in [
+        "ftp://host/x",
+        "s3://bucket?regoin=x",
+        "postgres://u@h/d",
+        "/nowhere/at/all",
+    ] {
         all.push(shown(backstay::open_store(location, WhenMissing::Fail).unwrap_err()));
     }
     let id = "kulti_backup_20250116_143022".parse().unwrap();

@@ -1,6 +1,7 @@
 //! The program as people and scripts meet it.
 
 mod backup;
+mod bucket;
 mod crash;
 mod disasters;
 mod docs;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 ///
 /// Where a name comes twice, the later one counts: a caller chains what it read from a `.env` file and the process's
 /// own environment in the order of their weight. `Debug` shows names only.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Variables {
     values: BTreeMap<OsString, OsString>,
     os_user: Option<String>,
@@ -25,6 +25,12 @@ impl Variables {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.values.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// All of them that are text, for those who take variables of their own.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.values.iter();
+        all.filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)))
     }
 
     /// The value of a variable, unless it is empty.

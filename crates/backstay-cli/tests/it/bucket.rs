@@ -1,0 +1,133 @@
+//! Backups in a bucket, on a server in this process.
+
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use backstay_testkit::S3Server;
+
+use crate::support::{Run, Sandbox};
+
+/// The program with a bucket as its store.
+struct InBucket {
+    sandbox: Sandbox,
+    server: S3Server,
+}
+
+impl InBucket {
+    fn start() -> Self {
+        Self {
+            sandbox: Sandbox::with_sample(),
+            server: S3Server::start(),
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = self.sandbox.backstay(arguments);
+        command
+            .env("BACKSTAY_STORE", format!("s3://{}/prod", S3Server::BUCKET))
+            .env("AWS_ENDPOINT_URL_S3", self.server.endpoint())
+            .env("AWS_ACCESS_KEY_ID", S3Server::ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", S3Server::SECRET_KEY);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        Run::of(&mut self.command(arguments))
+    }
+
+    fn succeed(&self, arguments: &[&str]) -> Run {
+        let run = self.run(arguments);
+        assert_eq!(run.code, Some(0), "{arguments:?}: {run:?}");
+        assert!(
+            !format!("{run:?}").contains(S3Server::SECRET_KEY),
+            "{arguments:?}: {run:?}"
+        );
+        run
+    }
+
+    /// Every backup that is listed verifies; gives how many there are.
+    fn assert_sound(&self) -> usize {
+        let listed = self.succeed(&["list", "--json"]).json();
+        let backups = listed["backups"].as_array().unwrap();
+        for backup in backups {
+            self.succeed(&["verify", backup["id"].as_str().unwrap()]);
+        }
+        backups.len()
+    }
+}
+
+#[test]
+fn a_backup_goes_to_a_bucket_and_comes_back_row_by_row() {
+    let program = InBucket::start();
+    let made = program.succeed(&["backup", "--json"]).json();
+    let id = made["id"].as_str().unwrap();
+    let listed = program.succeed(&["list", "--json"]).json();
+    assert_eq!(listed["store"], format!("s3://{}/prod", S3Server::BUCKET));
+    assert_eq!(listed["backups"][0]["id"], id);
+    program.succeed(&["show", "latest", "--tables"]);
+    program.succeed(&["verify", "latest"]);
+    let target = program.sandbox.url("copy");
+    program.succeed(&["restore", id, "--to", &target, "--create", "--prove", "--yes", "copy"]);
+    let count = program.sandbox.sql("copy", "SELECT count(*) FROM app.orders");
+    assert_eq!(count, "2000");
+    // What lies in the bucket are the files that anybody can read.
+    let folder = program.server.bucket_folder().join("prod");
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    assert!(names.contains(&format!("{id}.manifest.json")), "{names:?}");
+}
+
+#[test]
+fn a_killed_backup_leaves_a_bucket_sound() {
+    let program = InBucket::start();
+    program.sandbox.sql(
+        "kulti",
+        "CREATE TABLE public.bulk AS SELECT i, repeat(md5(i::text), 8) AS filler FROM generate_series(1, 60000) i",
+    );
+    for millis in [0, 150, 400, 800] {
+        let before = program.assert_sound();
+        let mut child = program
+            .command(&["backup", "--jobs", "1", "--compress", "gzip:9"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        thread::sleep(Duration::from_millis(millis));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let after = program.assert_sound();
+        assert!(
+            after == before || after == before + 1,
+            "{millis} ms: {before} became {after}"
+        );
+        // The id has the time to the second.
+        thread::sleep(Duration::from_millis(1100));
+        program.succeed(&["backup"]);
+        program.succeed(&["prune", "--litter", "--grace", "0"]);
+        assert!(program.assert_sound() > after, "{millis} ms");
+        thread::sleep(Duration::from_millis(1100));
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_bucket_is_told() {
+    let program = InBucket::start();
+    let denied = Run::of(program.command(&["list"]).env("AWS_SECRET_ACCESS_KEY", "hunter2"));
+    assert_eq!(denied.code, Some(5), "{denied:?}");
+    assert!(
+        denied.stderr.contains("access denied") && denied.stderr.contains("AWS_PROFILE"),
+        "{denied:?}"
+    );
+    let missing = Run::of(program.command(&["list"]).env("BACKSTAY_STORE", "s3://nowhere"));
+    assert_eq!(missing.code, Some(5), "{missing:?}");
+    assert!(missing.stderr.contains("the store does not exist"), "{missing:?}");
+    let wrong = Run::of(program.command(&["list"]).env("BACKSTAY_STORE", "s3://b?sse=hunter2"));
+    assert_eq!(wrong.code, Some(3), "{wrong:?}");
+    for run in [denied, missing, wrong] {
+        assert!(!run.stderr.contains("hunter2"), "{run:?}");
+    }
+}

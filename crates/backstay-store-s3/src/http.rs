@@ -1,0 +1,190 @@
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backstay_core::store::{Error, ErrorKind};
+use ureq::http::{HeaderMap, Request};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body};
+
+use crate::failure::Failure;
+use crate::xml::Element;
+
+/// What is read of an answer that is not an object.
+const ANSWER_BYTES_MAX: u64 = 64 << 20;
+const REFUSAL_BYTES_MAX: u64 = 64 << 10;
+const CA_BYTES_MAX: u64 = 8 << 20;
+
+const CONNECT: Duration = Duration::from_secs(10);
+/// Completing a large object takes its time.
+const ANSWER: Duration = Duration::from_secs(300);
+/// A reader goes on where this cut it off, so it is no bound for a whole object.
+const BODY: Duration = Duration::from_secs(120);
+const SEND: Duration = Duration::from_secs(60);
+/// Slower than this, an upload is given up and tried again.
+const SEND_BYTES_PER_SEC: u64 = 16 << 10;
+
+/// One HTTP client with its connections. Redirects are not followed, because a signature holds for one host, and no
+/// proxy is taken from the environment.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    agent: Agent,
+}
+
+/// The status, the headers and the body of an answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    body: Body,
+}
+
+impl Http {
+    /// A client that trusts the certificates of a file, or the public ones.
+    pub(crate) fn new(ca_file: Option<&Path>) -> Result<Self, Error> {
+        let roots = match ca_file {
+            None => RootCerts::WebPki,
+            Some(path) => RootCerts::Specific(Arc::new(certificates(path)?)),
+        };
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .user_agent(concat!("backstay/", env!("CARGO_PKG_VERSION")))
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .max_idle_connections_per_host(16)
+            .timeout_connect(Some(CONNECT))
+            .timeout_recv_response(Some(ANSWER))
+            .timeout_recv_body(Some(BODY))
+            .build();
+        Ok(Self {
+            agent: Agent::new_with_config(config),
+        })
+    }
+
+    /// Sends a request and gives the answer, whatever its status.
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: Option<&[u8]>,
+    ) -> Result<Answer, Failure> {
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let invalid = |error: ureq::http::Error| Failure::Connection(ureq::Error::Http(error));
+        let answer = match body {
+            None => self.agent.run(request.body(()).map_err(invalid)?),
+            Some(bytes) => {
+                let time = SEND + Duration::from_secs(bytes.len() as u64 / SEND_BYTES_PER_SEC);
+                let request = self.agent.configure_request(request.body(bytes).map_err(invalid)?);
+                self.agent.run(request.timeout_send_body(Some(time)).build())
+            }
+        };
+        let (parts, body) = answer.map_err(Failure::Connection)?.into_parts();
+        Ok(Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+        })
+    }
+}
+
+impl Answer {
+    /// The value of a header; nothing where it is no text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The value of a header that is a number.
+    pub(crate) fn number(&self, name: &str) -> Result<u64, Failure> {
+        let number = self.header(name).and_then(|value| value.parse().ok());
+        number.ok_or_else(|| Failure::unusable(format!("it has no {name}")))
+    }
+
+    /// The answer as a failure where its status is one.
+    pub(crate) fn succeeded(self) -> Result<Self, Failure> {
+        if (200..300).contains(&self.status) {
+            return Ok(self);
+        }
+        let status = self.status;
+        let bytes = self.bytes(REFUSAL_BYTES_MAX).unwrap_or_default();
+        Err(match Element::parse(&bytes) {
+            Ok(root) => refused(status, &root),
+            Err(_) => Failure::Refused {
+                status,
+                code: String::new(),
+                message: String::new(),
+            },
+        })
+    }
+
+    /// The document in the body, whose root must have that name; an error that comes with a good status is one too.
+    pub(crate) fn document(self, name: &str) -> Result<Element, Failure> {
+        let status = self.status;
+        let root = Element::parse(&self.bytes(ANSWER_BYTES_MAX)?)?;
+        match root.name() {
+            found if found == name => Ok(root),
+            "Error" => Err(refused(status, &root)),
+            found => Err(Failure::unusable(format!("it is a {found} and no {name}"))),
+        }
+    }
+
+    fn bytes(self, bytes_max: u64) -> Result<Vec<u8>, Failure> {
+        let mut bytes = Vec::new();
+        let mut reader = self.into_reader().take(bytes_max + 1);
+        reader.read_to_end(&mut bytes).map_err(Failure::Broken)?;
+        if bytes.len() as u64 > bytes_max {
+            return Err(Failure::unusable(format!("it is longer than {bytes_max} bytes")));
+        }
+        Ok(bytes)
+    }
+
+    /// The body as a stream without a bound of its own.
+    pub(crate) fn into_reader(self) -> impl Read + Send + use<> {
+        self.body.into_with_config().limit(u64::MAX).reader()
+    }
+}
+
+fn refused(status: u16, root: &Element) -> Failure {
+    let text = |name| root.text_of(name).unwrap_or_default().trim().to_owned();
+    let mut message = text("Message");
+    // A wrong region or endpoint is told of here.
+    for name in ["Region", "Endpoint"] {
+        if let Some(value) = root.text_of(name) {
+            message.push_str(&format!(" ({}: {value})", name.to_lowercase()));
+        }
+    }
+    Failure::Refused {
+        status,
+        code: text("Code"),
+        message,
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Error> {
+    let subject = path.display().to_string();
+    let doing = "read the certificates in";
+    let read = || -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?.take(CA_BYTES_MAX).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|source| Error::io(doing, &subject, source))?;
+    let mut found = Vec::new();
+    for item in parse_pem(&bytes) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => found.push(certificate),
+            Ok(_) => {}
+            Err(source) => return Err(Error::new(ErrorKind::Other, doing, &subject).because(source)),
+        }
+    }
+    if found.is_empty() {
+        return Err(Error::new(ErrorKind::Other, doing, &subject).because("there is none in it"));
+    }
+    Ok(found)
+}
