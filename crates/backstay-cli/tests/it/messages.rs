@@ -30,7 +30,7 @@ fn troubles_that_everybody_meets() {
         &["backup", "--pg-dump", &old],
         &["backup", "--pg-dump", "no/such/program"],
         &["backup", "file"],
-        &["backup", "s3://bucket/backups"],
+        &["backup", "ftp://host/backups"],
         &["backup", &refused],
         &["backup", "--table", "app.accounts"],
         &["list", "nowhere"],
