@@ -270,6 +270,17 @@ impl Client {
         outcome.map_err(|failure| GivenUp::error(failure, tries.count, doing, subject))
     }
 
+    /// Removes an object; one that does not exist counts as removed.
+    pub(crate) fn delete(&self, key: &str) -> Result<(), Error> {
+        let (name, subject) = (self.name(key), self.subject(key));
+        self.retried("delete", &subject, || {
+            match self.once(&Call::new("DELETE", Some(&name))) {
+                Err(failure) if !failure.is_missing() => Err(failure),
+                _ => Ok(()),
+            }
+        })
+    }
+
     /// Waits after the n-th try.
     pub(crate) fn wait(&self, nth: u32) {
         let doubled = self

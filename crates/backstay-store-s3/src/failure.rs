@@ -23,6 +23,9 @@ pub(crate) enum Failure {
     /// The answer is not one that can be used.
     #[error("the answer cannot be understood: {0}")]
     Unusable(String),
+    /// What the server keeps is something else than what was sent.
+    #[error("what it keeps is not what was sent: the checksums differ")]
+    Altered,
     #[error("the answer cannot be understood")]
     Xml(#[from] XmlError),
     #[error("no credentials")]
@@ -114,7 +117,7 @@ impl Failure {
             ),
             Self::Broken(_) => true,
             Self::Credentials(error) => error.is_transient(),
-            Self::Unusable(_) | Self::Xml(_) | Self::Thread(_) => false,
+            Self::Unusable(_) | Self::Altered | Self::Xml(_) | Self::Thread(_) => false,
         }
     }
 
@@ -144,7 +147,7 @@ impl Failure {
         match self {
             Self::Refused { status, .. } => (300..500).contains(status) && !self.is_transient(),
             Self::Credentials(_) | Self::Thread(_) => true,
-            Self::Connection(_) | Self::Broken(_) | Self::Unusable(_) | Self::Xml(_) => false,
+            Self::Connection(_) | Self::Broken(_) | Self::Unusable(_) | Self::Altered | Self::Xml(_) => false,
         }
     }
 

@@ -129,7 +129,7 @@ impl Upload {
             if let Some(found) = root.text_of("ChecksumSHA256")
                 && !self.is_checksum(found)
             {
-                return Err(Failure::unusable("its checksum is not that of what was sent"));
+                return Err(Failure::Altered);
             }
             Ok(root.text_of("ETag").map(str::to_owned))
         });

@@ -85,6 +85,10 @@ impl Publication {
             Ok(tag) => return self.confirm(client, tag.as_deref(), size),
             Err(failure) => failure,
         };
+        if matches!(failure, Failure::Altered) {
+            self.withdraw(client)?;
+            return Err(self.error(client, ErrorKind::Other).because(failure));
+        }
         let is_refused = failure.is_precondition();
         if is_refused && !tries.is_lost {
             return Err(self.error(client, ErrorKind::AlreadyExists).because(failure));
@@ -107,6 +111,14 @@ impl Publication {
         }
         let subject = client.subject(self.key.as_str());
         Err(GivenUp::error(failure, tries.count, DOING, &subject))
+    }
+
+    /// Removes what stands there, if it is this writer's: the server has made something else of it than was sent.
+    fn withdraw(&self, client: &Client) -> Result<(), Error> {
+        match self.look(client)? {
+            Some(found) if self.is_own(&found) == Some(true) => client.delete(self.key.as_str()),
+            _ => Ok(()),
+        }
     }
 
     /// Looks at what the server says that it has written.

@@ -184,14 +184,7 @@ impl Store for S3Store {
     }
 
     fn delete(&self, key: &ObjectKey) -> Result<(), Error> {
-        let name = self.client.name(key.as_str());
-        let subject = self.client.subject(key.as_str());
-        self.client.retried("delete", &subject, || {
-            match self.client.once(&Call::new("DELETE", Some(&name))) {
-                Err(failure) if !failure.is_missing() => Err(failure),
-                _ => Ok(()),
-            }
-        })
+        self.client.delete(key.as_str())
     }
 
     fn list_leftovers(&self) -> Result<Vec<Leftover>, Error> {

@@ -28,6 +28,8 @@ pub(crate) struct Traits {
     pub(crate) refuses_conditions: bool,
     /// Checksum headers are answered with 501.
     pub(crate) refuses_checksums: bool,
+    /// The first byte of each part is kept as another one, without a word but for the checksum of the whole.
+    pub(crate) damages_parts: bool,
     /// Metadata is taken and forgotten, also that of encryption and locks.
     pub(crate) forgets_metadata: bool,
 }

@@ -54,6 +54,18 @@ fn each_step_is_tried_again() {
 }
 
 #[test]
+fn parts_that_the_server_keeps_otherwise_are_no_success() {
+    let fake = Fake::start(Traits {
+        damages_parts: true,
+        ..Traits::default()
+    });
+    let error = put(&store(&fake), "a", &noise(6 << 20)).unwrap_err();
+    assert!(causes(&error).contains("the checksums differ"), "{}", causes(&error));
+    // Nothing is left under the name that is not whole.
+    assert!(fake.object("p/a").is_none());
+}
+
+#[test]
 fn an_error_inside_the_answer_to_completion_is_one() {
     let fake = Fake::start(Traits::default());
     let store = store(&fake);

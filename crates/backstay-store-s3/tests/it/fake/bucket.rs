@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use backstay_core::Sha256Digest;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -75,7 +77,7 @@ impl Bucket {
                 Response::new(204, "")
             }
             ("POST", key, None) => self.begin(request, key, traits),
-            ("PUT", _, Some(id)) => self.take_part(request, id, &query["partNumber"]),
+            ("PUT", _, Some(id)) => self.take_part(request, id, &query["partNumber"], traits),
             ("GET", _, Some(id)) => self.list_parts(id),
             ("POST", key, Some(id)) => self.complete(request, key, id, traits),
             ("DELETE", _, Some(id)) => match self.uploads.remove(id) {
@@ -172,14 +174,16 @@ impl Bucket {
         Response::new(200, xml)
     }
 
-    fn take_part(&mut self, request: &Request, id: &str, number: &str) -> Response {
+    fn take_part(&mut self, request: &Request, id: &str, number: &str, traits: Traits) -> Response {
         let Some(upload) = self.uploads.get_mut(id) else {
             return refusal(404, "NoSuchUpload");
         };
         let tag = format!("\"{}\"", &sha256(&request.body)[..32]);
-        upload
-            .parts
-            .insert(number.parse().unwrap(), (tag.clone(), request.body.clone()));
+        let mut piece = request.body.clone();
+        if traits.damages_parts {
+            piece[0] ^= 1;
+        }
+        upload.parts.insert(number.parse().unwrap(), (tag.clone(), piece));
         Response::new(200, "").header("etag", tag)
     }
 
@@ -192,7 +196,7 @@ impl Bucket {
         }
         // Parts are named in order, by number and tag, and all but the last have five MiB.
         let body = String::from_utf8(request.body.clone()).unwrap();
-        let mut bytes = Vec::new();
+        let (mut bytes, mut digests) = (Vec::new(), Vec::new());
         let named: Vec<&str> = body.split("<Part>").skip(1).collect();
         for (index, part) in named.iter().enumerate() {
             let number = between(part, "<PartNumber>", "</PartNumber>").parse::<u32>().unwrap();
@@ -204,11 +208,15 @@ impl Bucket {
                 return refusal(400, "InvalidPart");
             }
             bytes.extend_from_slice(piece);
+            digests.extend_from_slice(Sha256Digest::of(piece).as_bytes());
         }
+        // The checksum of the parts' checksums, and how many these are, as AWS gives it.
+        let sum = BASE64_STANDARD.encode(Sha256Digest::of(&digests).as_bytes());
+        let sum = format!("<ChecksumSHA256>{sum}-{}</ChecksumSHA256>", named.len());
         let headers = upload.headers.clone();
         self.uploads.remove(id);
         let tag = self.put(key, bytes, headers);
-        let xml = format!("\n<CompleteMultipartUploadResult><ETag>{tag}</ETag></CompleteMultipartUploadResult>");
+        let xml = format!("\n<CompleteMultipartUploadResult><ETag>{tag}</ETag>{sum}</CompleteMultipartUploadResult>");
         Response::new(200, xml)
     }
 
