@@ -7,6 +7,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io::Read;
 use std::ops::Range;
+use std::time::Duration;
 
 pub use key::{InvalidObjectKey, ObjectKey, TEMPORARY_PREFIX};
 pub use memory::MemoryStore;
@@ -92,6 +93,22 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// A name for messages: a path or URL without credentials.
     fn location(&self) -> String;
+
+    /// The longest object that it takes, in bytes; `None` where there is no bound that a backup could meet. A longer pack
+    /// is cut between members into volumes.
+    fn object_bytes_max(&self) -> Option<u64> {
+        None
+    }
+
+    /// A URL by which anybody can read an object until it expires; `None` where the store has no such thing. Whether the
+    /// object exists is not asked.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Other`] where the store does not sign for so long; those of the store.
+    fn signed_url(&self, key: &ObjectKey, expires_in: Duration) -> Result<Option<String>, Error> {
+        let _ = (key, expires_in);
+        Ok(None)
+    }
 }
 
 /// An object that is being written; dropping it discards what was written.

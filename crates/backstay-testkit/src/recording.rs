@@ -2,6 +2,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use backstay_core::ObjectKey;
 use backstay_core::store::{Error, Leftover, ObjectMeta, ObjectWriter, Store};
@@ -144,6 +145,14 @@ impl<S: Store> Store for Recording<S> {
 
     fn location(&self) -> String {
         self.inner.location()
+    }
+
+    fn object_bytes_max(&self) -> Option<u64> {
+        self.inner.object_bytes_max()
+    }
+
+    fn signed_url(&self, key: &ObjectKey, expires_in: Duration) -> Result<Option<String>, Error> {
+        self.inner.signed_url(key, expires_in)
     }
 }
 
