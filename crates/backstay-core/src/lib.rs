@@ -11,6 +11,7 @@ pub mod pack;
 pub mod repository;
 pub mod retention;
 pub mod script;
+pub mod seal;
 pub mod sql;
 pub mod store;
 mod text;

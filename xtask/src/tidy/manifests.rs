@@ -9,7 +9,9 @@ const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 fn allowed(name: &str) -> Option<&'static [&'static str]> {
     Some(match name {
         "backstay-core" => &[],
-        "backstay-postgres" | "backstay-verify" | "backstay-testkit" | "backstay-fuzz" => &["backstay-core"],
+        "backstay-encryption" | "backstay-postgres" | "backstay-verify" | "backstay-testkit" | "backstay-fuzz" => {
+            &["backstay-core"]
+        }
         name if name.starts_with("backstay-store-") => &["backstay-core"],
         "backstay" => &[
             "backstay-core",
