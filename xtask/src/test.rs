@@ -7,12 +7,14 @@ use crate::run::{self, Failure, cargo};
 use crate::system;
 
 /// Programs that tests run beside PostgreSQL's, and Debian's packages for them.
-const TOOLS: [(&str, &str); 5] = [
+const TOOLS: [(&str, &str); 7] = [
     ("gunzip", "gzip"),
     ("zstd", "zstd"),
     ("jq", "jq"),
     ("sha256sum", "coreutils"),
     ("ps", "procps"),
+    ("age", "age"),
+    ("gpg", "gnupg"),
 ];
 
 /// Folders of servers, separated as in `PATH`. Tests run on the first; the others are there for those tests that bring

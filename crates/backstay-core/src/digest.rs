@@ -1,8 +1,11 @@
+mod keyed;
+
 use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
-use xxhash_rust::xxh3::xxh3_128;
+
+pub use keyed::{DigestKey, RowHasher};
 
 /// A SHA-256 digest (FIPS 180-4), shown as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,7 +85,7 @@ impl Sha256Hasher {
 /// How many rows there are and the wrapping sum of a 128-bit hash of each.
 ///
 /// The hash is XXH3-128 with seed 0 (<https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md>) of the row's
-/// COPY text without its line feed. The sum does not depend on the order of rows, and equal rows count as often as
+/// COPY text without its line feed, or the keyed one of a [`RowHasher`]. The sum does not depend on the order of rows, and equal rows count as often as
 /// they are there, so two tables with one digest hold the same rows. It proves faithful copies; it does not withstand
 /// somebody who makes up rows on purpose, against whom the SHA-256 of each member stands.
 ///
@@ -122,22 +125,19 @@ impl RowDigest {
         self.sum
     }
 
-    /// Adds one row, given without its line feed.
+    /// Adds one row, given without its line feed, hashed without a key.
     pub fn add_row(&mut self, row: &[u8]) {
-        self.rows += 1;
-        self.sum = self.sum.wrapping_add(xxh3_128(row));
+        RowHasher::default().add_row(self, row);
     }
 
     /// Adds the rows of a text in which each ends with a line feed; a last line without one counts as a row.
     pub fn add_lines(&mut self, text: &[u8]) {
-        let mut rest = text;
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            self.add_row(&rest[..end]);
-            rest = &rest[end + 1..];
-        }
-        if !rest.is_empty() {
-            self.add_row(rest);
-        }
+        RowHasher::default().add_lines(self, text);
+    }
+
+    fn add_hash(&mut self, hash: u128) {
+        self.rows += 1;
+        self.sum = self.sum.wrapping_add(hash);
     }
 
     /// Adds the rows that another digest counted; the number, which a manifest may state at will, stays at its greatest.

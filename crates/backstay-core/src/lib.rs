@@ -20,7 +20,7 @@ pub use codec::{
     Codec, CodecError, Compression, EncodedMember, InvalidCompression, MEMBER_TEXT_BYTES_MAX, MemberEncoder,
     decode_member,
 };
-pub use digest::{InvalidDigest, RowDigest, Sha256Digest, Sha256Hasher};
+pub use digest::{DigestKey, InvalidDigest, RowDigest, RowHasher, Sha256Digest, Sha256Hasher};
 pub use id::{BackupId, InvalidBackupId, InvalidPrefix, Prefix};
 pub use manifest::Manifest;
 pub use repository::Repository;

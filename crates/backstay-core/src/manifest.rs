@@ -5,22 +5,24 @@
 )]
 
 mod embedded;
+mod sealed;
 mod v1;
 mod validate;
 
 use jiff::Timestamp;
 
 pub use embedded::{MANIFEST_TEXT_BYTES_MAX, manifest_from_member, manifest_member_text};
+pub use sealed::{SealedManifest, Sidecar, sidecar_from_json};
 pub use v1::{ManifestError, from_json, to_json};
 pub use validate::Inconsistency;
 
 use crate::codec::Codec;
-use crate::digest::{RowDigest, Sha256Digest};
+use crate::digest::{DigestKey, RowDigest, RowHasher, Sha256Digest};
 use crate::id::BackupId;
 use crate::text::DbText;
 
-/// The version of the format that this program writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The newest version of the format that this program reads. It writes the lowest that can say what a backup is.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// What a backup is and where its parts are.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +35,8 @@ pub struct Manifest {
     pub taken_at: Timestamp,
     /// How members are compressed.
     pub codec: Codec,
+    /// The key of digests of members and rows, where the backup is sealed.
+    pub digest_key: Option<DigestKey>,
     /// Facts about the server, the database and the snapshot.
     pub source: Source,
     /// Every table, with its rows where the backup holds them.
@@ -363,7 +367,7 @@ pub struct Member {
     pub stored_bytes: u64,
     /// Length of the text in bytes.
     pub text_bytes: u64,
-    /// SHA-256 of the stored bytes.
+    /// SHA-256 of the stored bytes; see [`Manifest::member_digest`] for a sealed backup.
     pub sha256: Sha256Digest,
     /// What the text is.
     pub content: MemberContent,
@@ -417,6 +421,18 @@ pub struct Chunk {
 }
 
 impl Manifest {
+    /// How rows are hashed for their digests.
+    #[must_use]
+    pub fn row_hasher(&self) -> RowHasher {
+        self.digest_key.as_ref().map(DigestKey::row_hasher).unwrap_or_default()
+    }
+
+    /// The digest of a member with these stored bytes.
+    #[must_use]
+    pub fn member_digest(&self, stored: &[u8]) -> Sha256Digest {
+        keyed(self.digest_key.as_ref(), Sha256Digest::of(stored))
+    }
+
     /// Bytes of all members in their packs.
     #[must_use]
     pub fn stored_bytes(&self) -> u64 {
@@ -440,6 +456,11 @@ impl Manifest {
             TableRows::Excluded { .. } => 0,
         }))
     }
+}
+
+/// The digest that stands in a manifest for bytes of that SHA-256.
+pub(crate) fn keyed(key: Option<&DigestKey>, sha256: Sha256Digest) -> Sha256Digest {
+    key.map_or(sha256, |key| key.of_bytes(sha256))
 }
 
 /// A sum that a manifest with absurd numbers cannot make overflow: members in packs of other backups may overlap.

@@ -144,6 +144,7 @@ impl Reading<'_> {
                 access,
                 encoding,
                 &oids,
+                self.options.row_hasher,
                 &mut encoder,
                 sink,
             )?)
@@ -201,6 +202,7 @@ impl Reading<'_> {
             snapshot,
             lock_wait: self.options.lock_wait,
             compression: self.compression,
+            row_hasher: self.options.row_hasher,
             cancel: self.cancel,
             observer: self.observer,
             tables: jobs,

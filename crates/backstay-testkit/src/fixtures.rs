@@ -389,6 +389,7 @@ fn manifest(id: BackupId, compression: Compression) -> Manifest {
         taken_at: id.time(),
         id,
         codec: compression.codec(),
+        digest_key: None,
         source: Source {
             server_version_num: 150_018,
             server_version: "15.18".to_owned(),

@@ -181,6 +181,7 @@ pub fn back_up(
         id,
         taken_at: now,
         codec: Codec::Gzip,
+        digest_key: None,
         source: image.source,
         tables: image.tables,
         sequences: image.sequences,

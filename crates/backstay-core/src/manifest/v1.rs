@@ -27,7 +27,7 @@ use super::{
     Entry, FORMAT_VERSION, Inconsistency, LargeObjects, MANIFEST_TEXT_BYTES_MAX, Manifest, Member, Omission, Pack,
     PackId, Refresh, Sequence, Source, Stage, Table,
 };
-use crate::digest::{RowDigest, parse_sum};
+use crate::digest::{DigestKey, RowDigest, parse_sum};
 use crate::text::DbText;
 use entries::EntryJson;
 use members::MemberJson;
@@ -37,9 +37,14 @@ use tables::TableJson;
 /// Writes a manifest as one line of JSON in ASCII, ended by a line feed.
 #[must_use]
 pub fn to_json(manifest: &Manifest) -> Vec<u8> {
+    ascii_json(&ManifestJson::from(manifest))
+}
+
+/// One line of JSON in ASCII, ended by a line feed.
+pub(super) fn ascii_json(value: &impl Serialize) -> Vec<u8> {
     let mut json = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut json, AsciiFormatter);
-    let written = ManifestJson::from(manifest).serialize(&mut serializer);
+    let written = value.serialize(&mut serializer);
     // Neither the types nor a Vec as a target can fail.
     debug_assert!(written.is_ok(), "a manifest is always JSON: {written:?}");
     json.push(b'\n');
@@ -58,16 +63,25 @@ pub fn from_json(json: &[u8]) -> Result<Manifest, ManifestError> {
     if json.len() as u64 > MANIFEST_TEXT_BYTES_MAX {
         return Err(ManifestError::TooLong);
     }
-    let version: VersionJson = serde_json::from_slice(json).map_err(not_json)?;
-    match version.format {
-        FORMAT_VERSION => {}
-        newer if newer > FORMAT_VERSION => return Err(ManifestError::Newer { found: newer }),
-        other => return Err(ManifestError::Unknown { found: other }),
+    check_version(json)?;
+    let sealed: SealedJson = serde_json::from_slice(json).map_err(not_json)?;
+    if sealed.sealed.is_some() {
+        return Err(ManifestError::Sealed);
     }
     let wire: ManifestJson = serde_json::from_slice(json).map_err(not_json)?;
     let manifest = Manifest::try_from(wire)?;
     manifest.check_consistency()?;
     Ok(manifest)
+}
+
+/// Refuses what a newer program wrote.
+pub(super) fn check_version(json: &[u8]) -> Result<(), ManifestError> {
+    let version: VersionJson = serde_json::from_slice(json).map_err(not_json)?;
+    match version.format {
+        1..=FORMAT_VERSION => Ok(()),
+        0 => Err(ManifestError::Unknown { found: 0 }),
+        newer => Err(ManifestError::Newer { found: newer }),
+    }
 }
 
 /// Why a text is not a manifest that can be used.
@@ -103,6 +117,9 @@ pub enum ManifestError {
         /// What it holds.
         value: String,
     },
+    /// It is what stands in clear of a sealed backup; the whole manifest is in the pack.
+    #[error("the backup is encrypted, and this manifest has only what may stand in clear")]
+    Sealed,
     /// It does not give itself again when it is written and read.
     #[error("the manifest reads differently from what was written")]
     Changed,
@@ -137,6 +154,11 @@ struct VersionJson {
     format: u32,
 }
 
+#[derive(Deserialize)]
+struct SealedJson {
+    sealed: Option<serde::de::IgnoredAny>,
+}
+
 #[derive(Serialize, Deserialize)]
 struct ManifestJson {
     format: u32,
@@ -145,6 +167,8 @@ struct ManifestJson {
     kind: String,
     taken_at: Timestamp,
     codec: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest_key: Option<String>,
     source: SourceJson,
     tables: Vec<TableJson>,
     sequences: Vec<SequenceJson>,
@@ -185,7 +209,7 @@ struct OmissionJson {
 }
 
 #[derive(Serialize, Deserialize)]
-struct PackJson {
+pub(super) struct PackJson {
     id: String,
     name: String,
     bytes: u64,
@@ -193,7 +217,7 @@ struct PackJson {
 
 const OWN_PACK: &str = "self";
 
-fn invalid(field: &'static str, value: &str) -> ManifestError {
+pub(super) fn invalid(field: &'static str, value: &str) -> ManifestError {
     ManifestError::Value {
         field,
         value: value.chars().take(80).collect(),
@@ -201,7 +225,7 @@ fn invalid(field: &'static str, value: &str) -> ManifestError {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
-fn not_json(error: serde_json::Error) -> ManifestError {
+pub(super) fn not_json(error: serde_json::Error) -> ManifestError {
     // It quotes what it found, and a damaged manifest may hold a string of any length.
     ManifestError::Json(error.to_string().chars().take(200).collect())
 }
@@ -227,12 +251,14 @@ fn digest_from(rows: u64, sum: &str) -> Result<RowDigest, ManifestError> {
 impl From<&Manifest> for ManifestJson {
     fn from(m: &Manifest) -> Self {
         Self {
-            format: FORMAT_VERSION,
+            // The lowest that can say it, so that earlier programs read what they can.
+            format: if m.digest_key.is_some() { 2 } else { 1 },
             writer: m.writer.clone(),
             id: m.id.to_string(),
             kind: "full".to_owned(),
             taken_at: m.taken_at,
             codec: m.codec.name().to_owned(),
+            digest_key: m.digest_key.as_ref().map(DigestKey::reveal),
             source: SourceJson::from(&m.source),
             tables: m.tables.iter().map(TableJson::from).collect(),
             sequences: m
@@ -268,20 +294,38 @@ impl From<&Manifest> for ManifestJson {
                     reason: o.reason.clone(),
                 })
                 .collect(),
-            packs: m
-                .packs
-                .iter()
-                .map(|p| PackJson {
-                    id: match p.id {
-                        PackId::Own => OWN_PACK.to_owned(),
-                        PackId::Sha256(digest) => digest.to_string(),
-                    },
-                    name: p.name.clone(),
-                    bytes: p.bytes,
-                })
-                .collect(),
+            packs: m.packs.iter().map(PackJson::from).collect(),
             members: m.members.iter().map(MemberJson::from).collect(),
         }
+    }
+}
+
+impl From<&Pack> for PackJson {
+    fn from(pack: &Pack) -> Self {
+        Self {
+            id: match pack.id {
+                PackId::Own => OWN_PACK.to_owned(),
+                PackId::Sha256(digest) => digest.to_string(),
+            },
+            name: pack.name.clone(),
+            bytes: pack.bytes,
+        }
+    }
+}
+
+impl TryFrom<PackJson> for Pack {
+    type Error = ManifestError;
+
+    fn try_from(pack: PackJson) -> Result<Self, ManifestError> {
+        let id = match pack.id.as_str() {
+            OWN_PACK => PackId::Own,
+            digest => PackId::Sha256(digest.parse().map_err(|_| invalid("pack id", digest))?),
+        };
+        Ok(Self {
+            id,
+            name: pack.name,
+            bytes: pack.bytes,
+        })
     }
 }
 
@@ -297,6 +341,10 @@ impl TryFrom<ManifestJson> for Manifest {
             id: m.id.parse().map_err(|_| invalid("id", &m.id))?,
             taken_at: m.taken_at,
             codec: m.codec.parse().map_err(|_| invalid("codec", &m.codec))?,
+            digest_key: match m.digest_key {
+                Some(key) => Some(key.parse().map_err(|_| invalid("digest key", "not shown"))?),
+                None => None,
+            },
             source: Source::try_from(m.source)?,
             tables: m.tables.into_iter().map(Table::try_from).collect::<Result<_, _>>()?,
             sequences: m
@@ -336,21 +384,7 @@ impl TryFrom<ManifestJson> for Manifest {
                     reason: o.reason,
                 })
                 .collect(),
-            packs: m
-                .packs
-                .into_iter()
-                .map(|p| {
-                    let id = match p.id.as_str() {
-                        OWN_PACK => PackId::Own,
-                        digest => PackId::Sha256(digest.parse().map_err(|_| invalid("pack id", digest))?),
-                    };
-                    Ok::<_, ManifestError>(Pack {
-                        id,
-                        name: p.name,
-                        bytes: p.bytes,
-                    })
-                })
-                .collect::<Result<_, _>>()?,
+            packs: m.packs.into_iter().map(Pack::try_from).collect::<Result<_, _>>()?,
             members: m.members.into_iter().map(Member::try_from).collect::<Result<_, _>>()?,
         })
     }

@@ -85,16 +85,21 @@ pub fn pack_codec(store: &dyn Store, key: &ObjectKey) -> Result<Option<Codec>, E
 ///
 /// # Errors
 /// The store fails; the bytes are not those that the manifest names; they do not decompress to the recorded length.
-pub fn read_member(store: &dyn Store, pack: &ObjectKey, codec: Codec, member: &Member) -> Result<Vec<u8>, PackError> {
+pub fn read_member(
+    store: &dyn Store,
+    pack: &ObjectKey,
+    manifest: &Manifest,
+    member: &Member,
+) -> Result<Vec<u8>, PackError> {
     let end = member
         .offset
         .checked_add(member.stored_bytes)
         .ok_or(PackError::MemberDigest)?;
     let stored = read_range(store, pack, member.offset..end)?;
-    if Sha256Digest::of(&stored) != member.sha256 {
+    if manifest.member_digest(&stored) != member.sha256 {
         return Err(PackError::MemberDigest);
     }
-    Ok(decode_member(codec, &stored, member.text_bytes)?)
+    Ok(decode_member(manifest.codec, &stored, member.text_bytes)?)
 }
 
 /// Reads a range of an object into memory; memory grows with what arrives, not with what was asked for.

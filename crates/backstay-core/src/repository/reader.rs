@@ -60,8 +60,7 @@ impl BackupReader {
     /// Those of [`read_member`], with the name of the pack.
     pub fn text(&self, member: &Member) -> Result<Vec<u8>, RepositoryError> {
         let key = self.pack_of(member);
-        read_member(&*self.store, &key, self.manifest.codec, member)
-            .map_err(|source| RepositoryError::Pack { key, source })
+        read_member(&*self.store, &key, &self.manifest, member).map_err(|source| RepositoryError::Pack { key, source })
     }
 
     /// The SQL in a span of a schema member whose text is given.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use backstay_core::manifest::{Chunk, MemberContent, ROWS_FOOTER, RowBlock};
 use backstay_core::sql::quote_literal;
-use backstay_core::{CodecError, Compression, DbText, EncodedMember, MemberEncoder, RowDigest};
+use backstay_core::{CodecError, Compression, DbText, EncodedMember, MemberEncoder, RowDigest, RowHasher};
 
 use super::sequencer::{Sequencer, Stopped};
 use super::{SourceError, SourceEvent, SourceObserver};
@@ -56,6 +56,7 @@ pub(super) struct Shared<'a> {
     /// How long a worker may wait for a lock that comes with a query, such as those on indexes.
     pub(super) lock_wait: Duration,
     pub(super) compression: Compression,
+    pub(super) row_hasher: RowHasher,
     pub(super) cancel: &'a CancelToken,
     pub(super) observer: &'a dyn SourceObserver,
     pub(super) tables: &'a [TableJob],
@@ -286,7 +287,7 @@ impl Members<'_, '_> {
         if self.text.len() >= MEMBER_TEXT_BYTES {
             self.cut()?;
         }
-        self.digest.add_row(&row[..row.len() - 1]);
+        self.shared.row_hasher.add_row(&mut self.digest, &row[..row.len() - 1]);
         self.text.extend_from_slice(row);
         Ok(())
     }

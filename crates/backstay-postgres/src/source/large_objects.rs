@@ -2,7 +2,7 @@
 
 use backstay_core::manifest::{LargeObjects, MemberContent};
 use backstay_core::sql::literal_settings;
-use backstay_core::{MemberEncoder, RowDigest};
+use backstay_core::{MemberEncoder, RowDigest, RowHasher};
 
 use super::{MemberSink, SourceError};
 use crate::wire::{WireConnection, WireError};
@@ -66,14 +66,24 @@ pub(crate) fn for_each_piece<E: From<WireError>>(
 
 /// Adds up the digest of large objects: a row for each piece that is not all zero and one for each object's size, so
 /// that holes and zeros, which read the same, count the same.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct LargeObjectDigest {
+    hasher: RowHasher,
     sum: RowDigest,
     bytes: u64,
     current: Option<(u32, u64)>,
 }
 
 impl LargeObjectDigest {
+    pub(crate) fn new(hasher: RowHasher) -> Self {
+        Self {
+            hasher,
+            sum: RowDigest::default(),
+            bytes: 0,
+            current: None,
+        }
+    }
+
     pub(crate) fn piece(&mut self, oid: u32, offset: u64, hex: &[u8]) {
         let end = offset + hex.len() as u64 / 2;
         match &mut self.current {
@@ -88,13 +98,13 @@ impl LargeObjectDigest {
             let digits = hex.len() - hex.iter().rev().take_while(|&&digit| digit == b'0').count();
             let mut row = format!("{oid}\t{}\t", offset / PIECE_BYTES).into_bytes();
             row.extend_from_slice(&hex[..digits.next_multiple_of(2).min(hex.len())]);
-            self.sum.add_row(&row);
+            self.hasher.add_row(&mut self.sum, &row);
         }
     }
 
     fn end_object(&mut self) {
         if let Some((oid, size)) = self.current.take() {
-            self.sum.add_row(format!("{oid}\t{size}").as_bytes());
+            self.hasher.add_row(&mut self.sum, format!("{oid}\t{size}").as_bytes());
             self.bytes += size;
         }
     }
@@ -116,6 +126,7 @@ pub(super) fn write(
     access: Access,
     encoding: &str,
     oids: &[u32],
+    hasher: RowHasher,
     encoder: &mut MemberEncoder,
     sink: &mut dyn MemberSink,
 ) -> Result<LargeObjects, SourceError> {
@@ -125,7 +136,7 @@ pub(super) fn write(
         head: literal_settings(encoding),
         text: Vec::new(),
         open: None,
-        digest: LargeObjectDigest::default(),
+        digest: LargeObjectDigest::new(hasher),
     };
     for oid in oids {
         writer

@@ -3,8 +3,8 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use backstay_core::EncodedMember;
 use backstay_core::manifest::{Entry, LargeObjects, MemberContent, Omission, Refresh, Sequence, Source, Table};
+use backstay_core::{EncodedMember, RowHasher};
 
 use super::Selection;
 use crate::pg_dump::PgDumpall;
@@ -25,6 +25,8 @@ pub struct SourceOptions {
     pub large_objects: Inclusion,
     /// Whether roles and tablespaces of the cluster are added.
     pub globals: Globals,
+    /// How rows are hashed for their digests.
+    pub row_hasher: RowHasher,
 }
 
 /// Whether something is part of the backup.
@@ -57,6 +59,7 @@ impl Default for SourceOptions {
             unlogged: Inclusion::Included,
             large_objects: Inclusion::Included,
             globals: Globals::Excluded,
+            row_hasher: RowHasher::default(),
         }
     }
 }

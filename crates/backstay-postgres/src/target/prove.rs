@@ -153,6 +153,7 @@ pub(super) fn prove(
     let snapshot = rows.first().and_then(|row| row.get(0)).unwrap_or_default().to_vec();
     let pieces = pieces(&mut holder, &groups)?;
 
+    let hasher = manifest.row_hasher();
     let next = AtomicUsize::new(0);
     let sums: Mutex<Vec<Result<RowDigest, String>>> = Mutex::new(vec![Ok(RowDigest::default()); groups.len()]);
     let fatal: Mutex<Option<TargetError>> = Mutex::default();
@@ -173,7 +174,7 @@ pub(super) fn prove(
                 .map_err(failed("share the snapshot"))?;
             let mut digest = RowDigest::default();
             let read = connection.copy_out(&piece.sql, |row| {
-                digest.add_row(&row[..row.len() - 1]);
+                hasher.add_row(&mut digest, &row[..row.len() - 1]);
                 Ok::<(), WireError>(())
             });
             let outcome = match read {
@@ -394,7 +395,7 @@ fn compare_large_objects(
         .map_err(failed)?;
     let oid = |row: &Row| std::str::from_utf8(row.get(0)?).ok()?.parse().ok();
     let count = rows.iter().filter_map(oid).filter(|oid| oids.contains(oid)).count() as u64;
-    let mut digest = LargeObjectDigest::default();
+    let mut digest = LargeObjectDigest::new(manifest.row_hasher());
     for_each_piece(holder, access, |oid, offset, hex| {
         if oids.contains(&oid) {
             digest.piece(oid, offset, hex);

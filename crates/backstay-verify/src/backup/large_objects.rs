@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backstay_core::RowDigest;
 use backstay_core::manifest::{LargeObjects, Manifest};
+use backstay_core::{RowDigest, RowHasher};
 
 use crate::finding::Finding;
 
@@ -17,6 +17,7 @@ pub(super) struct LargeObjectSum {
     created: BTreeSet<u32>,
     /// Where the content of each object that has any ends.
     ends: BTreeMap<u32, u64>,
+    hasher: RowHasher,
     pieces: RowDigest,
     members: u64,
     /// Lines of no known form.
@@ -25,9 +26,10 @@ pub(super) struct LargeObjectSum {
 
 impl LargeObjectSum {
     /// Reads the text of a member: `lo_create`, `lo_put` and `lo_truncate64` statements, one in a line.
-    pub(super) fn of(text: &[u8]) -> Self {
+    pub(super) fn of(text: &[u8], hasher: RowHasher) -> Self {
         let mut sum = Self {
             members: 1,
+            hasher,
             ..Self::default()
         };
         let is_setting = |line: &[u8]| {
@@ -48,6 +50,7 @@ impl LargeObjectSum {
             let known = self.ends.entry(oid).or_default();
             *known = end.max(*known);
         }
+        self.hasher = other.hasher;
         self.pieces.merge(&other.pieces);
         self.members += other.members;
         self.unknown_lines += other.unknown_lines;
@@ -130,14 +133,14 @@ impl LargeObjectSum {
         if significant > 0 {
             let mut row = format!("{oid}\t{piece}\t").into_bytes();
             row.extend_from_slice(&digits[..significant]);
-            self.pieces.add_row(&row);
+            self.hasher.add_row(&mut self.pieces, &row);
         }
     }
 
     fn finish(self) -> LargeObjects {
         let mut digest = self.pieces;
         for (oid, end) in &self.ends {
-            digest.add_row(format!("{oid}\t{end}").as_bytes());
+            self.hasher.add_row(&mut digest, format!("{oid}\t{end}").as_bytes());
         }
         LargeObjects {
             count: self.created.len() as u64,
@@ -153,10 +156,12 @@ fn number(text: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use backstay_core::RowHasher;
+
     use super::LargeObjectSum;
 
     fn sum(text: &str) -> (u64, u64, u64, u64) {
-        let sum = LargeObjectSum::of(text.as_bytes());
+        let sum = LargeObjectSum::of(text.as_bytes(), RowHasher::default());
         let unknown = sum.unknown_lines;
         let found = sum.finish();
         (found.count, found.bytes, found.digest.rows(), unknown)
@@ -191,8 +196,8 @@ mod tests {
             b"SELECT pg_catalog.lo_put('7', '4096', '\\x0200');\n",
         ];
         let merged = |first: &[u8], second: &[u8]| {
-            let mut sum = LargeObjectSum::of(first);
-            sum.merge(LargeObjectSum::of(second));
+            let mut sum = LargeObjectSum::of(first, RowHasher::default());
+            sum.merge(LargeObjectSum::of(second, RowHasher::default()));
             sum.finish()
         };
         assert_eq!(merged(a, b), merged(b, a));

@@ -144,7 +144,7 @@ impl<'a> Scan<'a> {
         self.members.fetch_add(1, Ordering::Relaxed);
         let manifest = self.backup.manifest();
         let member = &manifest.members[index];
-        let found = Sha256Digest::of(stored);
+        let found = manifest.member_digest(stored);
         if found != member.sha256 {
             self.findings.add(
                 self.finding("member-digest", index, "its bytes are not those that were written")
@@ -169,7 +169,7 @@ impl<'a> Scan<'a> {
         self.rows.fetch_add(checked.rows, Ordering::Relaxed);
         self.findings.extend(checked.findings);
         if member.content == MemberContent::LargeObjects {
-            let sum = LargeObjectSum::of(&text);
+            let sum = LargeObjectSum::of(&text, manifest.row_hasher());
             self.large_objects
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)

@@ -166,7 +166,7 @@ impl Check<'_> {
             return;
         };
         let mut found = RowDigest::default();
-        found.add_lines(rows);
+        self.manifest.row_hasher().add_lines(&mut found, rows);
         self.checked.rows = found.rows();
         if found.rows() != block.digest.rows() {
             let finding = self.error(

@@ -39,6 +39,7 @@ pub(super) fn manifest() -> impl Strategy<Value = Manifest> {
             id,
             taken_at,
             codec,
+            digest_key: None,
             source,
             tables,
             sequences,

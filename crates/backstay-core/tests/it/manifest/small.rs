@@ -13,6 +13,7 @@ pub(super) fn small_manifest() -> Manifest {
         id: "kulti_backup_20250116_143022".parse().unwrap(),
         taken_at: "2025-01-16T14:30:22.123456Z".parse().unwrap(),
         codec: Codec::Zstd,
+        digest_key: None,
         source: source(),
         tables: tables(),
         sequences: vec![Sequence {

@@ -269,11 +269,11 @@ fn a_member_must_be_the_one_that_the_manifest_names() {
         let store = Arc::new(MemoryStore::new());
         let published = sample(FIRST, codec).publish(store.clone());
         let member = &published.manifest.members[3];
-        read_member(&*store, &published.pack, codec, member).unwrap();
+        read_member(&*store, &published.pack, &published.manifest, member).unwrap();
         // The bytes decompress, and are not those that were written.
         let mut other = member.clone();
         other.sha256 = Sha256Digest::of(b"another");
-        let refused = read_member(&*store, &published.pack, codec, &other).unwrap_err();
+        let refused = read_member(&*store, &published.pack, &published.manifest, &other).unwrap_err();
         assert!(matches!(refused, PackError::MemberDigest), "{refused:?}");
     }
 }
