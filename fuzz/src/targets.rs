@@ -5,6 +5,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use backstay_core::Repository;
 use backstay_core::manifest::{
     Chunk, Manifest, ROWS_FOOTER, RowBlock, from_json, manifest_from_member, manifest_member_text, to_json,
 };
@@ -78,7 +79,7 @@ pub fn pack(input: &[u8]) {
     };
     assert!(opened.manifest_offset < opened.bytes);
     assert_eq!(opened.manifest.check_tiling(opened.manifest_offset), Ok(()));
-    let Ok(reader) = BackupReader::open_pack(store, &key) else {
+    let Ok(reader) = BackupReader::open_pack(&Repository::new(store), &key) else {
         panic!("what was opened once can be opened again");
     };
     assert_eq!(*reader.manifest(), opened.manifest);
@@ -109,7 +110,7 @@ fn put_with_trailer(store: &Arc<MemoryStore>, key: &ObjectKey, codec: Codec, (me
     if members.first().is_some_and(|&byte| byte % 2 == 0) {
         member.stored = members.to_vec();
     }
-    let mut pack = PackWriter::new(object, codec);
+    let mut pack = PackWriter::new(object, codec, None);
     let written = pack.append(&member).and_then(|_| pack.finish(&text));
     assert!(written.is_ok(), "memory never fails");
 }

@@ -7,4 +7,4 @@ mod writer;
 pub(crate) use reader::read_whole;
 pub use reader::{OpenPack, PackError, open_pack, pack_codec, read_member};
 pub use trailer::{TRAILER_BYTES_MAX, Trailer, TrailerError};
-pub use writer::{FinishedPack, PackWriter};
+pub use writer::{FinishedPack, PackWriter, WritePackError};

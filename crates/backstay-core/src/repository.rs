@@ -10,8 +10,12 @@ use std::sync::Arc;
 
 use crate::codec::CodecError;
 use crate::id::BackupId;
-use crate::manifest::{MANIFEST_TEXT_BYTES_MAX, Manifest, ManifestError, from_json};
-use crate::pack::PackError;
+use crate::manifest::{
+    MANIFEST_TEXT_BYTES_MAX, Manifest, ManifestError, Pack, PackId, SealedManifest, Sidecar, from_json,
+    sidecar_from_json,
+};
+use crate::pack::{PackError, WritePackError, open_pack};
+use crate::seal::{ClearStore, SealError, SealMethod, Sealer, Unsealer};
 use crate::store::{Error, ErrorKind, ObjectKey, Store};
 
 pub use names::{ObjectRole, checksum_line, object_role, parse_checksums};
@@ -25,6 +29,19 @@ pub use removal::{Litter, LitterItem, Removal};
 #[derive(Clone, Debug)]
 pub struct Repository {
     store: Arc<dyn Store>,
+    seals: Option<Seals>,
+    unsealer: Option<Arc<dyn Unsealer>>,
+}
+
+/// With what new backups are sealed.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "the two kinds of sealed objects of a backup")]
+pub struct Seals {
+    /// Packs: to those who may restore.
+    pub packs: Arc<dyn Sealer>,
+    /// The index: to the same, and perhaps to the host that makes the backups, which then can compare one with another
+    /// and still open no pack.
+    pub index: Arc<dyn Sealer>,
 }
 
 /// What one listing tells of a backup, without reading anything.
@@ -60,13 +77,44 @@ impl Repository {
     /// The backups in that store.
     #[must_use]
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self {
+            store,
+            seals: None,
+            unsealer: None,
+        }
+    }
+
+    /// The same, sealing the backups that are made.
+    #[must_use]
+    pub fn with_seals(self, seals: Seals) -> Self {
+        Self {
+            seals: Some(seals),
+            ..self
+        }
+    }
+
+    /// The same, with keys to the backups that are sealed.
+    #[must_use]
+    pub fn with_unsealer(self, unsealer: Arc<dyn Unsealer>) -> Self {
+        Self {
+            unsealer: Some(unsealer),
+            ..self
+        }
     }
 
     /// The store itself.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// The store in which sealed objects are read in clear, as far as there are keys.
+    #[must_use]
+    pub fn clear_store(&self) -> Arc<dyn Store> {
+        match &self.unsealer {
+            None => Arc::clone(&self.store),
+            Some(unsealer) => Arc::new(ClearStore::new(Arc::clone(&self.store), Arc::clone(unsealer))),
+        }
     }
 
     /// Lists the backups; costs one listing of the store and no read.
@@ -100,6 +148,7 @@ impl Repository {
                     summary.packs.push(object.key);
                 }
                 ObjectRole::Checksum => summary.has_checksum = true,
+                ObjectRole::Index => {}
                 ObjectRole::Record => summary.records.push(object.key),
             }
         }
@@ -114,44 +163,117 @@ impl Repository {
         Ok(listing)
     }
 
-    /// Reads and checks the manifest of a backup.
+    /// Reads and checks what stands beside the packs of a backup: its manifest or, where it is sealed, what may stand in
+    /// clear of that.
     ///
     /// # Errors
     /// The backup does not exist (then [`RepositoryError::is_not_found`]), the store fails, or the manifest is refused.
-    pub fn read_manifest(&self, id: &BackupId) -> Result<Manifest, RepositoryError> {
+    pub fn read_sidecar(&self, id: &BackupId) -> Result<Sidecar, RepositoryError> {
         let key = names::manifest_key(id);
-        let json = self.read_small(&key, MANIFEST_TEXT_BYTES_MAX)?;
-        let manifest = from_json(&json).map_err(|source| RepositoryError::Manifest {
+        let json = read_small(&*self.store, &key, MANIFEST_TEXT_BYTES_MAX)?;
+        let sidecar = sidecar_from_json(&json).map_err(|source| RepositoryError::Manifest {
             key: key.clone(),
             source,
         })?;
-        if manifest.id == *id {
-            Ok(manifest)
+        if sidecar.id() == id {
+            Ok(sidecar)
         } else {
-            Err(RepositoryError::ForeignManifest { key, id: manifest.id })
+            let id = sidecar.id().clone();
+            Err(RepositoryError::ForeignManifest { key, id })
+        }
+    }
+
+    /// Reads and checks the manifest of a backup; that of a sealed one from its index or, where that cannot be read, from
+    /// its pack.
+    ///
+    /// # Errors
+    /// Those of [`Repository::read_sidecar`]; [`RepositoryError::Sealed`].
+    pub fn read_manifest(&self, id: &BackupId) -> Result<Manifest, RepositoryError> {
+        match self.read_sidecar(id)? {
+            Sidecar::Plain(manifest) => Ok(*manifest),
+            Sidecar::Sealed(sealed) => match self.read_index(&sealed) {
+                Ok(manifest) => Ok(manifest),
+                Err(_) => Ok(self.open_sealed(&sealed)?.manifest().clone()),
+            },
         }
     }
 
     /// Opens a backup for reading.
     ///
     /// # Errors
-    /// Those of [`Repository::read_manifest`].
+    /// Those of [`Repository::read_sidecar`]; for a sealed one [`RepositoryError::Sealed`], and those of reading its pack.
     pub fn open(&self, id: &BackupId) -> Result<BackupReader, RepositoryError> {
-        Ok(BackupReader::new(Arc::clone(&self.store), self.read_manifest(id)?))
+        match self.read_sidecar(id)? {
+            Sidecar::Plain(manifest) => {
+                let store = Arc::clone(&self.store);
+                Ok(BackupReader::new(Arc::clone(&store), store, *manifest))
+            }
+            Sidecar::Sealed(sealed) => self.open_sealed(&sealed),
+        }
     }
 
-    /// Reads an object of at most `bytes_max` bytes into memory.
-    fn read_small(&self, key: &ObjectKey, bytes_max: u64) -> Result<Vec<u8>, RepositoryError> {
-        let size = self.store.head(key)?.size;
-        if size > bytes_max {
-            return Err(RepositoryError::TooLarge {
-                key: key.clone(),
-                bytes: size,
-                bytes_max,
-            });
-        }
-        Ok(crate::pack::read_whole(&*self.store, key, size)?)
+    /// Opens a sealed backup by the manifest in its last pack.
+    fn open_sealed(&self, sealed: &SealedManifest) -> Result<BackupReader, RepositoryError> {
+        let last = sealed.packs.last().map(|pack| pack.name.clone()).unwrap_or_default();
+        let key = ObjectKey::from_valid(last);
+        let clear = self.clear_for(&key, &sealed.recipients)?;
+        let pack = open_pack(&*clear, &key).map_err(|source| RepositoryError::Pack {
+            key: key.clone(),
+            source,
+        })?;
+        let manifest = with_packs(pack.manifest, sealed)?;
+        Ok(BackupReader::new(Arc::clone(&self.store), clear, manifest))
     }
+
+    fn read_index(&self, sealed: &SealedManifest) -> Result<Manifest, RepositoryError> {
+        let key = names::index_key(&sealed.id, sealed.method);
+        let clear = self.clear_for(&key, &sealed.recipients)?;
+        let json = read_small(&*clear, &key, MANIFEST_TEXT_BYTES_MAX)?;
+        let manifest = from_json(&json).map_err(|source| RepositoryError::Manifest { key, source })?;
+        with_packs(manifest, sealed)
+    }
+
+    /// The store in which an object of that name can be read in clear.
+    fn clear_for(&self, key: &ObjectKey, recipients: &[String]) -> Result<Arc<dyn Store>, RepositoryError> {
+        match (SealMethod::of_name(key.as_str()), &self.unsealer) {
+            (None, _) | (Some(_), Some(_)) => Ok(self.clear_store()),
+            (Some(_), None) => Err(RepositoryError::Sealed {
+                key: key.clone(),
+                recipients: recipients.to_vec(),
+            }),
+        }
+    }
+}
+
+/// The manifest of a sealed backup, with the packs as they are stored.
+fn with_packs(mut manifest: Manifest, sealed: &SealedManifest) -> Result<Manifest, RepositoryError> {
+    let key = names::manifest_key(&sealed.id);
+    let is_own = |inside: &Pack, outside: &Pack| inside.id == PackId::Own || inside.id == outside.id;
+    let agrees = manifest.id == sealed.id
+        && manifest.packs.len() == sealed.packs.len()
+        && manifest
+            .packs
+            .iter()
+            .zip(&sealed.packs)
+            .all(|(inside, outside)| inside.name == outside.name && is_own(inside, outside));
+    if !agrees {
+        return Err(RepositoryError::ForeignManifest { key, id: manifest.id });
+    }
+    manifest.packs.clone_from(&sealed.packs);
+    Ok(manifest)
+}
+
+/// Reads an object of at most `bytes_max` bytes into memory.
+fn read_small(store: &dyn Store, key: &ObjectKey, bytes_max: u64) -> Result<Vec<u8>, RepositoryError> {
+    let size = store.head(key)?.size;
+    if size > bytes_max {
+        return Err(RepositoryError::TooLarge {
+            key: key.clone(),
+            bytes: size,
+            bytes_max,
+        });
+    }
+    Ok(crate::pack::read_whole(store, key, size)?)
 }
 
 /// Why something could not be done with the backups of a store.
@@ -177,6 +299,17 @@ pub enum RepositoryError {
         /// The id that it states.
         id: BackupId,
     },
+    /// It is sealed, and there is no key at hand.
+    #[error("{key} is encrypted, and no key was given{}", stated(.recipients))]
+    Sealed {
+        /// Name of the pack.
+        key: ObjectKey,
+        /// Who can open it, as far as that is known.
+        recipients: Vec<String>,
+    },
+    /// Something could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// An object is larger than it may be.
     #[error("{key} has {bytes} bytes, more than the {bytes_max} that are allowed")]
     TooLarge {
@@ -220,6 +353,23 @@ pub enum RepositoryError {
     /// A member could not be compressed.
     #[error(transparent)]
     Codec(#[from] CodecError),
+}
+
+fn stated(recipients: &[String]) -> String {
+    if recipients.is_empty() {
+        String::new()
+    } else {
+        format!(" (it is for: {})", recipients.join(", "))
+    }
+}
+
+impl From<WritePackError> for RepositoryError {
+    fn from(error: WritePackError) -> Self {
+        match error {
+            WritePackError::Store(error) => Self::Store(error),
+            WritePackError::Seal(error) => Self::Seal(error),
+        }
+    }
 }
 
 impl RepositoryError {

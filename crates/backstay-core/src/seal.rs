@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 pub use clear::ClearStore;
 
+use crate::digest::DigestKey;
 use crate::store::{Error, ObjectKey, Store};
 
 /// How an object is sealed, told by the end of its name.
@@ -57,6 +58,9 @@ pub trait Sealer: Send + Sync + fmt::Debug {
 
     /// Who can open what it seals, for people and for the manifest: public keys, or the word `passphrase`.
     fn recipients(&self) -> Vec<String>;
+
+    /// A new random key for the digests of one backup.
+    fn new_digest_key(&self) -> DigestKey;
 
     /// Begins to seal one object, with a key of its own.
     ///

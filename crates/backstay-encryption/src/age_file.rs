@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use age::stream::StreamWriter;
 use age::{EncryptError, Encryptor};
+use backstay_core::DigestKey;
 use backstay_core::seal::{SealError, SealMethod, Sealer, Sealing};
 
 use crate::passphrase::Passphrase;
@@ -82,6 +83,10 @@ impl Sealer for AgeSealer {
             To::Keys(keys) => keys.iter().map(ToString::to_string).collect(),
             To::Passphrase { .. } => vec!["passphrase".to_owned()],
         }
+    }
+
+    fn new_digest_key(&self) -> DigestKey {
+        DigestKey::from_bytes(rand::random())
     }
 
     fn begin(&self) -> Result<Box<dyn Sealing>, SealError> {

@@ -6,10 +6,10 @@ use backstay_core::manifest::{
     Chunk, Column, Entry, Extension, LargeObjects, Manifest, MemberContent, Omission, Persistence, ROWS_FOOTER,
     Refresh, RowBlock, RowSecurity, Sequence, Source, Span, Stage, Table, TableKind, TableRows,
 };
-use backstay_core::repository::{PublishedBackup, ReadBack};
+use backstay_core::repository::{BackupReader, PublishedBackup, ReadBack};
 use backstay_core::sql::{quote_identifier, quote_qualified, settings_text};
 use backstay_core::store::Store;
-use backstay_core::{BackupId, Compression, DbText, MemberEncoder, Repository, RowDigest};
+use backstay_core::{BackupId, Compression, DbText, MemberEncoder, Repository, RowDigest, RowHasher};
 
 /// A backup before it is written: change what a test needs changed, then [`publish`](Self::publish) it.
 ///
@@ -162,14 +162,49 @@ impl SampleBackup {
     /// # Panics
     /// Where the store fails or refuses it.
     pub fn publish(&self, store: Arc<dyn Store>) -> PublishedBackup {
-        let mut pending = Repository::new(store)
-            .begin(&self.manifest.id, self.compression)
-            .unwrap();
+        self.publish_in(&Repository::new(store))
+    }
+
+    /// The same in a repository that may seal it; digests of rows are then keyed.
+    ///
+    /// # Panics
+    /// Where the store fails or refuses it.
+    pub fn publish_in(&self, repository: &Repository) -> PublishedBackup {
+        let mut pending = repository.begin(&self.manifest.id, self.compression).unwrap();
         let mut encoder = MemberEncoder::new(self.compression).unwrap();
-        for (content, text) in &self.members {
-            pending.append(&encoder.encode(text).unwrap(), content.clone()).unwrap();
+        let mut manifest = self.manifest.clone();
+        let hasher = pending.row_hasher();
+        if hasher.is_keyed() {
+            self.key_digests(&mut manifest, hasher);
         }
-        pending.finish(self.manifest.clone(), ReadBack::Yes).unwrap()
+        for (content, text) in &self.members {
+            let mut content = content.clone();
+            if let MemberContent::Rows(block) = &mut content
+                && hasher.is_keyed()
+            {
+                block.digest = rows_digest(hasher, text, block);
+            }
+            pending.append(&encoder.encode(text).unwrap(), content).unwrap();
+        }
+        pending.finish(manifest, ReadBack::Yes).unwrap()
+    }
+
+    /// Computes the digests of tables and large objects anew.
+    fn key_digests(&self, manifest: &mut Manifest, hasher: RowHasher) {
+        let mut sums = vec![RowDigest::default(); manifest.tables.len()];
+        for (content, text) in &self.members {
+            if let MemberContent::Rows(block) = content {
+                sums[block.table as usize].merge(&rows_digest(hasher, text, block));
+            }
+        }
+        for (table, sum) in manifest.tables.iter_mut().zip(sums) {
+            if let TableRows::Included { digest, .. } = &mut table.rows {
+                *digest = sum;
+            }
+        }
+        if let Some(objects) = &mut manifest.large_objects {
+            objects.digest = large_objects(hasher);
+        }
     }
 
     fn renumber(&mut self, new: impl Fn(u32) -> u32) {
@@ -379,11 +414,21 @@ const LARGE_OBJECTS: &str = "SELECT pg_catalog.lo_create('100');\n\
     SELECT pg_catalog.lo_put('100', '0', '\\xcafe00');\n\
     SELECT pg_catalog.lo_put('100', '6144', '\\x0102');\n";
 
+fn rows_digest(hasher: RowHasher, text: &[u8], block: &RowBlock) -> RowDigest {
+    let mut digest = RowDigest::default();
+    let (_, rows) = BackupReader::split_rows(text, block).unwrap();
+    hasher.add_lines(&mut digest, rows);
+    digest
+}
+
+/// The digest of what those statements make.
+fn large_objects(hasher: RowHasher) -> RowDigest {
+    let mut digest = RowDigest::default();
+    hasher.add_lines(&mut digest, b"100\t0\tcafe\n100\t3\t0102\n100\t6146\n");
+    digest
+}
+
 fn manifest(id: BackupId, compression: Compression) -> Manifest {
-    let mut large_objects = RowDigest::default();
-    large_objects.add_row(b"100\t0\tcafe");
-    large_objects.add_row(b"100\t3\t0102");
-    large_objects.add_row(b"100\t6146");
     Manifest {
         writer: "backstay testkit".to_owned(),
         taken_at: id.time(),
@@ -410,7 +455,7 @@ fn manifest(id: BackupId, compression: Compression) -> Manifest {
         large_objects: Some(LargeObjects {
             count: 2,
             bytes: 6146,
-            digest: large_objects,
+            digest: large_objects(RowHasher::default()),
         }),
         entries: Vec::new(),
         refreshes: vec![Refresh {

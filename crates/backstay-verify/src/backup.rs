@@ -2,14 +2,17 @@
 
 mod large_objects;
 mod scan;
+mod sealed;
 mod sidecars;
 mod structure;
 mod text;
 
 use backstay_core::Sha256Digest;
-use backstay_core::manifest::{Manifest, PackId};
+use backstay_core::manifest::{Manifest, Pack, PackId};
 use backstay_core::repository::BackupReader;
-use backstay_core::store::{ErrorKind, ObjectKey};
+use backstay_core::store::{ErrorKind, ObjectKey, Store};
+
+pub use self::sealed::verify_sealed;
 
 use self::scan::Scan;
 use crate::error::VerifyError;
@@ -63,9 +66,9 @@ pub fn verify_backup(
         None => not_checked.push("the volume of data against an earlier backup: none was given".to_owned()),
     }
 
-    let packs = look_at_packs(backup, origin, &findings)?;
+    let packs = look_at_packs(&**backup.store(), &manifest.packs, origin, &findings)?;
     sidecars::check_manifest(backup, origin, &packs, &findings, &mut not_checked);
-    let checksums = sidecars::read_checksums(backup, origin, &packs, &findings, &mut not_checked);
+    let checksums = sidecars::read_checksums(&**backup.store(), origin, &packs, &findings, &mut not_checked);
 
     if options.level < Level::Standard {
         not_checked.push(
@@ -77,7 +80,7 @@ pub fn verify_backup(
     let scanned = scan.run(&packs, options.jobs.max(1))?;
     for ((pack, checksums), digest) in packs.iter().zip(&checksums).zip(scanned.digests) {
         if let Some(digest) = digest {
-            findings.extend(check_pack_digest(manifest, pack, digest));
+            findings.extend(check_pack_digest(&manifest.packs, pack, digest));
             findings.extend(checksums.as_ref().and_then(|checksums| checksums.check(pack, digest)));
         }
     }
@@ -113,14 +116,19 @@ struct PackState {
 }
 
 /// Asks the store for every pack and compares sizes.
-fn look_at_packs(backup: &BackupReader, origin: Origin, findings: &Findings) -> Result<Vec<PackState>, VerifyError> {
+fn look_at_packs(
+    store: &dyn Store,
+    packs: &[Pack],
+    origin: Origin,
+    findings: &Findings,
+) -> Result<Vec<PackState>, VerifyError> {
     let mut states = Vec::new();
-    for (index, pack) in backup.manifest().packs.iter().enumerate() {
+    for (index, pack) in packs.iter().enumerate() {
         let Ok(key) = pack.name.parse::<ObjectKey>() else {
             // A manifest with such a name is refused when it is read.
             continue;
         };
-        let bytes = match backup.store().head(&key) {
+        let bytes = match store.head(&key) {
             Ok(meta) => Some(meta.size),
             Err(error) if error.kind() == ErrorKind::StoreMissing => return Err(VerifyError::Store(error)),
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -155,8 +163,8 @@ fn own_pack<'p>(manifest: &Manifest, packs: &'p [PackState]) -> Option<&'p PackS
     packs.iter().find(|pack| manifest.packs[pack.index].id == PackId::Own)
 }
 
-fn check_pack_digest(manifest: &Manifest, pack: &PackState, found: Sha256Digest) -> Option<Finding> {
-    match manifest.packs[pack.index].id {
+fn check_pack_digest(packs: &[Pack], pack: &PackState, found: Sha256Digest) -> Option<Finding> {
+    match packs[pack.index].id {
         PackId::Sha256(expected) if expected != found => Some(
             Finding::error("pack-digest", &pack.key, "its bytes are not those that were written")
                 .with("expected", expected)

@@ -15,7 +15,7 @@ mod observer;
 mod options;
 mod report;
 
-pub use backup::verify_backup;
+pub use backup::{verify_backup, verify_sealed};
 pub use error::VerifyError;
 pub use finding::{Evidence, Finding, Severity};
 pub use foreign::{ForeignArchive, verify_foreign};

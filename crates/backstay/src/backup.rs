@@ -147,6 +147,7 @@ pub fn back_up(
         phase: Phase::Schema,
         bytes_total: 0,
     });
+    source_options.row_hasher = pending.row_hasher();
     let image = read_database(
         source,
         &pg_dump,

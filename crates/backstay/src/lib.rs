@@ -16,11 +16,15 @@ pub use backstay_core::manifest;
 pub use backstay_core::pack::{PackError, TrailerError};
 pub use backstay_core::repository::{
     BackupReader, BackupSummary, Listing, Litter, LitterItem, ObjectRole, PublishedBackup, ReadBack, Removal,
-    Repository, RepositoryError, object_role,
+    Repository, RepositoryError, Seals, object_role,
 };
 pub use backstay_core::retention::{RetentionAction, RetentionDecision, RetentionReason, plan_keep_days};
+pub use backstay_core::seal;
 pub use backstay_core::store::{Error as StoreError, ErrorKind as StoreErrorKind, MemoryStore, ObjectKey, Store};
 pub use backstay_core::{BackupId, Compression, DbText, InvalidPrefix, Manifest, Prefix};
+/// Encryption: to whom backups are sealed, and with what they are opened.
+#[cfg(feature = "encryption")]
+pub use backstay_encryption as encryption;
 pub use backstay_postgres::{
     Atomicity, CancelToken, CatalogError, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, DotenvError,
     FindProgramError, ForeignPlan, Inclusion, InvalidPattern, Keep, Parts, Preflight, PreflightError, PreflightFinding,

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use backstay_core::manifest::{SealedManifest, Sidecar};
 use backstay_core::repository::{BackupReader, Repository, RepositoryError};
 use backstay_core::store::{Error, ErrorKind, ObjectKey, Store};
 use backstay_core::{BackupId, Manifest};
@@ -24,6 +25,13 @@ pub enum Archive {
     Backup(BackupReader),
     /// A pack opened by its name alone.
     Pack(BackupReader),
+    /// A sealed backup of a store, to which no key is at hand.
+    Sealed {
+        /// The store that holds it.
+        store: Arc<dyn Store>,
+        /// What stands in clear of its manifest.
+        manifest: SealedManifest,
+    },
     /// What another tool left.
     Foreign {
         /// The store that holds it.
@@ -54,19 +62,40 @@ impl Archive {
         Ok(Self::Backup(repository.open(id)?))
     }
 
-    /// Opens a file by its name: a pack of Backstay, or a plain `pg_dump`, compressed or not.
+    /// The same, and where it is sealed and the repository has no keys, what can be had without one.
     ///
     /// # Errors
-    /// It does not exist; it is a pack of Backstay and damaged; it is neither.
-    pub fn open_file(store: Arc<dyn Store>, key: &ObjectKey) -> Result<Self, OpenArchiveError> {
-        match BackupReader::open_pack(Arc::clone(&store), key) {
-            Ok(reader) => Ok(Self::Pack(reader)),
-            Err(error) if is_ours(&*store, key)? => Err(error.into()),
-            Err(_) => {
-                let archive = ForeignArchive::open(&*store, key)?;
-                Ok(Self::Foreign { store, archive })
-            }
+    /// It does not exist, or its manifest is refused.
+    pub fn open_even_sealed(repository: &Repository, id: &BackupId) -> Result<Self, OpenArchiveError> {
+        match Self::open(repository, id) {
+            Err(OpenArchiveError::Repository(RepositoryError::Sealed { .. })) => match repository.read_sidecar(id)? {
+                Sidecar::Sealed(manifest) => Ok(Self::Sealed {
+                    store: Arc::clone(repository.store()),
+                    manifest,
+                }),
+                Sidecar::Plain(_) => Self::open(repository, id),
+            },
+            opened => opened,
         }
+    }
+
+    /// Opens a file by its name: a pack of Backstay, or a plain `pg_dump`, compressed or not. What is sealed is opened
+    /// with the keys of the repository.
+    ///
+    /// # Errors
+    /// It does not exist; it is a pack of Backstay and damaged; it is neither; it is sealed and no key opens it.
+    pub fn open_file(repository: &Repository, key: &ObjectKey) -> Result<Self, OpenArchiveError> {
+        let opened = match BackupReader::open_pack(repository, key) {
+            Ok(reader) => return Ok(Self::Pack(reader)),
+            Err(sealed @ RepositoryError::Sealed { .. }) => return Err(sealed.into()),
+            Err(error) => error,
+        };
+        let store = repository.clear_store();
+        if is_ours(&*store, key)? {
+            return Err(opened.into());
+        }
+        let archive = ForeignArchive::open(&*store, key)?;
+        Ok(Self::Foreign { store, archive })
     }
 
     /// The reader, where it is a backup of Backstay.
@@ -74,7 +103,7 @@ impl Archive {
     pub fn backup(&self) -> Option<&BackupReader> {
         match self {
             Self::Backup(reader) | Self::Pack(reader) => Some(reader),
-            Self::Foreign { .. } => None,
+            Self::Sealed { .. } | Self::Foreign { .. } => None,
         }
     }
 }
@@ -138,6 +167,9 @@ pub fn verify(
     let (reader, origin) = match archive {
         Archive::Backup(reader) => (reader, Origin::Id),
         Archive::Pack(reader) => (reader, Origin::Pack),
+        Archive::Sealed { store, manifest } => {
+            return backstay_verify::verify_sealed(store, manifest, &observer, &cancelled);
+        }
         Archive::Foreign { store, archive } => {
             let dump = Dump {
                 name: archive.key.as_str().to_owned(),
@@ -175,6 +207,7 @@ pub fn previous_manifest(repository: &Repository, id: &BackupId) -> Result<Optio
 fn total(archive: &Archive) -> u64 {
     match archive {
         Archive::Backup(reader) | Archive::Pack(reader) => reader.manifest().stored_bytes(),
+        Archive::Sealed { manifest, .. } => manifest.packs.iter().map(|pack| pack.bytes).sum(),
         Archive::Foreign { archive, .. } => archive.bytes,
     }
 }

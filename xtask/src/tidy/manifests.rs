@@ -15,6 +15,7 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
         name if name.starts_with("backstay-store-") => &["backstay-core"],
         "backstay" => &[
             "backstay-core",
+            "backstay-encryption",
             "backstay-postgres",
             "backstay-verify",
             "backstay-store-*",

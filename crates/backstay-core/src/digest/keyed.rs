@@ -93,6 +93,12 @@ impl fmt::Debug for RowHasher {
 }
 
 impl RowHasher {
+    /// Whether there is a key.
+    #[must_use]
+    pub fn is_keyed(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The hash of a row, given without its line feed.
     #[must_use]
     pub fn hash(&self, row: &[u8]) -> u128 {

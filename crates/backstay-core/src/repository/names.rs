@@ -1,6 +1,7 @@
 use crate::codec::Codec;
 use crate::digest::Sha256Digest;
 use crate::id::BackupId;
+use crate::seal::SealMethod;
 use crate::store::ObjectKey;
 
 /// What an object of a backup is, by its name.
@@ -13,6 +14,8 @@ pub enum ObjectRole {
     Pack,
     /// The name of a pack and `.sha256`.
     Checksum,
+    /// `ID.index.json.age`: what is needed to compare a sealed backup with a later one.
+    Index,
     /// `ID.KIND-….json`: a proof, a hold, a release.
     Record,
 }
@@ -32,6 +35,8 @@ pub fn object_role(key: &ObjectKey) -> Option<(BackupId, ObjectRole)> {
         is_pack(pack).then_some(ObjectRole::Checksum)?
     } else if is_pack(rest) {
         ObjectRole::Pack
+    } else if SealMethod::of_name(rest).is_some_and(|method| rest == index_suffix(method)) {
+        ObjectRole::Index
     } else {
         let record = rest.strip_suffix(".json")?;
         ["proof-", "hold-", "release-"]
@@ -43,6 +48,8 @@ pub fn object_role(key: &ObjectKey) -> Option<(BackupId, ObjectRole)> {
 }
 
 fn is_pack(rest: &str) -> bool {
+    let seal = SealMethod::of_name(rest);
+    let rest = seal.map_or(rest, |method| &rest[..rest.len() - method.extension().len() - 1]);
     let rest = rest.strip_prefix("incr.").unwrap_or(rest);
     let rest = match rest.strip_prefix("vol") {
         Some(volume) => match volume.split_once('.') {
@@ -63,12 +70,24 @@ pub(super) fn manifest_key(id: &BackupId) -> ObjectKey {
     key(id, ".manifest.json")
 }
 
-pub(super) fn pack_key(id: &BackupId, codec: Codec) -> ObjectKey {
-    key(id, &format!(".sql.{}", codec.extension()))
+pub(super) fn pack_key(id: &BackupId, codec: Codec, seal: Option<SealMethod>) -> ObjectKey {
+    let seal = seal
+        .map(|method| format!(".{}", method.extension()))
+        .unwrap_or_default();
+    key(id, &format!(".sql.{}{seal}", codec.extension()))
 }
 
-pub(super) fn checksum_key(id: &BackupId, codec: Codec) -> ObjectKey {
-    key(id, &format!(".sql.{}.sha256", codec.extension()))
+/// The name of the `.sha256` of a pack.
+pub(super) fn checksum_key(pack: &ObjectKey) -> ObjectKey {
+    ObjectKey::from_valid(format!("{pack}.sha256"))
+}
+
+fn index_suffix(method: SealMethod) -> String {
+    format!("index.json.{}", method.extension())
+}
+
+pub(super) fn index_key(id: &BackupId, method: SealMethod) -> ObjectKey {
+    key(id, &format!(".{}", index_suffix(method)))
 }
 
 pub(super) fn tombstone_key(id: &BackupId) -> ObjectKey {
@@ -125,6 +144,12 @@ mod tests {
             (".incr.sql.gz", Some(ObjectRole::Pack)),
             (".vol0001.sql.gz", Some(ObjectRole::Pack)),
             (".sql.gz.sha256", Some(ObjectRole::Checksum)),
+            (".sql.gz.age", Some(ObjectRole::Pack)),
+            (".vol0001.sql.zst.gpg", Some(ObjectRole::Pack)),
+            (".sql.gz.age.sha256", Some(ObjectRole::Checksum)),
+            (".sql.gz.age.age", None),
+            (".index.json.age", Some(ObjectRole::Index)),
+            (".index.json", None),
             (".proof-20250117_000000.json", Some(ObjectRole::Record)),
             (".hold-x.json", Some(ObjectRole::Record)),
             ("", None),

@@ -1,10 +1,12 @@
 use crate::codec::{Compression, EncodedMember, MemberEncoder};
-use crate::digest::Sha256Digest;
+use crate::digest::{DigestKey, RowHasher, Sha256Digest};
 use crate::id::BackupId;
 use crate::manifest::{
-    Manifest, ManifestError, Member, MemberContent, Pack, PackId, manifest_from_member, manifest_member_text, to_json,
+    Manifest, ManifestError, Member, MemberContent, Pack, PackId, SealedManifest, keyed, manifest_from_member,
+    manifest_member_text, to_json,
 };
-use crate::pack::PackWriter;
+use crate::pack::{PackWriter, WritePackError};
+use crate::seal::{SealError, Sealer};
 use crate::store::{Error, ErrorKind, ObjectKey, Store};
 
 use super::reader::object_digest;
@@ -41,8 +43,11 @@ pub struct PendingBackup {
     repository: Repository,
     id: BackupId,
     compression: Compression,
+    pack_key: ObjectKey,
     pack: PackWriter,
     members: Vec<Member>,
+    /// Where the backup is sealed.
+    digest_key: Option<DigestKey>,
 }
 
 impl Repository {
@@ -66,14 +71,21 @@ impl Repository {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
         }
-        let key = names::pack_key(id, compression.codec());
-        let object = self.store().create(&key).map_err(|error| taken(error, id, &key))?;
+        let sealer = self.seals.as_ref().map(|seals| &*seals.packs);
+        let sealing = sealer.map(Sealer::begin).transpose()?;
+        let pack_key = names::pack_key(id, compression.codec(), sealer.map(Sealer::method));
+        let object = self
+            .store()
+            .create(&pack_key)
+            .map_err(|error| taken(error, id, &pack_key))?;
         Ok(PendingBackup {
             repository: self.clone(),
             id: id.clone(),
             compression,
-            pack: PackWriter::new(object, compression.codec()),
+            pack_key,
+            pack: PackWriter::new(object, compression.codec(), sealing),
             members: Vec::new(),
+            digest_key: sealer.map(Sealer::new_digest_key),
         })
     }
 }
@@ -91,6 +103,12 @@ impl PendingBackup {
         self.pack.bytes()
     }
 
+    /// How the rows of this backup are hashed for their digests.
+    #[must_use]
+    pub fn row_hasher(&self) -> RowHasher {
+        self.digest_key.as_ref().map(DigestKey::row_hasher).unwrap_or_default()
+    }
+
     /// Adds a member and gives its index in the list of members.
     ///
     /// # Errors
@@ -102,14 +120,14 @@ impl PendingBackup {
             offset,
             stored_bytes: member.stored.len() as u64,
             text_bytes: member.text_bytes,
-            sha256: member.sha256,
+            sha256: keyed(self.digest_key.as_ref(), member.sha256),
             content,
         });
         Ok(u32::try_from(self.members.len() - 1).unwrap_or(u32::MAX))
     }
 
-    /// Ends the pack and makes the backup exist, in this order: pack, `.sha256`, read-back, manifest, read-back of the
-    /// manifest. Id, codec, packs and members of the manifest are set here.
+    /// Ends the pack and makes the backup exist, in this order: pack, `.sha256`, index where it is sealed, read-back,
+    /// manifest, read-back of the manifest. Id, codec, key of digests, packs and members of the manifest are set here.
     ///
     /// After an error other than [`RepositoryError::Unknown`] the backup does not exist. What this process published
     /// before its manifest is removed, as far as the store lets it; what stays is a whole pack that can be adopted: one
@@ -124,12 +142,13 @@ impl PendingBackup {
             repository,
             id,
             compression,
+            pack_key,
             pack,
             members,
+            digest_key,
         } = self;
         let codec = compression.codec();
-        let pack_key = names::pack_key(&id, codec);
-        let checksum_key = names::checksum_key(&id, codec);
+        let checksum_key = names::checksum_key(&pack_key);
         let manifest_key = names::manifest_key(&id);
         let own = Pack {
             id: PackId::Own,
@@ -139,6 +158,7 @@ impl PendingBackup {
         let mut manifest = Manifest {
             id: id.clone(),
             codec,
+            digest_key,
             packs: vec![own],
             members,
             ..manifest
@@ -149,34 +169,57 @@ impl PendingBackup {
         };
         let text = checked_text(&manifest, pack.bytes()).map_err(refused)?;
         let embedded = MemberEncoder::new(compression)?.encode(&text)?;
-        let finished = pack.finish(&embedded).map_err(|error| taken(error, &id, &pack_key))?;
+        let index = match &repository.seals {
+            None => None,
+            Some(seals) => {
+                let key = names::index_key(&id, seals.index.method());
+                Some((key, sealed(&*seals.index, &to_json(&manifest))?))
+            }
+        };
+        let finished = pack.finish(&embedded).map_err(|error| match error {
+            WritePackError::Store(error) => taken(error, &id, &pack_key),
+            error @ WritePackError::Seal(_) => error.into(),
+        })?;
         manifest.packs[0].id = PackId::Sha256(finished.sha256);
         manifest.packs[0].bytes = finished.bytes;
 
         let store = &**repository.store();
         let line = checksum_line(&finished.sha256, pack_key.as_str());
-        if let Err(error) = put(store, &checksum_key, line.as_bytes()) {
-            if error.kind() == ErrorKind::AlreadyExists {
-                // Somebody put it there since this backup began, so it is not ours to delete.
-                discard(store, &[pack_key]);
-            } else {
-                discard(store, &[checksum_key.clone(), pack_key]);
+        let mut beside = vec![(checksum_key, line.into_bytes())];
+        beside.extend(index);
+        let mut published = vec![pack_key.clone()];
+        for (key, bytes) in &beside {
+            let Err(error) = put(store, key, bytes) else {
+                published.push(key.clone());
+                continue;
+            };
+            // Where somebody put it there since this backup began, it is not ours to delete.
+            if error.kind() != ErrorKind::AlreadyExists {
+                published.push(key.clone());
             }
-            return Err(taken(error, &id, &checksum_key));
+            discard(store, &published);
+            return Err(taken(error, &id, key));
         }
         let agrees = match read_back {
-            ReadBack::Yes => read_again(store, &pack_key, finished.sha256)
-                .and_then(|()| read_again(store, &checksum_key, Sha256Digest::of(line.as_bytes()))),
+            ReadBack::Yes => read_again(store, &pack_key, finished.sha256).and_then(|()| {
+                beside
+                    .iter()
+                    .try_for_each(|(key, bytes)| read_again(store, key, Sha256Digest::of(bytes)))
+            }),
             ReadBack::No => Ok(()),
         };
         if let Err(error) = agrees {
-            discard(store, &[checksum_key, pack_key]);
+            discard(store, &published);
             return Err(error);
         }
-        if let Err(error) = publish_manifest(store, &id, &manifest_key, &to_json(&manifest)) {
+        let sidecar = match &repository.seals {
+            None => to_json(&manifest),
+            Some(seals) => in_clear(&manifest, &*seals.packs).to_json(),
+        };
+        if let Err(error) = publish_manifest(store, &id, &manifest_key, &sidecar) {
             if let RepositoryError::Exists { .. } = error {
                 // The backup of that name is another writer's and has a pack of its own.
-                discard(store, &[checksum_key, pack_key]);
+                discard(store, &published);
             }
             return Err(error);
         }
@@ -211,10 +254,30 @@ fn checked_text(manifest: &Manifest, members_bytes: u64) -> Result<Vec<u8>, Mani
     }
 }
 
-/// Deletes, in this order, objects that this process made and that no manifest names; where the store refuses one, the
-/// others stay, so that no `.sha256` is left without its pack.
+/// What may stand in clear of the manifest of a sealed backup.
+fn in_clear(manifest: &Manifest, sealer: &dyn Sealer) -> SealedManifest {
+    SealedManifest {
+        writer: manifest.writer.clone(),
+        id: manifest.id.clone(),
+        taken_at: manifest.taken_at,
+        method: sealer.method(),
+        recipients: sealer.recipients(),
+        packs: manifest.packs.clone(),
+    }
+}
+
+fn sealed(sealer: &dyn Sealer, bytes: &[u8]) -> Result<Vec<u8>, SealError> {
+    let mut out = Vec::new();
+    let mut sealing = sealer.begin()?;
+    sealing.seal(bytes, &mut out)?;
+    sealing.finish(&mut out)?;
+    Ok(out)
+}
+
+/// Deletes, last first, objects that this process made and that no manifest names; where the store refuses one, those
+/// before it stay, so that nothing is left without its pack.
 fn discard(store: &dyn Store, keys: &[ObjectKey]) {
-    let _ = keys.iter().try_for_each(|key| store.delete(key));
+    let _ = keys.iter().rev().try_for_each(|key| store.delete(key));
 }
 
 fn put(store: &dyn Store, key: &ObjectKey, bytes: &[u8]) -> Result<(), Error> {

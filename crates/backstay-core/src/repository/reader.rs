@@ -4,41 +4,66 @@ use std::sync::Arc;
 use crate::digest::{Sha256Digest, Sha256Hasher};
 use crate::manifest::{Manifest, Member, MemberContent, PackId, ROWS_FOOTER, RowBlock, Span};
 use crate::pack::{open_pack, read_member};
+use crate::seal::SealMethod;
 use crate::store::{Error, ObjectKey, Store};
 
-use super::RepositoryError;
+use super::{Repository, RepositoryError};
 
 /// A backup that can be read: its manifest and the store that holds its packs.
 #[derive(Clone, Debug)]
 pub struct BackupReader {
     store: Arc<dyn Store>,
+    /// The store in which sealed packs are read in clear.
+    clear: Arc<dyn Store>,
     manifest: Arc<Manifest>,
 }
 
 impl BackupReader {
-    pub(super) fn new(store: Arc<dyn Store>, manifest: Manifest) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, clear: Arc<dyn Store>, manifest: Manifest) -> Self {
         Self {
             store,
+            clear,
             manifest: Arc::new(manifest),
         }
     }
 
-    /// Opens a pack by its name alone, without a manifest beside it.
+    /// Opens a pack by its name alone, without a manifest beside it. A sealed one is opened with the repository's keys.
     ///
     /// # Errors
-    /// The pack cannot be read or is damaged; see [`open_pack`].
-    pub fn open_pack(store: Arc<dyn Store>, key: &ObjectKey) -> Result<Self, RepositoryError> {
-        let pack = open_pack(&*store, key).map_err(|source| RepositoryError::Pack {
+    /// The pack cannot be read or is damaged, see [`open_pack`]; [`RepositoryError::Sealed`].
+    pub fn open_pack(repository: &Repository, key: &ObjectKey) -> Result<Self, RepositoryError> {
+        let clear = repository.clear_for(key, &[])?;
+        let pack = open_pack(&*clear, key).map_err(|source| RepositoryError::Pack {
             key: key.clone(),
             source,
         })?;
-        Ok(Self::new(store, pack.manifest))
+        let mut manifest = pack.manifest;
+        if let Some(own) = manifest.packs.iter_mut().find(|pack| pack.id == PackId::Own) {
+            // Of a sealed one, more is stored than is in it.
+            own.bytes = repository.store().head(key)?.size;
+        }
+        Ok(Self::new(Arc::clone(repository.store()), clear, manifest))
+    }
+
+    /// Whether its packs are sealed.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.manifest
+            .packs
+            .iter()
+            .any(|pack| SealMethod::of_name(&pack.name).is_some())
     }
 
     /// The manifest.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The store in which sealed packs are read in clear, by the same names.
+    #[must_use]
+    pub fn clear_store(&self) -> &Arc<dyn Store> {
+        &self.clear
     }
 
     /// The store.
@@ -60,7 +85,7 @@ impl BackupReader {
     /// Those of [`read_member`], with the name of the pack.
     pub fn text(&self, member: &Member) -> Result<Vec<u8>, RepositoryError> {
         let key = self.pack_of(member);
-        read_member(&*self.store, &key, &self.manifest, member).map_err(|source| RepositoryError::Pack { key, source })
+        read_member(&*self.clear, &key, &self.manifest, member).map_err(|source| RepositoryError::Pack { key, source })
     }
 
     /// The SQL in a span of a schema member whose text is given.

@@ -121,7 +121,7 @@ impl Repository {
                         removal.deleted.push(object.key);
                     }
                 }
-                ObjectRole::Checksum | ObjectRole::Record => beside.push(object.key),
+                ObjectRole::Checksum | ObjectRole::Index | ObjectRole::Record => beside.push(object.key),
                 ObjectRole::Manifest => {}
             }
         }
@@ -140,8 +140,8 @@ impl Repository {
     fn packs_in_use(&self) -> Result<Option<HashSet<String>>, RepositoryError> {
         let mut packs = HashSet::new();
         for backup in self.list()?.backups {
-            match self.read_manifest(&backup.id) {
-                Ok(manifest) => packs.extend(manifest.packs.into_iter().map(|pack| pack.name)),
+            match self.read_sidecar(&backup.id) {
+                Ok(sidecar) => packs.extend(sidecar.packs().iter().map(|pack| pack.name.clone())),
                 // Deleted by somebody else in the meantime.
                 Err(error) if error.is_not_found() => {}
                 Err(RepositoryError::Store(error)) => return Err(error.into()),

@@ -57,7 +57,7 @@ impl<'a> Aftermath<'a> {
             match object_role(key) {
                 Some((id, ObjectRole::Pack)) => {
                     let backup = self.begun.iter().find(|backup| *backup.id() == id).unwrap();
-                    match BackupReader::open_pack(Arc::clone(&self.store), key) {
+                    match BackupReader::open_pack(&Repository::new(Arc::clone(&self.store)), key) {
                         Ok(reader) => backup.assert_reads_whole(&reader, what),
                         Err(error) => panic!("{what}: {key} stands there half-written: {error:?}"),
                     }

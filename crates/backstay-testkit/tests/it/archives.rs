@@ -98,7 +98,7 @@ fn archives_of_every_version_and_codec_are_read() {
             assert_reads_whole(&reader);
             assert_eq!(reader.pack_digest_agrees(0).unwrap(), Some(true));
 
-            let alone = BackupReader::open_pack(Arc::clone(&store), &backup.packs[0]).unwrap();
+            let alone = BackupReader::open_pack(&repository, &backup.packs[0]).unwrap();
             assert_reads_whole(&alone);
             let mut within = alone.manifest().clone();
             within.packs[0].id = reader.manifest().packs[0].id;

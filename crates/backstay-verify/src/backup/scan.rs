@@ -9,7 +9,8 @@ use std::thread;
 
 use backstay_core::manifest::{Manifest, Member, MemberContent, Span};
 use backstay_core::repository::BackupReader;
-use backstay_core::store::Error;
+use backstay_core::seal::SealMethod;
+use backstay_core::store::{Error, Store};
 use backstay_core::{MEMBER_TEXT_BYTES_MAX, Sha256Digest, Sha256Hasher, decode_member};
 
 use super::large_objects::LargeObjectSum;
@@ -90,7 +91,9 @@ impl<'a> Scan<'a> {
     /// Reads the packs on this thread and checks members on `jobs` others. At most twice as many members as threads are
     /// in memory, half of them with their text.
     pub(super) fn run(mut self, packs: &[PackState], jobs: usize) -> Result<Scanned, VerifyError> {
-        self.bytes_total = packs.iter().filter_map(|pack| pack.bytes).sum();
+        // What is sealed is read twice: as it is stored, and as what is in it.
+        let times = if self.backup.is_sealed() { 2 } else { 1 };
+        self.bytes_total = packs.iter().filter_map(|pack| pack.bytes).sum::<u64>() * times;
         self.advance(0);
         let (sender, receiver) = sync_channel(jobs);
         let receiver = Arc::new(Mutex::new(receiver));
@@ -188,7 +191,7 @@ impl<'a> Scan<'a> {
             .filter(|(_, member)| member.pack as usize == pack.index)
             .collect();
         members.sort_by_key(|(index, member)| (member.offset, *index));
-        let mut stream = match self.backup.store().read(&pack.key, None) {
+        let mut stream = match self.backup.clear_store().read(&pack.key, None) {
             Ok(reader) => Some(PackStream::new(reader)),
             Err(error) => {
                 self.pack_unreadable(pack, &error);
@@ -228,12 +231,22 @@ impl<'a> Scan<'a> {
         });
         match rest {
             Ok(()) if (self.cancel)() => Err(VerifyError::Cancelled),
+            // What was hashed is what is in it, and its digest is that of what is stored.
+            Ok(()) if SealMethod::of_name(pack.key.as_str()).is_some() => self.stored_digest(pack),
             Ok(()) => Ok(Some(stream.hasher.finish())),
             Err(error) => {
                 self.pack_unreadable(pack, &Error::io("read", pack.key.as_str(), error));
                 Ok(None)
             }
         }
+    }
+
+    /// Reads a pack as it is stored, and gives its digest if it could be read to the end.
+    fn stored_digest(&self, pack: &PackState) -> Result<Option<Sha256Digest>, VerifyError> {
+        digest_of(&**self.backup.store(), pack, self.findings, &|bytes| {
+            self.advance(bytes);
+            (self.cancel)()
+        })
     }
 
     /// Takes a member out of the stream; where the stream has failed or is already behind it, reads it by itself.
@@ -258,14 +271,12 @@ impl<'a> Scan<'a> {
             }
         }
         let range = member.offset..member.offset.saturating_add(member.stored_bytes);
-        let reader = self.backup.store().read(&pack.key, Some(range))?;
+        let reader = self.backup.clear_store().read(&pack.key, Some(range))?;
         PackStream::new(reader).take(member.stored_bytes).map_err(io_error)
     }
 
     fn pack_unreadable(&self, pack: &PackState, error: &Error) {
-        let message = "the pack cannot be read from start to end, so its digest is not known";
-        let finding = Finding::error("pack-read", &pack.key, message);
-        self.findings.add(finding.because(error).at(pack.index));
+        pack_unreadable(pack, error, self.findings);
     }
 
     fn finding(&self, rule: &'static str, index: usize, message: &str) -> Finding {
@@ -280,6 +291,42 @@ impl<'a> Scan<'a> {
         let done = self.bytes_done.fetch_add(bytes, Ordering::Relaxed) + bytes;
         // Members that overlap are read twice.
         self.observer.progress(done.min(self.bytes_total), self.bytes_total);
+    }
+}
+
+fn pack_unreadable(pack: &PackState, error: &Error, findings: &Findings) {
+    let message = "the pack cannot be read from start to end, so its digest is not known";
+    let finding = Finding::error("pack-read", &pack.key, message);
+    findings.add(finding.because(error).at(pack.index));
+}
+
+/// Reads a pack as it is stored, and gives its digest if it could be read to the end. `advance` is told after each piece
+/// how long it was, and gives `true` to stop.
+pub(super) fn digest_of(
+    store: &dyn Store,
+    pack: &PackState,
+    findings: &Findings,
+    advance: &dyn Fn(u64) -> bool,
+) -> Result<Option<Sha256Digest>, VerifyError> {
+    let mut stream = match store.read(&pack.key, None) {
+        Ok(reader) => PackStream::new(reader),
+        Err(error) => {
+            pack_unreadable(pack, &error, findings);
+            return Ok(None);
+        }
+    };
+    let mut is_stopped = false;
+    let read = stream.skip_to(u64::MAX, &mut |bytes| {
+        is_stopped = advance(bytes);
+        is_stopped
+    });
+    match read {
+        Ok(()) if is_stopped => Err(VerifyError::Cancelled),
+        Ok(()) => Ok(Some(stream.hasher.finish())),
+        Err(error) => {
+            pack_unreadable(pack, &Error::io("read", pack.key.as_str(), error), findings);
+            Ok(None)
+        }
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::io::Read;
 
-use backstay_core::Sha256Digest;
-use backstay_core::manifest::{Manifest, PackId, to_json};
+use backstay_core::manifest::{Manifest, PackId, Sidecar, to_json};
 use backstay_core::pack::open_pack;
 use backstay_core::repository::{BackupReader, ObjectRole, Repository, object_role};
 use backstay_core::store::{Error, ErrorKind, ObjectKey, Store};
+use backstay_core::{BackupId, Sha256Digest};
 
 use super::{PackState, own_pack};
 use crate::checksum::{NameMatch, check_checksum};
@@ -39,7 +39,7 @@ pub(super) fn check_manifest(
         Some(pack) if pack.bytes.is_none() => {
             not_checked.push(format!("the manifest in the pack: {} cannot be read", pack.key));
         }
-        Some(pack) => match open_pack(&**backup.store(), &pack.key) {
+        Some(pack) => match open_pack(&**backup.clear_store(), &pack.key) {
             Err(error) => findings.add(
                 Finding::error(
                     "embedded-manifest",
@@ -61,7 +61,8 @@ pub(super) fn check_manifest(
         },
     }
     match (origin, own) {
-        (Origin::Id, _) => findings.extend(check_form(backup, manifest)),
+        (Origin::Id, _) if backup.is_sealed() => findings.extend(check_form_of_sealed(backup, &manifest.id)),
+        (Origin::Id, _) => findings.extend(check_form(backup, &manifest.id, &to_json(manifest))),
         (Origin::Pack, Some(pack)) => check_manifest_beside(backup, pack, findings),
         (Origin::Pack, None) => {}
     }
@@ -69,12 +70,11 @@ pub(super) fn check_manifest(
 
 /// Compares the object that a manifest was read from with what would be written for it. Damage in the name of a field
 /// that may be missing does not show otherwise.
-fn check_form(backup: &BackupReader, manifest: &Manifest) -> Option<Finding> {
-    let name = format!("{}.manifest.json", manifest.id);
+fn check_form(backup: &BackupReader, id: &BackupId, expected: &[u8]) -> Option<Finding> {
+    let name = format!("{id}.manifest.json");
     let message = "it can be read, but this version would write it otherwise: a newer one wrote it, or it is damaged in a \
                    place that says nothing";
     let finding = Finding::warning("manifest-form", &name, message);
-    let expected = to_json(manifest);
     let mut found = Vec::with_capacity(expected.len() + 1);
     let read = name.parse().map_err(|_| None).and_then(|key| {
         let reader = backup.store().read(&key, None).map_err(Some)?;
@@ -89,10 +89,25 @@ fn check_form(backup: &BackupReader, manifest: &Manifest) -> Option<Finding> {
     }
 }
 
+fn check_form_of_sealed(backup: &BackupReader, id: &BackupId) -> Option<Finding> {
+    match Repository::new(backup.store().clone()).read_sidecar(id) {
+        Ok(Sidecar::Sealed(sealed)) => check_form(backup, id, &sealed.to_json()),
+        Ok(Sidecar::Plain(_)) => Some(Finding::error(
+            "manifest-read",
+            format!("{id}.manifest.json"),
+            "it was that of an encrypted backup, and is another one now",
+        )),
+        Err(error) => {
+            let name = format!("{id}.manifest.json");
+            Some(Finding::error("manifest-read", name, "it cannot be read again").because(&error))
+        }
+    }
+}
+
 fn check_manifest_beside(backup: &BackupReader, pack: &PackState, findings: &Findings) {
     let manifest = backup.manifest();
     let name = format!("{}.manifest.json", manifest.id);
-    match Repository::new(backup.store().clone()).read_manifest(&manifest.id) {
+    match Repository::new(backup.store().clone()).read_sidecar(&manifest.id) {
         Err(error) if error.is_not_found() => {
             let message = "it is not beside the pack; the manifest in the pack was used";
             findings.add(Finding::note("sidecar-missing", name, message));
@@ -105,14 +120,24 @@ fn check_manifest_beside(backup: &BackupReader, pack: &PackState, findings: &Fin
             )
             .because(&error),
         ),
-        Ok(beside) => {
+        Ok(Sidecar::Sealed(sealed)) => {
+            let names_it = sealed
+                .packs
+                .iter()
+                .any(|named| named.name == pack.key.as_str() && Some(named.bytes) == pack.bytes);
+            if !names_it {
+                let message = "it does not name a pack of this name and length";
+                findings.add(Finding::warning("sidecar-manifest", name, message));
+            }
+        }
+        Ok(Sidecar::Plain(beside)) => {
             let differences = differences(manifest.clone(), &beside, &pack.key);
             if !differences.is_empty() {
                 let message = "it is not the manifest that the pack ends with";
                 findings
                     .add(Finding::warning("sidecar-manifest", name, message).with("different", differences.join(", ")));
             }
-            findings.extend(check_form(backup, &beside));
+            findings.extend(check_form(backup, &beside.id, &to_json(&beside)));
         }
     }
 }
@@ -179,7 +204,7 @@ impl Checksums {
 
 /// Reads the `.sha256` beside each pack; `None` where there is nothing to compare with.
 pub(super) fn read_checksums(
-    backup: &BackupReader,
+    store: &dyn Store,
     origin: Origin,
     packs: &[PackState],
     findings: &Findings,
@@ -190,7 +215,7 @@ pub(super) fn read_checksums(
         let index = pack.index;
         let name = format!("{}.sha256", pack.key);
         let text = match name.parse() {
-            Ok(key) => read_text(&**backup.store(), &key),
+            Ok(key) => read_text(store, &key),
             Err(_) => Ok(None),
         };
         all.push(match (text, origin) {

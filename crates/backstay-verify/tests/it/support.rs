@@ -44,7 +44,7 @@ pub(crate) fn replace(store: &dyn Store, key: &ObjectKey, bytes: &[u8]) {
 pub(crate) fn open(store: &Arc<dyn Store>, origin: Origin, codec: Codec) -> Result<BackupReader, RepositoryError> {
     match origin {
         Origin::Id => Repository::new(Arc::clone(store)).open(&ID.parse().unwrap()),
-        Origin::Pack => BackupReader::open_pack(Arc::clone(store), &pack_key(codec)),
+        Origin::Pack => BackupReader::open_pack(&Repository::new(Arc::clone(store)), &pack_key(codec)),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use backstay::{
-    Archive, Atomicity, BackupOptions, CancelToken, CheckOptions, ConnectionConfig, ForeignArchive, Prove,
+    Archive, Atomicity, BackupOptions, CancelToken, CheckOptions, ConnectionConfig, ForeignArchive, Prove, Repository,
     RestoreOptions, Silent, TargetPolicy, WhenMissing,
 };
 
@@ -79,7 +79,7 @@ fn the_public_sample_and_its_old_archive_come_back() {
     let cluster = Cluster::start(&default_installation());
     let store = backstay::open_store(folder.to_str().unwrap(), WhenMissing::Fail).unwrap();
     let key = "pagila_backup_20260101_000000.sql.gz".parse().unwrap();
-    let archive = Archive::open_file(std::sync::Arc::clone(&store), &key).unwrap();
+    let archive = Archive::open_file(&Repository::new(std::sync::Arc::clone(&store)), &key).unwrap();
     let report = backstay::verify(&archive, &CheckOptions::default(), &Silent, &CancelToken::new()).unwrap();
     assert!(
         report.is_sound() && report.counts.rows == Some(49_636),

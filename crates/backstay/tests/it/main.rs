@@ -16,6 +16,7 @@ mod round_trip;
 mod rules;
 mod sabotage;
 mod scale;
+mod sealed;
 mod settings;
 mod storm;
 mod support;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use backstay::{
     BackupError, BackupOptions, BackupReport, CancelToken, ConnectionConfig, Progress, ProgressEvent, Repository,
 };
-use backstay_postgres::WireConnection;
+use backstay_postgres::{WireConnection, find_pg_dump};
 
 use crate::support::{Cluster, default_installation, installation_since, programs};
 
@@ -140,10 +140,12 @@ pub(crate) fn scripted_pg_dump(cluster: &Cluster, name: &str, script: &str) -> P
     std::fs::create_dir(&marks).unwrap();
     let path = cluster.path(&format!("{name}.sh"));
     let installation = cluster.server.installation();
+    // The one that a backup would take: a much newer one writes what an old server does not understand.
+    let real = find_pg_dump(&programs(), installation.major()).unwrap().path;
     let text = format!(
         "#!/bin/sh\nreal='{}'\npsql='{} -XAtq -v ON_ERROR_STOP=1'\nmarks='{}'\n\
          if [ \"$1\" = --version ]; then exec \"$real\" --version; fi\n{script}\n",
-        installation.program("pg_dump").display(),
+        real.display(),
         installation.program("psql").display(),
         marks.display(),
     );

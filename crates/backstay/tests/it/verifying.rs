@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use backstay::{Archive, CancelToken, CheckOptions, Level, Report, Silent, Store, WhenMissing};
+use backstay::{Archive, CancelToken, CheckOptions, Level, Report, Repository, Silent, Store, WhenMissing};
 
 use crate::support::{Cluster, back_up, checked, default_installation};
 
@@ -36,7 +36,7 @@ fn what_was_made_is_sound_and_what_was_damaged_is_not() {
     );
 
     let store: Arc<dyn Store> = Arc::clone(repository.store());
-    let by_path = Archive::open_file(Arc::clone(&store), &report.published.pack).unwrap();
+    let by_path = Archive::open_file(&Repository::new(Arc::clone(&store)), &report.published.pack).unwrap();
     assert!(matches!(by_path, Archive::Pack(_)) && check(&by_path).is_sound());
 
     // A bit in the middle of the rows: the pack still opens, and every level says what is wrong.
@@ -54,7 +54,7 @@ fn what_was_made_is_sound_and_what_was_damaged_is_not() {
     }
     // Cut short: opened by its path it is known as a damaged pack, not taken for somebody else's archive.
     fs::write(&path, &good[..good.len() - 200]).unwrap();
-    let error = Archive::open_file(store, &report.published.pack).unwrap_err();
+    let error = Archive::open_file(&Repository::new(store), &report.published.pack).unwrap_err();
     assert!(error.to_string().contains("cannot be read"), "{error}");
     assert!(!check(&Archive::open(&repository, id).unwrap()).is_sound());
 }
@@ -71,7 +71,7 @@ fn foreign_archives_are_verified_as_far_as_they_can_be() {
     checked(cluster.client("pg_dump", "shop").arg("-f").arg(&path));
     let store = backstay::open_store(cluster.path("").to_str().unwrap(), WhenMissing::Fail).unwrap();
     let key = "old.sql".parse().unwrap();
-    let report = check(&Archive::open_file(Arc::clone(&store), &key).unwrap());
+    let report = check(&Archive::open_file(&Repository::new(Arc::clone(&store)), &key).unwrap());
     assert!(
         report.is_sound() && report.counts.rows == Some(500),
         "{}",
@@ -81,6 +81,6 @@ fn foreign_archives_are_verified_as_far_as_they_can_be() {
 
     let text = fs::read(&path).unwrap();
     fs::write(&path, &text[..text.len() / 2]).unwrap();
-    let report = check(&Archive::open_file(store, &key).unwrap());
+    let report = check(&Archive::open_file(&Repository::new(store), &key).unwrap());
     assert!(!rules(&report).is_empty(), "{}", report.render());
 }

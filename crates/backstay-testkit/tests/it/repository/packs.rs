@@ -29,7 +29,7 @@ fn pack(codec: Codec) -> (Vec<u8>, String) {
 fn read_alone(name: &str, bytes: &[u8]) -> Result<BackupReader, RepositoryError> {
     let store = MemoryStore::new();
     put(&store, name, bytes);
-    let reader = BackupReader::open_pack(Arc::new(store), &key(name))?;
+    let reader = BackupReader::open_pack(&Repository::new(Arc::new(store)), &key(name))?;
     for member in &reader.manifest().members {
         reader.text(member)?;
     }
@@ -68,7 +68,7 @@ fn the_manifests_in_the_pack_and_beside_it_are_one() {
         let store = Arc::new(MemoryStore::new());
         let published = sample(FIRST, codec).publish(store.clone());
         let beside = Repository::new(store.clone()).read_manifest(&id(FIRST)).unwrap();
-        let mut within = BackupReader::open_pack(store, &published.pack)
+        let mut within = BackupReader::open_pack(&Repository::new(store), &published.pack)
             .unwrap()
             .manifest()
             .clone();
@@ -99,7 +99,7 @@ fn what_is_no_pack_is_refused() {
             other => panic!("{what}: {other:?}"),
         }
     }
-    let absent = BackupReader::open_pack(Arc::new(MemoryStore::new()), &key("x")).unwrap_err();
+    let absent = BackupReader::open_pack(&Repository::new(Arc::new(MemoryStore::new())), &key("x")).unwrap_err();
     let RepositoryError::Pack {
         source: PackError::Store(error),
         ..
@@ -165,9 +165,9 @@ fn pack_of_manifest(text: &[u8], codec: Codec) -> Result<BackupReader, Repositor
         .unwrap()
         .encode(text)
         .unwrap();
-    let writer = PackWriter::new(store.create(&name).unwrap(), codec);
+    let writer = PackWriter::new(store.create(&name).unwrap(), codec, None);
     writer.finish(&member).unwrap();
-    BackupReader::open_pack(store, &name)
+    BackupReader::open_pack(&Repository::new(store), &name)
 }
 
 #[test]
@@ -212,9 +212,9 @@ fn the_manifest_in_a_pack_must_be_the_one_that_the_trailer_names() {
         .unwrap();
     // Another manifest, itself sound, as a hand could put it in the place of the first.
     member.sha256 = Sha256Digest::of(b"another");
-    let writer = PackWriter::new(store.create(&name).unwrap(), Codec::Gzip);
+    let writer = PackWriter::new(store.create(&name).unwrap(), Codec::Gzip, None);
     writer.finish(&member).unwrap();
-    let refused = BackupReader::open_pack(store, &name).unwrap_err();
+    let refused = BackupReader::open_pack(&Repository::new(store), &name).unwrap_err();
     let RepositoryError::Pack { source, .. } = refused else {
         panic!("{refused:?}");
     };
