@@ -6,7 +6,10 @@ mod reader;
 mod removal;
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::sync::Arc;
+
+use flate2::read::GzDecoder;
 
 use crate::codec::CodecError;
 use crate::id::BackupId;
@@ -228,7 +231,13 @@ impl Repository {
     fn read_index(&self, sealed: &SealedManifest) -> Result<Manifest, RepositoryError> {
         let key = names::index_key(&sealed.id, sealed.method);
         let clear = self.clear_for(&key, &sealed.recipients)?;
-        let json = read_small(&*clear, &key, MANIFEST_TEXT_BYTES_MAX)?;
+        let compressed = read_small(&*clear, &key, MANIFEST_TEXT_BYTES_MAX)?;
+        let mut json = Vec::new();
+        // One byte more than may be is refused when it is read as JSON.
+        GzDecoder::new(&compressed[..])
+            .take(MANIFEST_TEXT_BYTES_MAX + 1)
+            .read_to_end(&mut json)
+            .map_err(|source| Error::io("read", key.as_str(), source))?;
         let manifest = from_json(&json).map_err(|source| RepositoryError::Manifest { key, source })?;
         with_packs(manifest, sealed)
     }

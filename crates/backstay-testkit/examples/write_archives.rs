@@ -1,4 +1,4 @@
-//! Writes the archives of the present format version into `testdata/archives`; see the README there.
+//! Writes the archives of format version 1, in clear, into `testdata/archives`; see the README there.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 use std::error::Error;
@@ -7,14 +7,13 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use backstay_core::manifest::FORMAT_VERSION;
 use backstay_core::store::{MemoryStore, Store as _};
 use backstay_core::{Codec, Compression};
 use backstay_testkit::fixtures::SampleBackup;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let archives = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/archives"));
-    let folder = archives.join(format!("v{FORMAT_VERSION}"));
+    let folder = archives.join("v1");
     let store = MemoryStore::new();
     for (id, codec) in [
         ("gzip_backup_20250116_143022", Codec::Gzip),

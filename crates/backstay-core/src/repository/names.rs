@@ -14,7 +14,7 @@ pub enum ObjectRole {
     Pack,
     /// The name of a pack and `.sha256`.
     Checksum,
-    /// `ID.index.json.age`: what is needed to compare a sealed backup with a later one.
+    /// `ID.index.json.gz.age`: what is needed to compare a sealed backup with a later one.
     Index,
     /// `ID.KIND-….json`: a proof, a hold, a release.
     Record,
@@ -83,7 +83,7 @@ pub(super) fn checksum_key(pack: &ObjectKey) -> ObjectKey {
 }
 
 fn index_suffix(method: SealMethod) -> String {
-    format!("index.json.{}", method.extension())
+    format!("index.json.gz.{}", method.extension())
 }
 
 pub(super) fn index_key(id: &BackupId, method: SealMethod) -> ObjectKey {
@@ -148,8 +148,8 @@ mod tests {
             (".vol0001.sql.zst.gpg", Some(ObjectRole::Pack)),
             (".sql.gz.age.sha256", Some(ObjectRole::Checksum)),
             (".sql.gz.age.age", None),
-            (".index.json.age", Some(ObjectRole::Index)),
-            (".index.json", None),
+            (".index.json.gz.age", Some(ObjectRole::Index)),
+            (".index.json.gz", None),
             (".proof-20250117_000000.json", Some(ObjectRole::Record)),
             (".hold-x.json", Some(ObjectRole::Record)),
             ("", None),

@@ -1,4 +1,4 @@
-use crate::codec::{Compression, EncodedMember, MemberEncoder};
+use crate::codec::{Codec, Compression, EncodedMember, MemberEncoder};
 use crate::digest::{DigestKey, RowHasher, Sha256Digest};
 use crate::id::BackupId;
 use crate::manifest::{
@@ -173,7 +173,8 @@ impl PendingBackup {
             None => None,
             Some(seals) => {
                 let key = names::index_key(&id, seals.index.method());
-                Some((key, sealed(&*seals.index, &to_json(&manifest))?))
+                let json = MemberEncoder::new(Compression::new(Codec::Gzip))?.encode(&to_json(&manifest))?;
+                Some((key, sealed(&*seals.index, &json.stored)?))
             }
         };
         let finished = pack.finish(&embedded).map_err(|error| match error {

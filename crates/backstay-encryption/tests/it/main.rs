@@ -1,5 +1,6 @@
 //! What is sealed is opened by those it is for and by nobody else, and every change of it is told.
 
+mod archives;
 mod damage;
 mod programs;
 mod ranges;

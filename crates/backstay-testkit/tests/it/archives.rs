@@ -1,4 +1,4 @@
-//! Backups of every format version that ever was, in `testdata/archives`, read as a store and pack by pack.
+//! Backups in clear of every format version that ever was, in `testdata/archives`, read as a store and pack by pack.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,6 +11,10 @@ use backstay_core::store::{MemoryStore, Store};
 use backstay_core::{Codec, Repository, RowDigest, Sha256Digest};
 
 use crate::key;
+
+/// The versions that have backups in clear of their own; 2 brought sealed ones, which the tests of `backstay-encryption`
+/// read.
+const IN_CLEAR: [u32; 1] = [1];
 
 fn archives() -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/archives")).to_owned()
@@ -85,7 +89,7 @@ fn assert_is_the_sample(manifest: &Manifest) {
 
 #[test]
 fn archives_of_every_version_and_codec_are_read() {
-    for version in 1..=FORMAT_VERSION {
+    for version in IN_CLEAR {
         let store = store_of(version);
         let repository = Repository::new(Arc::clone(&store));
         let listing = repository.list().unwrap();
@@ -114,7 +118,7 @@ fn no_archive_is_missing_or_unknown() {
     let versions = (1..=FORMAT_VERSION).map(|version| format!("v{version}"));
     let expected: BTreeSet<String> = versions.chain(["README.md".to_owned()]).collect();
     assert_eq!(names_in(&archives()), expected);
-    for version in 1..=FORMAT_VERSION {
+    for version in IN_CLEAR {
         let store = store_of(version);
         let names = names_in(&archives().join(format!("v{version}")));
         let repository = Repository::new(Arc::clone(&store));

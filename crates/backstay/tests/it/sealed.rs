@@ -75,7 +75,7 @@ fn whoever_has_the_key_reads_all_of_it_by_id_and_by_name() {
             .map(|object| object.key.as_str()[ID.len() + 1..].to_owned())
             .collect();
         let checksum = format!("{pack}.sha256");
-        assert_eq!(names, ["index.json.age", "manifest.json", pack, &checksum]);
+        assert_eq!(names, ["index.json.gz.age", "manifest.json", pack, &checksum]);
 
         let archive = open(&repository).unwrap();
         let report = check(&archive);

@@ -179,10 +179,10 @@ fn other_versions_are_refused_by_name() {
         json["codec"] = serde_json::json!({ "name": "zstd" });
         assert_eq!(read(&json), Err(expected));
     }
-    let newer = ManifestError::Newer { found: 2 };
+    let newer = ManifestError::Newer { found: 3 };
     assert_eq!(
         newer.to_string(),
-        "the manifest has format version 2, this program reads up to 1: use a newer Backstay"
+        "the manifest has format version 3, this program reads up to 2: use a newer Backstay"
     );
 }
 

@@ -78,7 +78,7 @@ fn what_is_no_manifest_of_that_backup_is_refused() {
         json
     };
     let newer = foreign.replacen(
-        &format!("\"format\":{FORMAT_VERSION},"),
+        "\"format\":1,",
         &format!("\"format\":{},\"unheard\":of,", FORMAT_VERSION + 1).replace("of", "[\"of\"]"),
         1,
     );

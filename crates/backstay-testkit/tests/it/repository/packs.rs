@@ -181,7 +181,7 @@ fn a_manifest_in_a_pack_must_be_of_that_pack_and_version() {
     manifest.entries.clear();
     let text = String::from_utf8(manifest_member_text(&manifest)).unwrap();
     pack_of_manifest(text.as_bytes(), Codec::Gzip).unwrap();
-    let newer = text.replacen("{\"format\":1,", "{\"format\":2,", 1);
+    let newer = text.replacen("{\"format\":1,", "{\"format\":3,", 1);
     let check = |text: &str, codec, expected: &str| {
         let Err(RepositoryError::Pack { source, .. }) = pack_of_manifest(text.as_bytes(), codec) else {
             panic!("a pack with such a manifest can be opened: {expected}");
@@ -191,7 +191,7 @@ fn a_manifest_in_a_pack_must_be_of_that_pack_and_version() {
     check(
         &newer,
         Codec::Gzip,
-        "the manifest has format version 2, this program reads up to 1: use a newer Backstay",
+        "the manifest has format version 3, this program reads up to 2: use a newer Backstay",
     );
     check("-- x\n", Codec::Gzip, "the text is not a Backstay manifest");
     check(
