@@ -4,6 +4,7 @@
     reason = "the comments are the help, which is shown as it is written"
 )]
 
+mod encryption;
 mod restore;
 mod verify;
 
@@ -15,6 +16,7 @@ use clap_complete::Shell;
 
 use crate::exit::Exit;
 
+pub(crate) use encryption::{EncryptArguments, IdentityArguments, KeyCheckArguments, KeyCommand};
 pub(crate) use restore::RestoreArguments;
 pub(crate) use verify::{LevelArgument, VerifyArguments};
 
@@ -56,6 +58,9 @@ pub(crate) enum Command {
     Doctor(DoctorArguments),
     /// Remove what crashes left in a store.
     Prune(PruneArguments),
+    /// Make and try the keys of encrypted backups.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Write a script that completes commands in a shell.
     Completions {
         /// The shell.
@@ -131,6 +136,8 @@ pub(crate) struct BackupArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub(crate) keep_days: Option<u32>,
     #[command(flatten)]
+    pub(crate) encrypt: EncryptArguments,
+    #[command(flatten)]
     pub(crate) output: OutputArguments,
 }
 
@@ -166,6 +173,8 @@ pub(crate) struct BackupNameArguments {
     /// With latest: of which database, by its name or by the prefix of its backups.
     #[arg(long, value_name = "NAME")]
     pub(crate) database: Option<String>,
+    #[command(flatten)]
+    pub(crate) identity: IdentityArguments,
 }
 
 #[derive(Args, Debug)]

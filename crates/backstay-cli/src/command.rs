@@ -2,6 +2,7 @@
 
 mod backup;
 mod doctor;
+mod key;
 mod list;
 mod man;
 mod prune;
@@ -11,6 +12,7 @@ mod verify;
 
 pub(crate) use backup::back_up;
 pub(crate) use doctor::examine;
+pub(crate) use key::{KeyCommandError, key};
 pub(crate) use list::list;
 pub(crate) use man::manual_page;
 pub(crate) use prune::prune;

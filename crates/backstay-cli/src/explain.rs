@@ -5,6 +5,7 @@ mod hints;
 use std::error::Error;
 
 use backstay::manifest::ManifestError;
+use backstay::seal::SealError;
 use backstay::{
     BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, FindProgramError, ForeignError,
     InvalidPattern, OpenArchiveError, OpenStoreError, PackError, PreflightError, ProgramError, RepositoryError,
@@ -12,9 +13,10 @@ use backstay::{
     VerifyError, WireError,
 };
 
-use crate::command::RestoreRefused;
+use crate::command::{KeyCommandError, RestoreRefused};
 use crate::environment::EnvironmentError;
 use crate::exit::Exit;
+use crate::keys::KeyError;
 use crate::output::OutputError;
 use crate::select::{NameError, SelectError};
 use crate::settle::SettleError;
@@ -191,6 +193,7 @@ fn inner_of_foreign(error: &ForeignError) -> Option<&(dyn Error + 'static)> {
 
 fn inner_of_select(error: &SelectError) -> Option<&(dyn Error + 'static)> {
     match error {
+        SelectError::Key(inner) => Some(inner),
         SelectError::OpenStore(inner) => Some(inner),
         SelectError::Store(inner) => Some(inner),
         SelectError::Archive(inner) => Some(inner),
@@ -301,7 +304,7 @@ fn class_of_settle(error: &SettleError) -> Exit {
 
 fn class_of_restore(error: &RestoreRefused) -> Exit {
     match error {
-        RestoreRefused::NotSound { .. } => Exit::Storage,
+        RestoreRefused::NotSound { .. } | RestoreRefused::Sealed { .. } => Exit::Storage,
         RestoreRefused::OnlyForBackups(_) => Exit::Usage,
         RestoreRefused::NotConfirmed { .. } | RestoreRefused::SafetyBackup { .. } => Exit::Refused,
     }
@@ -310,6 +313,9 @@ fn class_of_restore(error: &RestoreRefused) -> Exit {
 fn class_by_type(error: &(dyn Error + 'static)) -> Option<Exit> {
     let classes = [
         (error.is::<NameError>(), Exit::Usage),
+        (error.is::<KeyError>(), Exit::Configuration),
+        (error.is::<KeyCommandError>(), Exit::Configuration),
+        (error.is::<SealError>(), Exit::Storage),
         (error.is::<InvalidPattern>(), Exit::Usage),
         (error.is::<EnvironmentError>(), Exit::Configuration),
         (error.is::<ConninfoError>(), Exit::Configuration),

@@ -10,6 +10,7 @@ mod exit;
 mod explain;
 mod failure;
 mod interrupt;
+mod keys;
 mod output;
 mod progress;
 mod select;

@@ -8,7 +8,8 @@ use backstay::{
     RepositoryError, StoreError, WhenMissing, object_role, open_store,
 };
 
-use crate::settle::SettledStore;
+use crate::keys::{KeyError, Keys};
+use crate::settle::SettledBackupName;
 
 /// A name of a backup, as it was settled without looking into any store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +117,10 @@ pub(crate) enum SelectError {
     /// Nothing but its text tells what it holds.
     #[error("{key} is a plain dump, which has no list of what it holds")]
     PlainDump { key: ObjectKey },
+    #[error("{id} is encrypted, and no key was given")]
+    Sealed { id: BackupId },
+    #[error(transparent)]
+    Key(#[from] KeyError),
     #[error(transparent)]
     OpenStore(#[from] OpenStoreError),
     #[error(transparent)]
@@ -125,23 +130,44 @@ pub(crate) enum SelectError {
 }
 
 /// Opens the backup that is meant. A file is opened by itself, everything else through its manifest in the store.
-pub(crate) fn open_archive(name: &BackupName, store: &SettledStore) -> Result<Archive, SelectError> {
+pub(crate) fn open_archive(backup: &SettledBackupName) -> Result<Archive, SelectError> {
+    open_with(backup, Archive::open)
+}
+
+/// The same; of an encrypted backup to which no key is named, what can be had without one.
+pub(crate) fn open_archive_even_sealed(backup: &SettledBackupName) -> Result<Archive, SelectError> {
+    open_with(backup, |repository, id| {
+        if backup.keys.are_none() {
+            Archive::open_even_sealed(&Repository::new(repository.store().clone()), id)
+        } else {
+            Archive::open(repository, id)
+        }
+    })
+}
+
+type OpenId<'o> = &'o dyn Fn(&Repository, &BackupId) -> Result<Archive, OpenArchiveError>;
+
+fn open_with(
+    backup: &SettledBackupName,
+    open: impl Fn(&Repository, &BackupId) -> Result<Archive, OpenArchiveError>,
+) -> Result<Archive, SelectError> {
+    let SettledBackupName { name, store, keys } = backup;
     match name {
-        BackupName::File(path) => open_file(path),
-        BackupName::Id(id) => open_id(&store.open(WhenMissing::Fail)?, id),
+        BackupName::File(path) => open_file(path, keys, &open),
+        BackupName::Id(id) => open_id(&keys.give(store.open(WhenMissing::Fail)?)?, id, &open),
         BackupName::Latest { database } => {
-            let repository = store.open(WhenMissing::Fail)?;
+            let repository = keys.give(store.open(WhenMissing::Fail)?)?;
             let listing = repository.list()?;
             let id = latest(&listing, database.as_deref(), &repository.store().location(), |id| {
                 repository.read_manifest(id)
             })?;
-            open_id(&repository, &id)
+            open_id(&repository, &id, &open)
         }
     }
 }
 
 /// Opens a file by its path, with the folder that it lies in as its store.
-fn open_file(path: &Path) -> Result<Archive, SelectError> {
+fn open_file(path: &Path, keys: &Keys, open: OpenId<'_>) -> Result<Archive, SelectError> {
     if PathKind::of(path).is_none() {
         return Err(SelectError::NoSuchFile(path.to_owned()));
     }
@@ -154,15 +180,15 @@ fn open_file(path: &Path) -> Result<Archive, SelectError> {
     };
     // A folder may be called as a URL begins; behind `file:` everything is a path.
     let location = format!("file:{}", folder.to_str().ok_or_else(unusable)?);
-    let repository = Repository::new(open_store(&location, WhenMissing::Fail)?);
+    let repository = keys.give(Repository::new(open_store(&location, WhenMissing::Fail)?))?;
     match object_role(&key) {
-        Some((id, ObjectRole::Manifest)) => open_id(&repository, &id),
-        _ => Ok(Archive::open_file(repository.store().clone(), &key)?),
+        Some((id, ObjectRole::Manifest)) => open_id(&repository, &id, open),
+        _ => Ok(Archive::open_file(&repository, &key)?),
     }
 }
 
-fn open_id(repository: &Repository, id: &BackupId) -> Result<Archive, SelectError> {
-    match Archive::open(repository, id) {
+fn open_id(repository: &Repository, id: &BackupId, open: OpenId<'_>) -> Result<Archive, SelectError> {
+    match open(repository, id) {
         Err(OpenArchiveError::Repository(error)) if error.is_not_found() => Err(SelectError::NoSuchId {
             id: id.clone(),
             location: repository.store().location(),

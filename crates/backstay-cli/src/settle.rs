@@ -1,5 +1,6 @@
 //! From what a person typed to what it means: defaults, conflicts and variables are settled here and nowhere else.
 
+mod encryption;
 mod restore;
 mod verify;
 
@@ -16,9 +17,12 @@ use crate::args::{
     PruneArguments, SelectionArguments, ShowArguments,
 };
 use crate::environment::Environment;
+use crate::keys::{Keys, SealRequest};
 use crate::output::{Form, Output, Voice};
 use crate::select::{BackupName, NameError, PathKind, looks_like_a_connection};
 
+pub(crate) use encryption::{SettledKey, SettledKeyCheck};
+use encryption::{settle_keys, settle_seals};
 pub(crate) use restore::{Confirmation, RestoreMode, SettledRestore, WayBack};
 pub(crate) use verify::SettledVerify;
 
@@ -57,6 +61,7 @@ pub(crate) struct SettledBackup {
     pub(crate) source: Resolved,
     pub(crate) store: SettledStore,
     pub(crate) options: BackupOptions,
+    pub(crate) seals: SealRequest,
     pub(crate) keep_days: Option<u32>,
     pub(crate) output: Output,
 }
@@ -115,8 +120,8 @@ pub(crate) struct SettledStore {
     pub(crate) location: String,
     /// What a person must type to mean it again; nothing where it would be taken anyway.
     pub(crate) argument: Option<String>,
-    /// Where credentials come from.
-    variables: Variables,
+    /// Where credentials and keys come from.
+    pub(crate) variables: Variables,
 }
 
 /// A backup, not opened yet.
@@ -124,6 +129,8 @@ pub(crate) struct SettledStore {
 pub(crate) struct SettledBackupName {
     pub(crate) name: BackupName,
     pub(crate) store: SettledStore,
+    /// What opens it if it is encrypted.
+    pub(crate) keys: Keys,
 }
 
 impl SettledBackup {
@@ -160,6 +167,7 @@ impl SettledBackup {
             store: SettledStore::settle(arguments.store.or(arguments.positional_store), environment)?,
             source: settle_source(&arguments.from, environment)?,
             options,
+            seals: settle_seals(arguments.encrypt),
             keep_days: arguments.keep_days,
             output: arguments.output.into(),
         })
@@ -248,6 +256,7 @@ impl SettledBackupName {
         Ok(Self {
             name: BackupName::settle(&arguments.backup, arguments.database, PathKind::of)?,
             store: SettledStore::settle(arguments.store, environment)?,
+            keys: settle_keys(arguments.identity, environment),
         })
     }
 }

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use backstay::manifest::{Table, TableKind, TableRows};
 use backstay::{
-    BackupReport, Manifest, PreflightFinding, PreflightSeverity, Repository, RetentionAction, WhenMissing,
+    BackupReport, Manifest, PreflightFinding, PreflightSeverity, Repository, RetentionAction, Seals, WhenMissing,
     plan_keep_days,
 };
 use jiff::Timestamp;
@@ -24,13 +24,15 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
         source,
         store,
         options,
+        seals,
         keep_days,
         output,
     } = settled;
     remark_warnings(&source, output);
     let interrupt = Interrupt::watch()?;
     let begun = Instant::now();
-    let repository = store.open(WhenMissing::Create)?;
+    let seals = seals.seals(&store.variables, environment.can_ask)?;
+    let repository = sealing(store.open(WhenMissing::Create)?, seals);
     let shown = progress::for_output(output);
     let made = backstay::back_up(
         &source.config,
@@ -66,6 +68,14 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
     }
     removed?;
     Ok(Exit::Done)
+}
+
+/// The repository that makes backups as they are to be.
+pub(super) fn sealing(repository: Repository, seals: Option<Seals>) -> Repository {
+    match seals {
+        Some(seals) => repository.with_seals(seals),
+        None => repository,
+    }
 }
 
 /// Removes backups of the same prefix that the plan lets go, oldest first; gives their ids.

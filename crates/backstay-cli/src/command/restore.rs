@@ -13,12 +13,14 @@ use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::keys::SealRequest;
 use crate::output;
 use crate::output::{Form, Output, Voice, bytes, complain, print_text};
 use crate::progress::{self, Shown};
 use crate::select::open_archive;
 use crate::settle::{Confirmation, RestoreMode, SettledRestore, SettledStore, WayBack};
 
+use super::backup::sealing;
 use super::remark_warnings;
 use super::verify::with_previous;
 
@@ -31,6 +33,8 @@ pub(crate) enum RestoreRefused {
     OnlyForBackups(Vec<&'static str>),
     #[error("{typed:?} is not the name of the target database; nothing was done")]
     NotConfirmed { typed: String },
+    #[error("the backup is encrypted, and no key was given (it is for: {})", .recipients.join(", "))]
+    Sealed { recipients: Vec<String> },
     #[error("the backup of the target that was made first, {id}, is not sound; nothing was dropped")]
     SafetyBackup { id: String },
 }
@@ -39,7 +43,7 @@ pub(crate) enum RestoreRefused {
 pub(crate) fn restore(settled: &SettledRestore, environment: &Environment) -> Result<Exit, Failure> {
     remark_warnings(&settled.target, settled.output);
     let interrupt = Interrupt::watch()?;
-    let archive = open_archive(&settled.backup.name, &settled.backup.store)?;
+    let archive = open_archive(&settled.backup)?;
     let run = Run {
         settled,
         environment,
@@ -48,6 +52,11 @@ pub(crate) fn restore(settled: &SettledRestore, environment: &Environment) -> Re
     };
     let exit = match &archive {
         Archive::Backup(reader) | Archive::Pack(reader) => run.restore(&archive, &Ours { reader, run: &run }),
+        // Only `verify` takes one without a key.
+        Archive::Sealed { manifest, .. } => {
+            let recipients = manifest.recipients.clone();
+            return Err(RestoreRefused::Sealed { recipients }.into());
+        }
         Archive::Foreign { store, archive: dump } => {
             if !settled.only_for_backups.is_empty() {
                 return Err(RestoreRefused::OnlyForBackups(settled.only_for_backups.clone()).into());
@@ -149,7 +158,7 @@ impl Run<'_> {
         options.jobs = self.environment.processors;
         let report = backstay::verify(
             archive,
-            &with_previous(&options, archive)?,
+            &with_previous(&options, archive, &self.settled.backup.keys)?,
             &*self.shown,
             self.interrupt.token(),
         );
@@ -168,7 +177,10 @@ impl Run<'_> {
 
     /// Makes and verifies a backup of the target; gives its id.
     fn back_up_target(&self, store: &SettledStore) -> Result<String, Failure> {
-        let repository = store.open(WhenMissing::Create)?;
+        // As variables say it, and readable with the keys at hand, because it is verified before anything is dropped.
+        let seals = SealRequest::default().seals(&store.variables, self.environment.can_ask)?;
+        let repository = sealing(store.open(WhenMissing::Create)?, seals);
+        let repository = self.settled.backup.keys.give(repository)?;
         let mut options = BackupOptions::default();
         options.source.jobs = self.settled.options.jobs;
         let made = backstay::back_up(

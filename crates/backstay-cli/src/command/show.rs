@@ -19,9 +19,13 @@ const KINDS_SHOWN: usize = 8;
 
 /// Tells what a backup holds.
 pub(crate) fn show(settled: &SettledShow) -> Result<Exit, Failure> {
-    let archive = open_archive(&settled.backup.name, &settled.backup.store)?;
+    let archive = open_archive(&settled.backup)?;
     let manifest = match &archive {
         Archive::Backup(reader) | Archive::Pack(reader) => reader.manifest(),
+        Archive::Sealed { manifest, .. } => {
+            let id = manifest.id.clone();
+            return Err(SelectError::Sealed { id }.into());
+        }
         Archive::Foreign { archive, .. } => {
             let key = archive.key.clone();
             return Err(SelectError::PlainDump { key }.into());

@@ -5,19 +5,20 @@ use crate::exit::Exit;
 use crate::explain::is_finding;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::keys::Keys;
 use crate::output::{Form, Output, OutputError, Voice, print, print_json, print_text};
 use crate::progress;
-use crate::select::{SelectError, open_archive};
+use crate::select::{SelectError, open_archive_even_sealed};
 use crate::settle::SettledVerify;
 
 /// Checks a backup and tells what was found.
 pub(crate) fn verify(settled: &SettledVerify) -> Result<Exit, Failure> {
     let interrupt = Interrupt::watch()?;
-    let archive = match open_archive(&settled.backup.name, &settled.backup.store) {
+    let archive = match open_archive_even_sealed(&settled.backup) {
         Err(SelectError::Archive(error)) if is_finding(&error) => return tell_of_damage(error, settled.output),
         opened => opened?,
     };
-    let options = with_previous(&settled.options, &archive)?;
+    let options = with_previous(&settled.options, &archive, &settled.backup.keys)?;
     let shown = progress::for_output(settled.output);
     let verified = backstay::verify(&archive, &options, &*shown, interrupt.token());
     shown.clear();
@@ -27,10 +28,10 @@ pub(crate) fn verify(settled: &SettledVerify) -> Result<Exit, Failure> {
 }
 
 /// Adds the backup before that one, to compare with; a file that was opened by itself has none.
-pub(super) fn with_previous(options: &CheckOptions, archive: &Archive) -> Result<CheckOptions, Failure> {
+pub(super) fn with_previous(options: &CheckOptions, archive: &Archive, keys: &Keys) -> Result<CheckOptions, Failure> {
     let mut options = options.clone();
     if let Archive::Backup(reader) = archive {
-        let repository = Repository::new(reader.store().clone());
+        let repository = keys.give(Repository::new(reader.store().clone()))?;
         options.previous = previous_manifest(&repository, &reader.manifest().id)?;
     }
     Ok(options)

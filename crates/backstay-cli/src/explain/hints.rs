@@ -1,6 +1,8 @@
 use std::error::Error;
 
+use backstay::encryption::IdentityError;
 use backstay::manifest::ManifestError;
+use backstay::seal::SealError;
 use backstay::{
     BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, FindProgramError, InvalidPattern,
     OpenStoreError, PackError, ProgramError, RepositoryError, RestoreRefusal, ServerError, SessionError, SnapshotError,
@@ -10,6 +12,7 @@ use backstay::{
 use super::Side;
 use crate::command::RestoreRefused;
 use crate::environment::EnvironmentError;
+use crate::keys::KeyError;
 use crate::select::{NameError, SelectError};
 use crate::settle::SettleError;
 
@@ -21,6 +24,8 @@ const PATTERN: &str = "patterns are psql's: lower case unless in double quotes, 
 const LOCKS_SETTING: &str = "max_locks_per_transaction";
 const LOCKS: &str = "raise max_locks_per_transaction at the server, which must be restarted then (backstay doctor tells \
                      to what): every table is locked twice, by the keeper of the snapshot and by pg_dump";
+const NEEDS_KEY: &str = "name a file with a secret key of a recipient: --identity FILE (or BACKSTAY_IDENTITY_FILE); for a passphrase: \
+     BACKSTAY_PASSPHRASE; backstay verify looks at the stored bytes without any";
 const DAMAGED: &str = "the file is not what was written: fetch it again from where it was copied, or take another \
                        backup (backstay list)";
 
@@ -55,6 +60,8 @@ pub(super) fn of(error: &(dyn Error + 'static), side: Side) -> Vec<String> {
         .or_else(|| error.downcast_ref().and_then(of_select))
         .or_else(|| error.downcast_ref().and_then(of_name))
         .or_else(|| error.downcast_ref().and_then(of_settle))
+        .or_else(|| error.downcast_ref().and_then(of_seal))
+        .or_else(|| error.downcast_ref().and_then(of_key))
         .or_else(|| error.downcast_ref().and_then(of_environment));
     hint.map(str::to_owned).into_iter().collect()
 }
@@ -158,6 +165,7 @@ fn of_refusal(error: &RestoreRefusal) -> Option<&'static str> {
 fn of_restore(error: &RestoreRefused) -> Option<&'static str> {
     match error {
         RestoreRefused::NotSound { .. } => Some("take another backup: backstay list shows what there is"),
+        RestoreRefused::Sealed { .. } => Some(NEEDS_KEY),
         RestoreRefused::OnlyForBackups(_) | RestoreRefused::NotConfirmed { .. } => None,
         RestoreRefused::SafetyBackup { .. } => Some("look at the disk of that store, and name another one"),
     }
@@ -280,6 +288,7 @@ fn of_repository(error: &RepositoryError) -> Option<&'static str> {
         RepositoryError::ReadBack { .. } => {
             "the disk or what is between does not keep what is written: back up to another store, and look at this one"
         }
+        RepositoryError::Sealed { .. } => NEEDS_KEY,
         RepositoryError::Pack { .. } => DAMAGED,
         _ => return None,
     })
@@ -317,6 +326,7 @@ fn of_select(error: &SelectError) -> Option<&'static str> {
         SelectError::Empty { .. } => "make one with: backstay backup; --store names another store",
         SelectError::NoSuchDatabase { .. } | SelectError::Ambiguous { .. } => "name one of them with --database NAME",
         SelectError::FileName(_) => "rename the file",
+        SelectError::Sealed { .. } => NEEDS_KEY,
         SelectError::PlainDump { .. } => "backstay verify reads it to its end and tells what it found",
         _ => return None,
     })
@@ -337,6 +347,32 @@ fn of_settle(error: &SettleError) -> Option<&'static str> {
         SettleError::NobodyToAsk { .. } => Some("say it as an argument: --yes NAME"),
         _ => None,
     }
+}
+
+fn of_seal(error: &SealError) -> Option<&'static str> {
+    Some(match error {
+        SealError::NoKey { .. } => NEEDS_KEY,
+        SealError::Passphrase => "try another one; BACKSTAY_PASSPHRASE and its kin win over what is typed",
+        SealError::Damaged(_) => DAMAGED,
+        _ => return None,
+    })
+}
+
+fn of_key(error: &KeyError) -> Option<&'static str> {
+    Some(match error {
+        KeyError::NobodyToAsk => {
+            "name it in BACKSTAY_PASSPHRASE, BACKSTAY_PASSPHRASE_FILE or BACKSTAY_PASSPHRASE_COMMAND"
+        }
+        KeyError::Identity {
+            source: IdentityError::PassphraseNeeded,
+            ..
+        }
+        | KeyError::IdentityText {
+            source: IdentityError::PassphraseNeeded,
+        } => "name it in BACKSTAY_IDENTITY_PASSPHRASE, or run this where somebody can be asked",
+        KeyError::PassphraseAndKeys => "encrypt to keys, or with a passphrase",
+        _ => return None,
+    })
 }
 
 fn of_environment(error: &EnvironmentError) -> Option<&'static str> {

@@ -1,0 +1,66 @@
+use std::path::PathBuf;
+
+use crate::args::{EncryptArguments, IdentityArguments, KeyCheckArguments, KeyCommand};
+use crate::environment::Environment;
+use crate::keys::{Keys, NewPassphrase, SealRequest};
+use crate::output::Output;
+use crate::select::BackupName;
+
+use super::{SettleError, SettledBackupName, SettledStore};
+
+/// What `key` is to do.
+#[derive(Debug)]
+pub(crate) enum SettledKey {
+    New { file: PathBuf },
+    Check(SettledKeyCheck),
+}
+
+/// What `key check` is to do.
+#[derive(Debug)]
+pub(crate) struct SettledKeyCheck {
+    pub(crate) backup: SettledBackupName,
+    pub(crate) output: Output,
+}
+
+impl SettledKey {
+    pub(crate) fn settle(command: KeyCommand, environment: &Environment) -> Result<Self, SettleError> {
+        match command {
+            KeyCommand::New { file } => Ok(Self::New { file }),
+            KeyCommand::Check(typed) => {
+                let KeyCheckArguments {
+                    store,
+                    database,
+                    identity,
+                    output,
+                } = typed;
+                let store = SettledStore::settle(store, environment)?;
+                let name = BackupName::Latest { database };
+                Ok(Self::Check(SettledKeyCheck {
+                    backup: SettledBackupName {
+                        name,
+                        store,
+                        keys: settle_keys(identity, environment),
+                    },
+                    output: output.into(),
+                }))
+            }
+        }
+    }
+}
+
+pub(super) fn settle_seals(typed: EncryptArguments) -> SealRequest {
+    SealRequest {
+        recipients: typed.encrypt_to,
+        files: typed.encrypt_to_file,
+        passphrase: typed.encrypt_passphrase.then_some(NewPassphrase),
+        index: typed.index_to,
+    }
+}
+
+pub(super) fn settle_keys(typed: IdentityArguments, environment: &Environment) -> Keys {
+    Keys {
+        files: typed.identity,
+        variables: environment.variables.clone(),
+        can_ask: environment.can_ask,
+    }
+}
