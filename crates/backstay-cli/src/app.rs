@@ -75,7 +75,11 @@ fn without_secrets(message: &str, typed: &[OsString]) -> String {
             Some((option, value)) if option.starts_with("--") => value,
             _ => argument,
         };
-        if value.contains("://") || value.to_ascii_lowercase().contains("password") {
+        if value.contains("://")
+            || ["password", "secret-key"]
+                .iter()
+                .any(|word| value.to_ascii_lowercase().contains(word))
+        {
             message = message.replace(value, "***");
         }
     }

@@ -140,6 +140,15 @@ impl SealRequest {
 }
 
 impl Keys {
+    /// Those that variables name, for work at which nobody is asked.
+    pub(crate) fn of_variables(variables: &Variables) -> Self {
+        Self {
+            files: Vec::new(),
+            variables: variables.clone(),
+            can_ask: false,
+        }
+    }
+
     /// Whether nothing is named that could open anything.
     pub(crate) fn are_none(&self) -> bool {
         let names = [IDENTITY_FILE, IDENTITY, BACKUPS.text, BACKUPS.file, BACKUPS.command];

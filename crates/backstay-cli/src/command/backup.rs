@@ -12,6 +12,7 @@ use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::keys::Keys;
 use crate::output::{Columns, Form, Output, Voice, bytes, count, duration, print_json, print_text, quoted};
 use crate::progress;
 use crate::settle::{SettledBackup, SettledStore};
@@ -33,6 +34,14 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
     let begun = Instant::now();
     let seals = seals.seals(&store.variables, environment.can_ask)?;
     let repository = sealing(store.open(WhenMissing::Create)?, seals);
+    // To see whose the earlier backups are; without, it is believed that the name is right.
+    let repository = match Keys::of_variables(&store.variables).give(repository.clone()) {
+        Ok(repository) => repository,
+        Err(error) => {
+            output.remark(&format!("warning: {error}; earlier backups cannot be looked at"));
+            repository
+        }
+    };
     let shown = progress::for_output(output);
     let made = backstay::back_up(
         &source.config,

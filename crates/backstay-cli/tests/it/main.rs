@@ -5,6 +5,7 @@ mod bucket;
 mod crash;
 mod disasters;
 mod docs;
+mod encryption;
 mod interrupt;
 mod messages;
 mod normalise;
