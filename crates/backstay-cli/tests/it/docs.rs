@@ -59,6 +59,13 @@ const STORIES: &[Story] = &[
         restored: "kulti_again",
     },
     Story {
+        page: README,
+        backup: None,
+        disaster: "SELECT 1",
+        examples: &["encrypted"],
+        restored: "kulti_sealed",
+    },
+    Story {
         page: FORMAT,
         backup: Some(&["--globals"]),
         disaster: "SELECT 1",
@@ -68,6 +75,7 @@ const STORIES: &[Story] = &[
             "globals",
             "rows-of-one-table",
             "member-by-hand",
+            "clear",
         ],
         restored: "kulti",
     },
