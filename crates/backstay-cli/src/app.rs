@@ -12,7 +12,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{complain, print, print_text};
 use crate::settle::{
-    SettledBackup, SettledDoctor, SettledKey, SettledList, SettledPrune, SettledRestore, SettledShow, SettledVerify,
+    SettledBackup, SettledDoctor, SettledKey, SettledList, SettledPrune, SettledRekey, SettledRestore, SettledShow,
+    SettledVerify,
 };
 
 /// Runs the program.
@@ -51,6 +52,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Show(typed) => command::show(&SettledShow::settle(typed, &environment)?),
         Command::Doctor(typed) => command::examine(&SettledDoctor::settle(typed, &environment)?, &environment),
         Command::Key(typed) => command::key(&SettledKey::settle(typed, &environment)?),
+        Command::Rekey(typed) => command::rekey(&SettledRekey::settle(*typed, &environment)?),
         Command::Prune(typed) => command::prune(&SettledPrune::settle(typed, &environment)?),
         Command::Completions { .. } | Command::Man => Ok(Exit::Done),
     }

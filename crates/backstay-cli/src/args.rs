@@ -16,7 +16,7 @@ use clap_complete::Shell;
 
 use crate::exit::Exit;
 
-pub(crate) use encryption::{EncryptArguments, IdentityArguments, KeyCheckArguments, KeyCommand};
+pub(crate) use encryption::{EncryptArguments, IdentityArguments, KeyCheckArguments, KeyCommand, RekeyArguments};
 pub(crate) use restore::RestoreArguments;
 pub(crate) use verify::{LevelArgument, VerifyArguments};
 
@@ -58,6 +58,11 @@ pub(crate) enum Command {
     Doctor(DoctorArguments),
     /// Remove what crashes left in a store.
     Prune(PruneArguments),
+    /// Encrypt backups anew to exactly the keys that are named, without the database.
+    ///
+    /// All recipients have to be named again. Those that stand in the store are not taken over, because whoever can write
+    /// there could have added one.
+    Rekey(Box<RekeyArguments>),
     /// Make and try the keys of encrypted backups.
     #[command(subcommand)]
     Key(KeyCommand),

@@ -58,6 +58,8 @@ pub(crate) enum KeyError {
     Recipient { source: InvalidRecipient },
     #[error("a passphrase goes with no other recipient, by the rules of age")]
     PassphraseAndKeys,
+    #[error("nobody was named whom the backups should be encrypted to")]
+    NoRecipient,
     #[error("the passphrase is empty")]
     EmptyPassphrase,
     #[error("no passphrase was given, and nobody can be asked, because standard input is no terminal")]

@@ -21,7 +21,7 @@ use crate::keys::{Keys, SealRequest};
 use crate::output::{Form, Output, Voice};
 use crate::select::{BackupName, NameError, PathKind, looks_like_a_connection};
 
-pub(crate) use encryption::{SettledKey, SettledKeyCheck};
+pub(crate) use encryption::{RekeyWhich, SettledKey, SettledKeyCheck, SettledRekey};
 use encryption::{settle_keys, settle_seals};
 pub(crate) use restore::{Confirmation, RestoreMode, SettledRestore, WayBack};
 pub(crate) use verify::SettledVerify;

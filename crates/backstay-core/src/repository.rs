@@ -3,6 +3,7 @@
 mod names;
 mod pending;
 mod reader;
+mod rekey;
 mod removal;
 
 use std::collections::BTreeMap;
@@ -14,8 +15,7 @@ use flate2::read::GzDecoder;
 use crate::codec::CodecError;
 use crate::id::BackupId;
 use crate::manifest::{
-    MANIFEST_TEXT_BYTES_MAX, Manifest, ManifestError, Pack, PackId, SealedManifest, Sidecar, from_json,
-    sidecar_from_json,
+    MANIFEST_TEXT_BYTES_MAX, Manifest, ManifestError, SealedManifest, Sidecar, from_json, sidecar_from_json,
 };
 use crate::pack::{PackError, WritePackError, open_pack};
 use crate::seal::{ClearStore, SealError, SealMethod, Sealer, Unsealer};
@@ -24,6 +24,7 @@ use crate::store::{Error, ErrorKind, ObjectKey, Store};
 pub use names::{ObjectRole, checksum_line, object_role, parse_checksums};
 pub use pending::{PendingBackup, PublishedBackup, ReadBack};
 pub use reader::BackupReader;
+pub use rekey::Rekeyed;
 pub use removal::{Litter, LitterItem, Removal};
 
 /// The backups in one store.
@@ -229,7 +230,7 @@ impl Repository {
     }
 
     fn read_index(&self, sealed: &SealedManifest) -> Result<Manifest, RepositoryError> {
-        let key = names::index_key(&sealed.id, sealed.method);
+        let key = names::index_beside(sealed);
         let clear = self.clear_for(&key, &sealed.recipients)?;
         let compressed = read_small(&*clear, &key, MANIFEST_TEXT_BYTES_MAX)?;
         let mut json = Vec::new();
@@ -257,15 +258,8 @@ impl Repository {
 /// The manifest of a sealed backup, with the packs as they are stored.
 fn with_packs(mut manifest: Manifest, sealed: &SealedManifest) -> Result<Manifest, RepositoryError> {
     let key = names::manifest_key(&sealed.id);
-    let is_own = |inside: &Pack, outside: &Pack| inside.id == PackId::Own || inside.id == outside.id;
-    let agrees = manifest.id == sealed.id
-        && manifest.packs.len() == sealed.packs.len()
-        && manifest
-            .packs
-            .iter()
-            .zip(&sealed.packs)
-            .all(|(inside, outside)| inside.name == outside.name && is_own(inside, outside));
-    if !agrees {
+    // Names and digests are of the packs as they were sealed first, and what is in them has digests of its own.
+    if manifest.id != sealed.id || manifest.packs.len() != sealed.packs.len() {
         return Err(RepositoryError::ForeignManifest { key, id: manifest.id });
     }
     manifest.packs.clone_from(&sealed.packs);
@@ -315,6 +309,20 @@ pub enum RepositoryError {
         key: ObjectKey,
         /// Who can open it, as far as that is known.
         recipients: Vec<String>,
+    },
+    /// It cannot be sealed anew, because it is not sealed.
+    #[error("{id} is not encrypted, so there are no keys to change")]
+    NotSealed {
+        /// The backup.
+        id: BackupId,
+    },
+    /// It cannot be sealed anew, because another backup needs its packs as they are.
+    #[error("{key} is needed by {id} too, and cannot be encrypted anew")]
+    Shared {
+        /// The pack.
+        key: ObjectKey,
+        /// The other backup.
+        id: BackupId,
     },
     /// Something could not be sealed.
     #[error(transparent)]

@@ -49,6 +49,28 @@ pub(crate) enum KeyCommand {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct RekeyArguments {
+    /// A backup: an id, or latest.
+    #[arg(value_name = "ID|latest", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) backup: Option<String>,
+    /// Every encrypted backup of the store.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Where backups are (default: BACKSTAY_STORE, else ./backups).
+    #[arg(long, value_name = "STORE", value_hint = ValueHint::DirPath)]
+    pub(crate) store: Option<String>,
+    /// With latest: of which database, by its name or by the prefix of its backups.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Option<String>,
+    #[command(flatten)]
+    pub(crate) identity: IdentityArguments,
+    #[command(flatten)]
+    pub(crate) encrypt: EncryptArguments,
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct KeyCheckArguments {
     /// Where backups are (default: BACKSTAY_STORE, else ./backups).
     #[arg(long, value_name = "STORE", value_hint = ValueHint::DirPath)]

@@ -38,6 +38,9 @@ fn text(litter: &Litter, mode: PruneMode) -> String {
                 format!("{verb} the unpublished {} ({})\n", leftover.name, bytes(leftover.size))
             }
             LitterItem::HalfDeleted(id) => format!("{verb} what was left of {id}, whose deletion was begun\n"),
+            LitterItem::HalfRekeyed(id) => {
+                format!("{verb} what was left of encrypting {id} anew\n")
+            }
         });
     }
     if litter.items.is_empty() {
@@ -54,6 +57,7 @@ struct PruneJson {
     removed: bool,
     temporary: Vec<TemporaryJson>,
     half_deleted: Vec<String>,
+    half_rekeyed: Vec<String>,
     adoptable: Vec<String>,
 }
 
@@ -68,6 +72,7 @@ fn json(litter: &Litter, mode: PruneMode) -> PruneJson {
         removed: mode == PruneMode::Remove,
         temporary: Vec::new(),
         half_deleted: Vec::new(),
+        half_rekeyed: Vec::new(),
         adoptable: litter.adoptable.iter().map(ToString::to_string).collect(),
     };
     for item in &litter.items {
@@ -77,6 +82,7 @@ fn json(litter: &Litter, mode: PruneMode) -> PruneJson {
                 bytes: leftover.size,
             }),
             LitterItem::HalfDeleted(id) => json.half_deleted.push(id.to_string()),
+            LitterItem::HalfRekeyed(id) => json.half_rekeyed.push(id.to_string()),
         }
     }
     json

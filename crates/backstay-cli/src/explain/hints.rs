@@ -281,6 +281,9 @@ fn of_bucket(error: &StoreError) -> Option<&'static str> {
 
 fn of_repository(error: &RepositoryError) -> Option<&'static str> {
     Some(match error {
+        RepositoryError::Exists { key, .. } if key.as_str().starts_with("intents/") => {
+            "it is being encrypted anew, or that was interrupted: backstay prune --litter ends what is older than an hour"
+        }
         RepositoryError::Exists { .. } => "an id has the time to the second: try again",
         RepositoryError::Manifest { .. } | RepositoryError::ForeignManifest { .. } => {
             "if its pack is whole, it can be opened by its path: backstay verify PATH"
@@ -289,6 +292,7 @@ fn of_repository(error: &RepositoryError) -> Option<&'static str> {
             "the disk or what is between does not keep what is written: back up to another store, and look at this one"
         }
         RepositoryError::Sealed { .. } => NEEDS_KEY,
+        RepositoryError::NotSealed { .. } => "make the next one with --encrypt-to",
         RepositoryError::Pack { .. } => DAMAGED,
         _ => return None,
     })
@@ -370,6 +374,7 @@ fn of_key(error: &KeyError) -> Option<&'static str> {
         | KeyError::IdentityText {
             source: IdentityError::PassphraseNeeded,
         } => "name it in BACKSTAY_IDENTITY_PASSPHRASE, or run this where somebody can be asked",
+        KeyError::NoRecipient => "name each key with --encrypt-to, or take --encrypt-passphrase",
         KeyError::PassphraseAndKeys => "encrypt to keys, or with a passphrase",
         _ => return None,
     })

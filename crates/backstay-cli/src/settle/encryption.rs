@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use crate::args::{EncryptArguments, IdentityArguments, KeyCheckArguments, KeyCommand};
+use crate::args::{EncryptArguments, IdentityArguments, KeyCheckArguments, KeyCommand, RekeyArguments};
 use crate::environment::Environment;
 use crate::keys::{Keys, NewPassphrase, SealRequest};
 use crate::output::Output;
@@ -20,6 +20,46 @@ pub(crate) enum SettledKey {
 pub(crate) struct SettledKeyCheck {
     pub(crate) backup: SettledBackupName,
     pub(crate) output: Output,
+}
+
+/// What `rekey` is to do.
+#[derive(Debug)]
+pub(crate) struct SettledRekey {
+    pub(crate) which: RekeyWhich,
+    pub(crate) store: SettledStore,
+    pub(crate) keys: Keys,
+    pub(crate) seals: SealRequest,
+    pub(crate) output: Output,
+}
+
+/// Which backups are encrypted anew.
+#[derive(Debug)]
+pub(crate) enum RekeyWhich {
+    One(Box<SettledBackupName>),
+    All,
+}
+
+impl SettledRekey {
+    pub(crate) fn settle(typed: RekeyArguments, environment: &Environment) -> Result<Self, SettleError> {
+        let store = SettledStore::settle(typed.store, environment)?;
+        let keys = settle_keys(typed.identity, environment);
+        let which = match typed.backup {
+            None => RekeyWhich::All,
+            Some(text) => RekeyWhich::One(Box::new(SettledBackupName {
+                // A backup is encrypted anew in its store, so no file is meant.
+                name: BackupName::settle(&text, typed.database, |_| None)?,
+                store: store.clone(),
+                keys: keys.clone(),
+            })),
+        };
+        Ok(Self {
+            which,
+            store,
+            keys,
+            seals: settle_seals(typed.encrypt),
+            output: typed.output.into(),
+        })
+    }
 }
 
 impl SettledKey {

@@ -137,6 +137,44 @@ fn without_the_right_key_nothing_reaches_a_database() {
 }
 
 #[test]
+fn backups_are_encrypted_anew_to_exactly_those_who_are_named() {
+    let program = Encrypted::start();
+    program.succeed(&["backup", "--encrypt-to", &program.public]);
+    let made = program.succeed(&["key", "new", "other.txt"]);
+    let other = made.stdout.lines().next().unwrap();
+    let nobody = program.run(&["rekey", "latest", "-i", "key.txt"]);
+    assert_eq!(nobody.code, Some(3), "{nobody:?}");
+    let done = program.succeed(&["rekey", "latest", "-i", "key.txt", "--encrypt-to", other]);
+    assert!(
+        done.stdout.contains(other) && !done.stdout.contains(&program.public),
+        "{done:?}"
+    );
+    assert_eq!(program.run(&["verify", "latest", "-i", "key.txt"]).code, Some(5));
+    program.succeed(&["verify", "latest", "-i", "other.txt"]);
+    let all = [
+        "rekey",
+        "--all",
+        "-i",
+        "other.txt",
+        "--encrypt-to",
+        other,
+        "--encrypt-to",
+        &program.public,
+    ];
+    program.succeed(&all);
+    let target = program.sandbox.url("copy");
+    program.succeed(&[
+        "restore", "latest", "-i", "key.txt", "--to", &target, "--create", "--prove", "--yes", "copy",
+    ]);
+    let sums = Command::new("/bin/sh")
+        .args(["-c", "cd backups && sha256sum -c *.sha256"])
+        .current_dir(program.sandbox.path(""))
+        .status();
+    assert!(sums.unwrap().success());
+    assert!(program.succeed(&["prune", "--litter"]).stdout.contains("no litter"));
+}
+
+#[test]
 fn a_passphrase_comes_from_a_variable_a_file_or_a_command() {
     let program = Encrypted::start();
     let secret = "correct horse battery staple";

@@ -46,6 +46,12 @@ impl Sidecar {
         }
     }
 
+    /// Whether the backup is sealed.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        matches!(self, Self::Sealed(_))
+    }
+
     /// The packs that it names.
     #[must_use]
     pub fn packs(&self) -> &[Pack] {

@@ -1,6 +1,7 @@
 use crate::codec::Codec;
 use crate::digest::Sha256Digest;
 use crate::id::BackupId;
+use crate::manifest::SealedManifest;
 use crate::seal::SealMethod;
 use crate::store::ObjectKey;
 
@@ -35,7 +36,7 @@ pub fn object_role(key: &ObjectKey) -> Option<(BackupId, ObjectRole)> {
         is_pack(pack).then_some(ObjectRole::Checksum)?
     } else if is_pack(rest) {
         ObjectRole::Pack
-    } else if SealMethod::of_name(rest).is_some_and(|method| rest == index_suffix(method)) {
+    } else if is_index(rest) {
         ObjectRole::Index
     } else {
         let record = rest.strip_suffix(".json")?;
@@ -48,6 +49,7 @@ pub fn object_role(key: &ObjectKey) -> Option<(BackupId, ObjectRole)> {
 }
 
 fn is_pack(rest: &str) -> bool {
+    let rest = without_generation(rest).1;
     let seal = SealMethod::of_name(rest);
     let rest = seal.map_or(rest, |method| &rest[..rest.len() - method.extension().len() - 1]);
     let rest = rest.strip_prefix("incr.").unwrap_or(rest);
@@ -82,12 +84,84 @@ pub(super) fn checksum_key(pack: &ObjectKey) -> ObjectKey {
     ObjectKey::from_valid(format!("{pack}.sha256"))
 }
 
-fn index_suffix(method: SealMethod) -> String {
-    format!("index.json.gz.{}", method.extension())
+const INDEX: &str = "index.json.gz";
+
+fn is_index(rest: &str) -> bool {
+    let rest = without_generation(rest).1;
+    SealMethod::of_name(rest).is_some_and(|method| rest.len() == INDEX.len() + 1 + method.extension().len())
+        && rest.starts_with(INDEX)
 }
 
+/// The name of the index of a backup that is being made.
 pub(super) fn index_key(id: &BackupId, method: SealMethod) -> ObjectKey {
-    key(id, &format!(".{}", index_suffix(method)))
+    key(id, &format!(".{INDEX}.{}", method.extension()))
+}
+
+/// The name of the index beside the packs that a manifest names.
+pub(super) fn index_beside(sealed: &SealedManifest) -> ObjectKey {
+    let index = index_key(&sealed.id, sealed.method);
+    match sealed.packs.first().map(|pack| generation(&sealed.id, &pack.name)) {
+        Some(generation) if generation > FIRST_GENERATION => {
+            rekeyed(&sealed.id, index.as_str(), generation, sealed.method)
+        }
+        _ => index,
+    }
+}
+
+/// How often a backup was sealed: what has no `keyN` in its name was sealed once.
+const FIRST_GENERATION: u32 = 1;
+
+/// Takes `keyN.` from the beginning of what follows an id and a dot.
+fn without_generation(rest: &str) -> (u32, &str) {
+    let found = rest.strip_prefix("key").and_then(|rest| {
+        let (digits, rest) = rest.split_once('.')?;
+        let generation: u32 = digits.parse().ok()?;
+        (generation > FIRST_GENERATION && digits == generation.to_string()).then_some((generation, rest))
+    });
+    found.unwrap_or((FIRST_GENERATION, rest))
+}
+
+fn behind_id<'n>(id: &BackupId, name: &'n str) -> &'n str {
+    name.get(id.to_string().len() + 1..).unwrap_or_default()
+}
+
+/// The number in the `keyN` of an object of that backup.
+pub(super) fn generation(id: &BackupId, name: &str) -> u32 {
+    without_generation(behind_id(id, name)).0
+}
+
+/// The name of an object of that backup when it is sealed anew.
+pub(super) fn rekeyed(id: &BackupId, name: &str, generation: u32, method: SealMethod) -> ObjectKey {
+    let (_, rest) = without_generation(behind_id(id, name));
+    let stem = SealMethod::of_name(rest).map_or(rest, |old| &rest[..rest.len() - old.extension().len() - 1]);
+    key(id, &format!(".key{generation}.{stem}.{}", method.extension()))
+}
+
+/// Whether an object is sealed, or the `.sha256` of one that is.
+pub(super) fn is_sealed_part(key: &ObjectKey) -> bool {
+    let name = key.as_str();
+    SealMethod::of_name(name.strip_suffix(".sha256").unwrap_or(name)).is_some()
+}
+
+pub(super) const INTENTS: &str = "intents/";
+
+/// The intent to put another manifest beside a backup that was sealed anew.
+pub(super) fn rekey_key(id: &BackupId) -> ObjectKey {
+    ObjectKey::from_valid(format!("{INTENTS}{id}.rekey.json"))
+}
+
+/// The intent to seal a backup anew.
+pub(super) fn rekey_begun_key(id: &BackupId) -> ObjectKey {
+    ObjectKey::from_valid(format!("{INTENTS}{id}.rekey-begun.json"))
+}
+
+/// The backup that an intent of either kind is about.
+pub(super) fn rekey_id(key: &ObjectKey) -> Option<BackupId> {
+    let name = key.as_str().strip_prefix(INTENTS)?;
+    let id = name
+        .strip_suffix(".rekey.json")
+        .or_else(|| name.strip_suffix(".rekey-begun.json"));
+    id?.parse().ok()
 }
 
 pub(super) fn tombstone_key(id: &BackupId) -> ObjectKey {
@@ -150,6 +224,12 @@ mod tests {
             (".sql.gz.age.age", None),
             (".index.json.gz.age", Some(ObjectRole::Index)),
             (".index.json.gz", None),
+            (".key2.index.json.gz.age", Some(ObjectRole::Index)),
+            (".key2.sql.gz.age", Some(ObjectRole::Pack)),
+            (".key10.vol0001.sql.gz.age.sha256", Some(ObjectRole::Checksum)),
+            (".key1.sql.gz.age", None),
+            (".key02.sql.gz.age", None),
+            (".key2.manifest.json", None),
             (".proof-20250117_000000.json", Some(ObjectRole::Record)),
             (".hold-x.json", Some(ObjectRole::Record)),
             ("", None),

@@ -234,7 +234,7 @@ impl PendingBackup {
 }
 
 /// The error of an object whose name another writer of the same id may have taken since this backup began.
-fn taken(error: Error, id: &BackupId, key: &ObjectKey) -> RepositoryError {
+pub(super) fn taken(error: Error, id: &BackupId, key: &ObjectKey) -> RepositoryError {
     match error.kind() {
         ErrorKind::AlreadyExists => RepositoryError::Exists {
             id: id.clone(),
@@ -277,18 +277,18 @@ fn sealed(sealer: &dyn Sealer, bytes: &[u8]) -> Result<Vec<u8>, SealError> {
 
 /// Deletes, last first, objects that this process made and that no manifest names; where the store refuses one, those
 /// before it stay, so that nothing is left without its pack.
-fn discard(store: &dyn Store, keys: &[ObjectKey]) {
+pub(super) fn discard(store: &dyn Store, keys: &[ObjectKey]) {
     let _ = keys.iter().rev().try_for_each(|key| store.delete(key));
 }
 
-fn put(store: &dyn Store, key: &ObjectKey, bytes: &[u8]) -> Result<(), Error> {
+pub(super) fn put(store: &dyn Store, key: &ObjectKey, bytes: &[u8]) -> Result<(), Error> {
     let mut object = store.create(key)?;
     object.append(bytes)?;
     object.publish().map(drop)
 }
 
 /// Reads an object and fails where it is not what was written.
-fn read_again(store: &dyn Store, key: &ObjectKey, written: Sha256Digest) -> Result<(), RepositoryError> {
+pub(super) fn read_again(store: &dyn Store, key: &ObjectKey, written: Sha256Digest) -> Result<(), RepositoryError> {
     if object_digest(store, key)? == written {
         Ok(())
     } else {
@@ -297,7 +297,12 @@ fn read_again(store: &dyn Store, key: &ObjectKey, written: Sha256Digest) -> Resu
 }
 
 /// Publishes the manifest and reads it again, because the answer of a store may be lost or wrong.
-fn publish_manifest(store: &dyn Store, id: &BackupId, key: &ObjectKey, json: &[u8]) -> Result<(), RepositoryError> {
+pub(super) fn publish_manifest(
+    store: &dyn Store,
+    id: &BackupId,
+    key: &ObjectKey,
+    json: &[u8],
+) -> Result<(), RepositoryError> {
     let published = put(store, key, json);
     let expected = Sha256Digest::of(json);
     let unknown = |source: Error| RepositoryError::Unknown {

@@ -33,6 +33,8 @@ pub enum LitterItem {
     Temporary(Leftover),
     /// A backup whose deletion was begun and did not end.
     HalfDeleted(BackupId),
+    /// A backup whose sealing anew was begun and did not end.
+    HalfRekeyed(BackupId),
 }
 
 impl Repository {
@@ -75,8 +77,11 @@ impl Repository {
             .iter()
             .filter_map(|object| names::tombstone_id(&object.key))
             .collect();
+        let half_rekeyed = self.half_rekeyed(now_unix_secs.saturating_sub(grace_secs))?;
+        let is_known = |id: &BackupId| half_deleted.contains(id) || half_rekeyed.contains(id);
         let mut adoptable = self.list()?.adoptable;
-        adoptable.retain(|key| object_role(key).is_none_or(|(id, _)| !half_deleted.contains(&id)));
+        adoptable.retain(|key| object_role(key).is_none_or(|(id, _)| !is_known(&id)));
+        items.extend(half_rekeyed.iter().cloned().map(LitterItem::HalfRekeyed));
         items.extend(half_deleted.into_iter().map(LitterItem::HalfDeleted));
         Ok(Litter { items, adoptable })
     }
@@ -90,6 +95,7 @@ impl Repository {
         for item in &litter.items {
             match item {
                 LitterItem::Temporary(leftover) => self.store().delete_leftover(leftover)?,
+                LitterItem::HalfRekeyed(id) => self.end_rekeying(id)?,
                 LitterItem::HalfDeleted(id) => match self.store().head(&names::manifest_key(id)) {
                     Ok(_) => self.store().delete(&names::tombstone_key(id))?,
                     Err(error) if error.kind() == ErrorKind::NotFound => drop(self.finish_removal(id)?),

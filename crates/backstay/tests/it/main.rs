@@ -10,6 +10,7 @@ mod killed;
 mod locks;
 mod losses;
 mod refusals;
+mod rekeying;
 mod restoring;
 mod rights;
 mod round_trip;

@@ -1,0 +1,65 @@
+use backstay::{BackupId, Repository, WhenMissing};
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::keys::KeyError;
+use crate::output::{Form, Output, Voice, print_json, print_text};
+use crate::select::open_archive;
+use crate::settle::{RekeyWhich, SettledRekey};
+
+#[derive(Serialize)]
+struct RekeyJson {
+    id: String,
+    recipients: Vec<String>,
+    removed: Vec<String>,
+}
+
+/// Encrypts backups anew, one after another.
+pub(crate) fn rekey(settled: &SettledRekey) -> Result<Exit, Failure> {
+    let repository = settled.keys.give(settled.store.open(WhenMissing::Fail)?)?;
+    let seals = settled.seals.seals(&settled.store.variables, settled.keys.can_ask)?;
+    let seals = seals.ok_or(KeyError::NoRecipient)?;
+    let mut done = Vec::new();
+    for id in chosen(settled, &repository)? {
+        let rekeyed = repository.rekey(&id, &seals)?;
+        let recipients = rekeyed.manifest.recipients;
+        if settled.output.form == Form::Text && settled.output.voice == Voice::Normal {
+            print_text(&format!("{id} is for: {}\n", recipients.join(", ")))?;
+        }
+        done.push(RekeyJson {
+            id: id.to_string(),
+            recipients,
+            removed: rekeyed.removed.iter().map(ToString::to_string).collect(),
+        });
+    }
+    match settled.output {
+        Output { form: Form::Json, .. } => print_json(&done)?,
+        Output { voice, .. } if voice == Voice::Normal && done.is_empty() => print_text("no encrypted backups\n")?,
+        Output { .. } => {}
+    }
+    Ok(Exit::Done)
+}
+
+/// The backups that are meant; of all of them those that are encrypted.
+fn chosen(settled: &SettledRekey, repository: &Repository) -> Result<Vec<BackupId>, Failure> {
+    match &settled.which {
+        RekeyWhich::One(backup) => {
+            let archive = open_archive(backup)?;
+            Ok(archive
+                .backup()
+                .map(|reader| reader.manifest().id.clone())
+                .into_iter()
+                .collect())
+        }
+        RekeyWhich::All => {
+            let mut ids = Vec::new();
+            for backup in repository.list()?.backups {
+                if repository.read_sidecar(&backup.id)?.is_sealed() {
+                    ids.push(backup.id);
+                }
+            }
+            Ok(ids)
+        }
+    }
+}
