@@ -46,8 +46,8 @@ pub(crate) struct Call<'a> {
     headers: Vec<(&'static str, String)>,
     body: Option<&'a [u8]>,
     digest: Sha256Digest,
-    /// A header that not all servers take.
-    checksum: Option<(&'static str, String)>,
+    /// Headers that not all servers take.
+    checksum: Vec<(&'static str, String)>,
 }
 
 impl<'a> Call<'a> {
@@ -59,7 +59,7 @@ impl<'a> Call<'a> {
             headers: Vec::new(),
             body: None,
             digest: Sha256Digest::of(b""),
-            checksum: None,
+            checksum: Vec::new(),
         }
     }
 
@@ -87,13 +87,18 @@ impl<'a> Call<'a> {
 
     /// With the checksum of the body as a header of its own.
     pub(crate) fn checksummed(mut self) -> Self {
-        self.checksum = Some(("x-amz-checksum-sha256", BASE64_STANDARD.encode(self.digest.as_bytes())));
+        let digest = BASE64_STANDARD.encode(self.digest.as_bytes());
+        // The second says nothing more, and AWS wants it where an object is locked.
+        self.checksum = vec![
+            ("x-amz-checksum-sha256", digest),
+            ("x-amz-sdk-checksum-algorithm", "SHA256".to_owned()),
+        ];
         self
     }
 
     /// With the announcement that parts will have checksums.
     pub(crate) fn announcing_checksums(mut self) -> Self {
-        self.checksum = Some(("x-amz-checksum-algorithm", "SHA256".to_owned()));
+        self.checksum = vec![("x-amz-checksum-algorithm", "SHA256".to_owned())];
         self
     }
 }
@@ -136,14 +141,18 @@ impl Client {
 
     /// Sends a call once; once more where a header is refused that can be left out.
     pub(crate) fn once(&self, call: &Call<'_>) -> Result<Answer, Failure> {
-        let checksum = call.checksum.as_ref().filter(|_| self.sends_checksums());
+        let checksum = if self.sends_checksums() {
+            &call.checksum[..]
+        } else {
+            &[]
+        };
         match self.authorised(call, checksum) {
             Err(failure)
-                if checksum.is_some()
+                if !checksum.is_empty()
                     && self.config.checksums == Checksums::Automatic
                     && failure.may_mind_a_header() =>
             {
-                let answer = self.authorised(call, None)?;
+                let answer = self.authorised(call, &[])?;
                 self.sends_checksums.store(false, Ordering::Relaxed);
                 Ok(answer)
             }
@@ -151,7 +160,7 @@ impl Client {
         }
     }
 
-    fn authorised(&self, call: &Call<'_>, checksum: Option<&(&'static str, String)>) -> Result<Answer, Failure> {
+    fn authorised(&self, call: &Call<'_>, checksum: &[(&'static str, String)]) -> Result<Answer, Failure> {
         let credentials = self.credentials()?;
         let failure = match self.send(call, checksum, &credentials) {
             Err(failure) => failure,
@@ -173,7 +182,7 @@ impl Client {
     fn send(
         &self,
         call: &Call<'_>,
-        checksum: Option<&(&'static str, String)>,
+        checksum: &[(&'static str, String)],
         credentials: &Credentials,
     ) -> Result<Answer, Failure> {
         let name = call.name.map(encoded_path).unwrap_or_default();
@@ -184,7 +193,7 @@ impl Client {
         };
         let query = query(&call.query);
         let mut headers = call.headers.clone();
-        headers.extend(checksum.cloned());
+        headers.extend_from_slice(checksum);
         let signed = Signed {
             method: call.method,
             host: &self.place.host,
