@@ -77,7 +77,9 @@ pub(crate) fn is_finding(error: &OpenArchiveError) -> bool {
         ),
         OpenArchiveError::Repository(error) => matches!(
             error,
-            RepositoryError::ForeignManifest { .. } | RepositoryError::TooLarge { .. }
+            RepositoryError::ForeignManifest { .. }
+                | RepositoryError::TooLarge { .. }
+                | RepositoryError::NotLastVolume { last: None, .. }
         ),
         OpenArchiveError::Foreign(error) => matches!(error, ForeignError::Open(_) | ForeignError::Read(_)),
         _ => false,

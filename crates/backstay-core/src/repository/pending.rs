@@ -140,6 +140,7 @@ impl PendingBackup {
             members,
             digest_key,
         } = self;
+        packs.refuse_spent()?;
         let codec = compression.codec();
         let manifest_key = names::manifest_key(&id);
         let mut manifest = Manifest {
@@ -203,6 +204,13 @@ impl PendingBackup {
             None => to_json(&manifest),
             Some(seals) => in_clear(&manifest, &*seals.packs).to_json(),
         };
+        if let Some(bytes_max) = store.object_bytes_max().filter(|max| sidecar.len() as u64 > *max) {
+            return Err(RepositoryError::VolumeTooSmall {
+                what: "the manifest beside the volumes".to_owned(),
+                bytes: sidecar.len() as u64,
+                bytes_max,
+            });
+        }
         if let Err(error) = publish_manifest(store, &id, &manifest_key, &sidecar) {
             // Where the backup of that name is another writer's, it has a pack of its own.
             if !matches!(error, RepositoryError::Exists { .. }) {

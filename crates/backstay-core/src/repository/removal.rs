@@ -6,6 +6,11 @@ use crate::store::{Error, ErrorKind, Leftover, ObjectKey, ObjectWriter};
 use super::volumes::VolumeIntents;
 use super::{Listing, ObjectRole, Repository, RepositoryError, names, object_role};
 
+/// For how long neither an intent nor a volume of a backup must have been written before its volumes count as litter.
+/// Nothing tells whether their writer lives, and one that reads a large table from a slow server writes nothing for hours;
+/// waiting costs room and nothing else.
+const VOLUMES_GRACE_SECS: i64 = 7 * 24 * 3600;
+
 /// What removing a backup did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -63,7 +68,8 @@ impl Repository {
     }
 
     /// Looks for what crashes left. Temporary objects younger than `grace_secs` at `now_unix_secs` by the store's
-    /// clock, or whose writer lives, are passed over, and so are volumes of which the newest is younger.
+    /// clock, or whose writer lives, are passed over, and so are volumes of
+    /// which the newest is younger, or younger than seven days.
     ///
     /// # Errors
     /// Those of the store.
@@ -85,7 +91,10 @@ impl Repository {
         let is_known = |id: &BackupId| half_deleted.contains(id) || half_rekeyed.contains(id);
         let objects = self.store().list("")?;
         let intents = VolumeIntents::of(&objects);
-        let half_written = intents.not_later(not_later).filter(|id| !half_deleted.contains(id));
+        let volumes_not_later = now_unix_secs.saturating_sub(grace_secs.max(VOLUMES_GRACE_SECS));
+        let half_written = intents
+            .not_later(volumes_not_later)
+            .filter(|id| !half_deleted.contains(id));
         items.extend(half_written.cloned().map(LitterItem::HalfWritten));
         let mut adoptable = Listing::of(&objects).adoptable;
         adoptable.retain(|key| object_role(key).is_none_or(|(id, _)| !is_known(&id)));

@@ -123,6 +123,11 @@ impl NewPacks {
         self.writer.as_ref().map_or(0, PackWriter::bytes)
     }
 
+    /// Fails where one of them could not be written.
+    pub(super) fn refuse_spent(&self) -> Result<(), Error> {
+        self.writer.as_ref().map(drop).ok_or_else(|| spent(&self.key))
+    }
+
     /// The packs as the manifest in the last one names them, if the one that is being written is it.
     pub(super) fn embedded(&self) -> Vec<Pack> {
         let own = Pack {
