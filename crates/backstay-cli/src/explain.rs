@@ -238,7 +238,7 @@ fn class_of_backup(error: &BackupError) -> Exit {
 
 fn class_of_source(error: &SourceError) -> Exit {
     match error {
-        SourceError::Sink(_) => Exit::Storage,
+        SourceError::Sink(_) | SourceError::SinkRows { .. } => Exit::Storage,
         SourceError::Codec(_) => Exit::Internal,
         SourceError::Cancelled => Exit::Cancelled,
         _ => Exit::Database,

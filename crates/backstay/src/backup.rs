@@ -243,8 +243,24 @@ impl From<SourceError> for BackupError {
                 Ok(error) => Self::Repository(*error),
                 Err(inner) => Self::Source(SourceError::Sink(inner)),
             },
+            SourceError::SinkRows { table, source } => match source.downcast::<RepositoryError>() {
+                Ok(error) => Self::Repository(of_table(*error, &table)),
+                Err(source) => Self::Source(SourceError::SinkRows { table, source }),
+            },
             error => Self::Source(error),
         }
+    }
+}
+
+/// The error, with the table whose rows no volume can hold.
+fn of_table(error: RepositoryError, table: &str) -> RepositoryError {
+    match error {
+        RepositoryError::VolumeTooSmall { what, bytes, bytes_max } => RepositoryError::VolumeTooSmall {
+            what: format!("{what} of {table}"),
+            bytes,
+            bytes_max,
+        },
+        error => error,
     }
 }
 
