@@ -112,6 +112,9 @@ pub(crate) struct BackupArguments {
     /// gzip or zstd, each with an optional level: gzip:1 to gzip:12, zstd:1 to zstd:19 (default level: 1, the fastest).
     #[arg(long, value_name = "CODEC[:LEVEL]", default_value = "gzip")]
     pub(crate) compress: Compression,
+    /// Cut the file into volumes of at most so much, at least 16M: bytes, or with K, M or G behind it.
+    #[arg(long, value_name = "SIZE", value_parser = volume_bytes)]
+    pub(crate) volume_size: Option<u64>,
     /// Connections that read at the same time (default: the number of processors, at most 4).
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) jobs: Option<u16>,
@@ -243,9 +246,49 @@ pub(crate) struct PruneArguments {
     pub(crate) output: OutputArguments,
 }
 
+/// What is never cut, rows of 8 MiB of text and the like, must fit into a volume also where it cannot be compressed.
+const VOLUME_BYTES_MIN: u64 = 16 << 20;
+
+fn volume_bytes(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.strip_suffix(['K', 'M', 'G']) {
+        Some(digits) if text.ends_with('K') => (digits, 10),
+        Some(digits) if text.ends_with('M') => (digits, 20),
+        Some(digits) => (digits, 30),
+        None => (text, 0),
+    };
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number: Option<u64> = digits.parse().ok().filter(|_| is_number);
+    let bytes = number.and_then(|number| number.checked_mul(1 << shift));
+    let bytes = bytes.ok_or("a size is a number of bytes, or one with K, M or G behind it")?;
+    if bytes < VOLUME_BYTES_MIN {
+        return Err("a volume must have room for 16M".to_owned());
+    }
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_of_volumes_are_read() {
+        for (text, bytes) in [
+            ("16777216", Some(16 << 20)),
+            ("16384K", Some(16 << 20)),
+            ("40M", Some(40 << 20)),
+            ("2G", Some(2 << 30)),
+            ("16777215", None),
+            ("15M", None),
+            ("+40M", None),
+            ("40m", None),
+            ("40MB", None),
+            ("M", None),
+            ("", None),
+            ("99999999999G", None),
+        ] {
+            assert_eq!(volume_bytes(text).ok(), bytes, "{text}");
+        }
+    }
 
     #[test]
     fn the_definition_contradicts_itself_nowhere() {

@@ -77,7 +77,9 @@ pub(crate) fn is_finding(error: &OpenArchiveError) -> bool {
         ),
         OpenArchiveError::Repository(error) => matches!(
             error,
-            RepositoryError::ForeignManifest { .. } | RepositoryError::TooLarge { .. }
+            RepositoryError::ForeignManifest { .. }
+                | RepositoryError::TooLarge { .. }
+                | RepositoryError::NotLastVolume { last: None, .. }
         ),
         OpenArchiveError::Foreign(error) => matches!(error, ForeignError::Open(_) | ForeignError::Read(_)),
         _ => false,
@@ -236,7 +238,7 @@ fn class_of_backup(error: &BackupError) -> Exit {
 
 fn class_of_source(error: &SourceError) -> Exit {
     match error {
-        SourceError::Sink(_) => Exit::Storage,
+        SourceError::Sink(_) | SourceError::SinkRows { .. } => Exit::Storage,
         SourceError::Codec(_) => Exit::Internal,
         SourceError::Cancelled => Exit::Cancelled,
         _ => Exit::Database,

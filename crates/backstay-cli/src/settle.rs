@@ -159,6 +159,7 @@ impl SettledBackup {
         options.prefix = arguments.name;
         options.compression = arguments.compress;
         options.pg_dump = arguments.pg_dump;
+        options.volume_bytes_max = arguments.volume_size;
         if arguments.no_read_back {
             options.read_back = ReadBack::No;
         }

@@ -19,6 +19,7 @@ pub use validate::Inconsistency;
 use crate::codec::Codec;
 use crate::digest::{DigestKey, RowDigest, RowHasher, Sha256Digest};
 use crate::id::BackupId;
+use crate::pack::VolumeName;
 use crate::text::DbText;
 
 /// The newest version of the format that this program reads. It writes the lowest that can say what a backup is.
@@ -431,6 +432,12 @@ impl Manifest {
     #[must_use]
     pub fn member_digest(&self, stored: &[u8]) -> Sha256Digest {
         keyed(self.digest_key.as_ref(), Sha256Digest::of(stored))
+    }
+
+    /// Whether a pack of it is cut into volumes.
+    #[must_use]
+    pub fn has_volumes(&self) -> bool {
+        self.packs.iter().any(|pack| VolumeName::of(&pack.name).is_some())
     }
 
     /// Bytes of all members in their packs.

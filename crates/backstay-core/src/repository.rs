@@ -5,6 +5,7 @@ mod pending;
 mod reader;
 mod rekey;
 mod removal;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -17,15 +18,17 @@ use crate::id::BackupId;
 use crate::manifest::{
     MANIFEST_TEXT_BYTES_MAX, Manifest, ManifestError, SealedManifest, Sidecar, from_json, sidecar_from_json,
 };
-use crate::pack::{PackError, WritePackError, open_pack};
+use crate::pack::{PackError, VOLUMES_MAX, WritePackError, open_pack};
 use crate::seal::{ClearStore, SealError, SealMethod, Sealer, Unsealer};
-use crate::store::{Error, ErrorKind, ObjectKey, Store};
+use crate::store::{Error, ErrorKind, ObjectKey, ObjectMeta, Store};
 
-pub use names::{ObjectRole, checksum_line, object_role, parse_checksums};
+pub use names::{ObjectRole, checksum_line, checksum_name, object_role, parse_checksums};
 pub use pending::{PendingBackup, PublishedBackup, ReadBack};
 pub use reader::BackupReader;
 pub use rekey::Rekeyed;
 pub use removal::{Litter, LitterItem, Removal};
+
+use volumes::VolumeIntents;
 
 /// The backups in one store.
 ///
@@ -36,6 +39,7 @@ pub struct Repository {
     seals: Option<Seals>,
     /// The store with sealed objects in clear, where there are keys. Clones share what is open in it.
     clear: Option<Arc<ClearStore>>,
+    volume_bytes_max: Option<u64>,
 }
 
 /// With what new backups are sealed.
@@ -73,9 +77,11 @@ pub struct BackupSummary {
 pub struct Listing {
     /// Backups, by prefix and then by time.
     pub backups: Vec<BackupSummary>,
-    /// Packs without a manifest: a backup that was interrupted before its last step, or whose manifest was lost. They
-    /// can be opened by their path; nothing here deletes them.
+    /// Packs without a manifest: a backup that was interrupted before its last step, or whose manifest was lost; of volumes
+    /// the last. They can be opened by their path; nothing here deletes them.
     pub adoptable: Vec<ObjectKey>,
+    /// Backups of which some volumes are there and the last is not: somebody writes them, or was interrupted.
+    pub unfinished: Vec<BackupId>,
 }
 
 impl Repository {
@@ -86,6 +92,7 @@ impl Repository {
             store,
             seals: None,
             clear: None,
+            volume_bytes_max: None,
         }
     }
 
@@ -94,6 +101,15 @@ impl Repository {
     pub fn with_seals(self, seals: Seals) -> Self {
         Self {
             seals: Some(seals),
+            ..self
+        }
+    }
+
+    /// The same, cutting packs between members into volumes of at most so many bytes; of less where the store takes less.
+    #[must_use]
+    pub fn with_volume_bytes_max(self, bytes_max: Option<u64>) -> Self {
+        Self {
+            volume_bytes_max: bytes_max,
             ..self
         }
     }
@@ -127,45 +143,7 @@ impl Repository {
     /// # Errors
     /// Those of the store.
     pub fn list(&self) -> Result<Listing, Error> {
-        let mut found: BTreeMap<BackupId, (BackupSummary, bool)> = BTreeMap::new();
-        for object in self.store.list("")? {
-            let Some((id, role)) = object_role(&object.key) else {
-                continue;
-            };
-            let (summary, has_manifest) = found.entry(id.clone()).or_insert_with(|| {
-                let summary = BackupSummary {
-                    id,
-                    pack_bytes: 0,
-                    packs: Vec::new(),
-                    manifest_bytes: 0,
-                    has_checksum: false,
-                    records: Vec::new(),
-                };
-                (summary, false)
-            });
-            match role {
-                ObjectRole::Manifest => {
-                    *has_manifest = true;
-                    summary.manifest_bytes = object.size;
-                }
-                ObjectRole::Pack => {
-                    summary.pack_bytes = summary.pack_bytes.saturating_add(object.size);
-                    summary.packs.push(object.key);
-                }
-                ObjectRole::Checksum => summary.has_checksum = true,
-                ObjectRole::Index => {}
-                ObjectRole::Record => summary.records.push(object.key),
-            }
-        }
-        let mut listing = Listing::default();
-        for (summary, has_manifest) in found.into_values() {
-            if has_manifest {
-                listing.backups.push(summary);
-            } else {
-                listing.adoptable.extend(summary.packs);
-            }
-        }
-        Ok(listing)
+        Ok(Listing::of(&self.store.list("")?))
     }
 
     /// Reads and checks what stands beside the packs of a backup: its manifest or, where it is sealed, what may stand in
@@ -253,6 +231,54 @@ impl Repository {
                 recipients: recipients.to_vec(),
             }),
         }
+    }
+}
+
+impl Listing {
+    /// What the names of all objects of a store tell.
+    pub(crate) fn of(objects: &[ObjectMeta]) -> Self {
+        let mut found: BTreeMap<BackupId, (BackupSummary, bool)> = BTreeMap::new();
+        for object in objects {
+            let Some((id, role)) = object_role(&object.key) else {
+                continue;
+            };
+            let (summary, has_manifest) = found.entry(id.clone()).or_insert_with(|| {
+                let summary = BackupSummary {
+                    id,
+                    pack_bytes: 0,
+                    packs: Vec::new(),
+                    manifest_bytes: 0,
+                    has_checksum: false,
+                    records: Vec::new(),
+                };
+                (summary, false)
+            });
+            match role {
+                ObjectRole::Manifest => {
+                    *has_manifest = true;
+                    summary.manifest_bytes = object.size;
+                }
+                ObjectRole::Pack => {
+                    summary.pack_bytes = summary.pack_bytes.saturating_add(object.size);
+                    summary.packs.push(object.key.clone());
+                }
+                ObjectRole::Checksum => summary.has_checksum = true,
+                ObjectRole::Index => {}
+                ObjectRole::Record => summary.records.push(object.key.clone()),
+            }
+        }
+        let intents = VolumeIntents::of(objects);
+        let mut listing = Self::default();
+        for (summary, has_manifest) in found.into_values() {
+            if has_manifest {
+                listing.backups.push(summary);
+            } else if intents.is_unfinished(&summary.id) {
+                listing.unfinished.push(summary.id);
+            } else {
+                listing.adoptable.extend(names::without_earlier_volumes(summary.packs));
+            }
+        }
+        listing
     }
 }
 
@@ -360,6 +386,30 @@ pub enum RepositoryError {
         /// What happened.
         source: Error,
     },
+    /// A volume was opened, and only the last one has the manifest.
+    #[error("{key} does not end with a manifest: {}", last_volume(.last.as_ref()))]
+    NotLastVolume {
+        /// Name of the volume.
+        key: ObjectKey,
+        /// The last one that is beside it, if one is.
+        last: Option<ObjectKey>,
+    },
+    /// What may not be cut is longer than a volume may be.
+    #[error("{what} takes {bytes} bytes, more than the {bytes_max} that a volume may have")]
+    VolumeTooSmall {
+        /// What it is.
+        what: String,
+        /// How long it is, compressed.
+        bytes: u64,
+        /// The bound.
+        bytes_max: u64,
+    },
+    /// The backup would have more volumes than can be named.
+    #[error("the backup does not fit into {VOLUMES_MAX} volumes of {bytes_max} bytes")]
+    TooManyVolumes {
+        /// The bound.
+        bytes_max: u64,
+    },
     /// A pack or member could not be read.
     #[error("{key} cannot be read")]
     Pack {
@@ -371,6 +421,13 @@ pub enum RepositoryError {
     /// A member could not be compressed.
     #[error(transparent)]
     Codec(#[from] CodecError),
+}
+
+fn last_volume(last: Option<&ObjectKey>) -> String {
+    last.map_or_else(
+        || "it is cut short, or the volumes behind it are not there".to_owned(),
+        |last| format!("it is one of several volumes; open the last one, {last}"),
+    )
 }
 
 fn stated(recipients: &[String]) -> String {

@@ -93,13 +93,24 @@ impl Sealer for AgeSealer {
         let out = Output::default();
         let encryptor = self.encryptor().map_err(|error| SealError::Seal(error.to_string()))?;
         let writer = encryptor.wrap_output(out.clone()).map_err(SealError::Io)?;
-        Ok(Box::new(AgeSealing { writer, out }))
+        let header_bytes = out.bytes();
+        Ok(Box::new(AgeSealing {
+            writer,
+            out,
+            header_bytes,
+        }))
     }
 }
+
+/// What is sealed with one tag, and the length of that tag: the format of age says so.
+const CHUNK_BYTES: u64 = 64 << 10;
+const TAG_BYTES: u64 = 16;
 
 struct AgeSealing {
     writer: StreamWriter<Output>,
     out: Output,
+    /// Of the header and the nonce behind it.
+    header_bytes: u64,
 }
 
 impl Sealing for AgeSealing {
@@ -107,6 +118,11 @@ impl Sealing for AgeSealing {
         self.writer.write_all(bytes).map_err(SealError::Io)?;
         self.out.move_to(out);
         Ok(())
+    }
+
+    fn stored_bytes(&self, bytes: u64) -> u64 {
+        let chunks = bytes.div_ceil(CHUNK_BYTES).max(1);
+        bytes.saturating_add(self.header_bytes + chunks * TAG_BYTES)
     }
 
     fn finish(self: Box<Self>, out: &mut Vec<u8>) -> Result<(), SealError> {

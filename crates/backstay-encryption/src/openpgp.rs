@@ -21,6 +21,8 @@ use crate::passphrase::Passphrase;
 
 /// How long a passphrase is stretched: 65 million bytes of SHA-256, the most that the format has (RFC 4880, 3.7.1.3).
 const STRETCHING: u8 = 255;
+/// Bytes of a piece of a packet.
+const PARTIAL_BYTES: u32 = 64 << 10;
 /// Bytes that go to the encrypting thread at a time.
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -74,7 +76,7 @@ fn encrypt(source: Pieces, password: &Password, out: Output) -> Result<(), Strin
     let mut builder = MessageBuilder::from_reader("", source).seipd_v1(thread_rng(), SymmetricKeyAlgorithm::AES256);
     let stretched = StringToKey::new_iterated(thread_rng(), HashAlgorithm::Sha256, STRETCHING);
     builder.encrypt_with_password(stretched, password).map_err(text)?;
-    builder.partial_chunk_size(64 << 10).map_err(text)?;
+    builder.partial_chunk_size(PARTIAL_BYTES).map_err(text)?;
     builder.to_writer(thread_rng(), out).map_err(text)
 }
 
@@ -93,6 +95,13 @@ impl Sealing for OpenPgpSealing {
             self.out.move_to(out);
         }
         Ok(())
+    }
+
+    fn stored_bytes(&self, bytes: u64) -> u64 {
+        // Packets in packets, each cut into pieces with a length in one byte; the rest is headers, salt, prefix and MDC.
+        bytes
+            .saturating_add(4 * bytes.div_ceil(u64::from(PARTIAL_BYTES)))
+            .saturating_add(1024)
     }
 
     fn finish(self: Box<Self>, out: &mut Vec<u8>) -> Result<(), SealError> {

@@ -6,6 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct Output(Arc<Mutex<Vec<u8>>>);
 
 impl Output {
+    /// How many bytes wait to be taken.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
+    }
+
     /// Appends it to `out`.
     pub(crate) fn move_to(&self, out: &mut Vec<u8>) {
         out.append(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));

@@ -233,11 +233,19 @@ impl Reading<'_> {
             scope.spawn(move || keep_alive(holder, &keep_alive_ends, fail));
             let _stopping = StopOnPanic(&sequencer);
             while let Ok(Some((member, content))) = sequencer.pop() {
+                let mut table = None;
                 if let MemberContent::Rows(block) = &content {
                     add_rows(tables, block, member.text_bytes);
+                    table = Some(block.table as usize);
                 }
-                if let Err(error) = sink.append(member, content) {
-                    fail(SourceError::Sink(error));
+                if let Err(source) = sink.append(member, content) {
+                    fail(match table {
+                        Some(table) => SourceError::SinkRows {
+                            table: tables[table].display_name(),
+                            source,
+                        },
+                        None => SourceError::Sink(source),
+                    });
                 }
             }
             drop(ended);

@@ -72,6 +72,31 @@ impl SampleBackup {
         sample
     }
 
+    /// The same with so many members more, each of rows with so many bytes that cannot be compressed to much less than half.
+    ///
+    /// # Panics
+    /// Where it has no table for them any more.
+    #[must_use]
+    pub fn with_bulk(mut self, members: u32, bytes: usize) -> Self {
+        let mut state = 1_u64;
+        for member in 0..members {
+            let mut rows = Vec::new();
+            while rows.len() < bytes {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                rows.extend_from_slice(format!("{state:016x}\n").as_bytes());
+            }
+            let chunk = Chunk {
+                first_page: member * 8,
+                end_page: Some(member * 8 + 8),
+                part: 0,
+            };
+            self.add_rows(2, chunk, &rows);
+        }
+        self
+    }
+
     /// Adds a member at the end.
     pub fn push(&mut self, content: MemberContent, text: Vec<u8>) {
         self.members.push((content, text));

@@ -160,7 +160,7 @@ fn look_at_packs(
 
 /// The pack that the manifest itself stands in, for one that was opened by its name.
 fn own_pack<'p>(manifest: &Manifest, packs: &'p [PackState]) -> Option<&'p PackState> {
-    packs.iter().find(|pack| manifest.packs[pack.index].id == PackId::Own)
+    packs.iter().rfind(|pack| manifest.packs[pack.index].id == PackId::Own)
 }
 
 fn check_pack_digest(packs: &[Pack], pack: &PackState, found: Sha256Digest) -> Option<Finding> {

@@ -1,7 +1,7 @@
 //! What a `.sha256` beside an archive says of it.
 
 use backstay_core::Sha256Digest;
-use backstay_core::repository::parse_checksums;
+use backstay_core::repository::{checksum_name, parse_checksums};
 
 use crate::finding::{Finding, Severity};
 
@@ -20,7 +20,7 @@ pub(crate) fn check_checksum(text: &str, name: &str, digest: Sha256Digest, names
     let Some(lines) = parse_checksums(text).filter(|lines| !lines.is_empty()) else {
         return Some(Finding::error(
             "checksum-form",
-            format!("{name}.sha256"),
+            checksum_name(name),
             "it is not a list of SHA-256 digests as sha256sum writes it",
         ));
     };
@@ -48,7 +48,7 @@ pub(crate) fn check_checksum(text: &str, name: &str, digest: Sha256Digest, names
         };
         let names: Vec<&str> = lines.iter().take(3).map(|(_, name)| name.as_str()).collect();
         return Some(
-            Finding::new(severity, "checksum-name", format!("{name}.sha256"), message)
+            Finding::new(severity, "checksum-name", checksum_name(name), message)
                 .with("expected", base(name))
                 .with("found", names.join(", ")),
         );

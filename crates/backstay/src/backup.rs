@@ -21,6 +21,9 @@ pub struct BackupOptions {
     pub prefix: Option<Prefix>,
     /// Codec and level.
     pub compression: Compression,
+    /// Cuts the pack into volumes of at most so many bytes; of less where the store takes less. What a volume holds is
+    /// cut nowhere within: 16 MiB are enough for all but rows that are longer than that when they are compressed.
+    pub volume_bytes_max: Option<u64>,
     /// Whether the backup is read again before it counts.
     pub read_back: ReadBack,
     /// What is read of the database, and by how many connections.
@@ -141,7 +144,10 @@ pub fn back_up(
         .unwrap_or_else(|| Prefix::for_database(&found.database));
     check_prefix(repository, &prefix, &found.database)?;
     let id = BackupId::new(prefix, now);
-    let mut pending = repository.begin(&id, options.compression)?;
+    let mut pending = repository
+        .clone()
+        .with_volume_bytes_max(options.volume_bytes_max)
+        .begin(&id, options.compression)?;
 
     progress.event(ProgressEvent::Phase {
         phase: Phase::Schema,
@@ -237,8 +243,24 @@ impl From<SourceError> for BackupError {
                 Ok(error) => Self::Repository(*error),
                 Err(inner) => Self::Source(SourceError::Sink(inner)),
             },
+            SourceError::SinkRows { table, source } => match source.downcast::<RepositoryError>() {
+                Ok(error) => Self::Repository(of_table(*error, &table)),
+                Err(source) => Self::Source(SourceError::SinkRows { table, source }),
+            },
             error => Self::Source(error),
         }
+    }
+}
+
+/// The error, with the table whose rows no volume can hold.
+fn of_table(error: RepositoryError, table: &str) -> RepositoryError {
+    match error {
+        RepositoryError::VolumeTooSmall { what, bytes, bytes_max } => RepositoryError::VolumeTooSmall {
+            what: format!("{what} of {table}"),
+            bytes,
+            bytes_max,
+        },
+        error => error,
     }
 }
 

@@ -83,11 +83,14 @@ impl Archive {
     /// with the keys of the repository.
     ///
     /// # Errors
-    /// It does not exist; it is a pack of Backstay and damaged; it is neither; it is sealed and no key opens it.
+    /// It does not exist; it is a pack of Backstay and damaged; it is neither; it is sealed and no key opens it; it is a
+    /// volume and not the last.
     pub fn open_file(repository: &Repository, key: &ObjectKey) -> Result<Self, OpenArchiveError> {
         let opened = match BackupReader::open_pack(repository, key) {
             Ok(reader) => return Ok(Self::Pack(reader)),
-            Err(sealed @ RepositoryError::Sealed { .. }) => return Err(sealed.into()),
+            Err(error @ (RepositoryError::Sealed { .. } | RepositoryError::NotLastVolume { .. })) => {
+                return Err(error.into());
+            }
             Err(error) => error,
         };
         let store = repository.clear_store();

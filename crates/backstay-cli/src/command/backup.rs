@@ -110,7 +110,7 @@ fn text(
     let published = &report.published;
     let manifest = &published.manifest;
     let mut columns = Columns::default();
-    columns.row(["file".to_owned(), file(report, repository)]);
+    columns.row(["file".to_owned(), file_of_how_many(report, repository)]);
     columns.row(["size".to_owned(), bytes(published.bytes)]);
     columns.row(["holds".to_owned(), holdings(manifest)]);
     columns.row(["took".to_owned(), duration(took)]);
@@ -130,6 +130,15 @@ fn text(
 
 fn file(report: &BackupReport, repository: &Repository) -> String {
     format!("{}/{}", repository.store().location(), report.published.pack)
+}
+
+/// The file, or the last of the volumes.
+fn file_of_how_many(report: &BackupReport, repository: &Repository) -> String {
+    let file = file(report, repository);
+    match report.published.manifest.packs.len() {
+        0 | 1 => file,
+        volumes => format!("{file}, the last of {volumes} volumes"),
+    }
 }
 
 /// `3 tables with 1,000 rows, 2 large objects`.
@@ -158,6 +167,7 @@ struct BackupJson<'r> {
     database: String,
     store: String,
     file: String,
+    files: Vec<&'r str>,
     sha256: String,
     bytes: u64,
     text_bytes: u64,
@@ -207,6 +217,7 @@ fn json<'r>(
         database: manifest.source.database.to_string(),
         store: repository.store().location(),
         file: file(report, repository),
+        files: manifest.packs.iter().map(|pack| pack.name.as_str()).collect(),
         sha256: published.sha256.to_string(),
         bytes: published.bytes,
         text_bytes: manifest.members.iter().map(|member| member.text_bytes).sum(),

@@ -43,6 +43,13 @@ fn text(listing: &Listing, location: &str, now: Timestamp) -> String {
         };
         text.push_str(&hint);
     }
+    if !listing.unfinished.is_empty() {
+        text.push_str("backups whose volumes are still being written, or will never be whole:\n");
+        for id in &listing.unfinished {
+            text.push_str(&format!("  {id}\n"));
+        }
+        text.push_str("hint: backstay prune --litter removes those to which nothing was added for seven days\n");
+    }
     text
 }
 
@@ -67,6 +74,7 @@ struct ListJson {
     store: String,
     backups: Vec<BackupJson>,
     adoptable: Vec<String>,
+    unfinished: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -97,5 +105,6 @@ fn json(listing: &Listing, location: &str) -> ListJson {
         store: location.to_owned(),
         backups: listing.backups.iter().map(backup).collect(),
         adoptable: texts(&listing.adoptable),
+        unfinished: listing.unfinished.iter().map(ToString::to_string).collect(),
     }
 }

@@ -41,6 +41,7 @@ fn text(litter: &Litter, mode: PruneMode) -> String {
             LitterItem::HalfRekeyed(id) => {
                 format!("{verb} what was left of encrypting {id} anew\n")
             }
+            LitterItem::HalfWritten(id) => format!("{verb} what was left of writing the volumes of {id}\n"),
         });
     }
     if litter.items.is_empty() {
@@ -58,6 +59,7 @@ struct PruneJson {
     temporary: Vec<TemporaryJson>,
     half_deleted: Vec<String>,
     half_rekeyed: Vec<String>,
+    half_written: Vec<String>,
     adoptable: Vec<String>,
 }
 
@@ -73,6 +75,7 @@ fn json(litter: &Litter, mode: PruneMode) -> PruneJson {
         temporary: Vec::new(),
         half_deleted: Vec::new(),
         half_rekeyed: Vec::new(),
+        half_written: Vec::new(),
         adoptable: litter.adoptable.iter().map(ToString::to_string).collect(),
     };
     for item in &litter.items {
@@ -83,6 +86,7 @@ fn json(litter: &Litter, mode: PruneMode) -> PruneJson {
             }),
             LitterItem::HalfDeleted(id) => json.half_deleted.push(id.to_string()),
             LitterItem::HalfRekeyed(id) => json.half_rekeyed.push(id.to_string()),
+            LitterItem::HalfWritten(id) => json.half_written.push(id.to_string()),
         }
     }
     json

@@ -281,7 +281,7 @@ fn of_bucket(error: &StoreError) -> Option<&'static str> {
 
 fn of_repository(error: &RepositoryError) -> Option<&'static str> {
     Some(match error {
-        RepositoryError::Exists { key, .. } if key.as_str().starts_with("intents/") => {
+        RepositoryError::Exists { key, .. } if key.as_str().contains(".rekey") => {
             "it is being encrypted anew, or that was interrupted: backstay prune --litter ends what is older than an hour"
         }
         RepositoryError::Exists { .. } => "an id has the time to the second: try again",
@@ -293,7 +293,11 @@ fn of_repository(error: &RepositoryError) -> Option<&'static str> {
         }
         RepositoryError::Sealed { .. } => NEEDS_KEY,
         RepositoryError::NotSealed { .. } => "make the next one with --encrypt-to",
-        RepositoryError::Pack { .. } => DAMAGED,
+        RepositoryError::Pack { .. } | RepositoryError::NotLastVolume { last: None, .. } => DAMAGED,
+        RepositoryError::VolumeTooSmall { .. } => {
+            "a larger --volume-size holds it, or a store that takes longer objects"
+        }
+        RepositoryError::TooManyVolumes { .. } => "a larger --volume-size makes fewer of them",
         _ => return None,
     })
 }

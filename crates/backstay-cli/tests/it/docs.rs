@@ -75,6 +75,7 @@ const STORIES: &[Story] = &[
             "globals",
             "rows-of-one-table",
             "member-by-hand",
+            "volumes",
             "clear",
         ],
         restored: "kulti",

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::v1::{self, PackJson, ascii_json, invalid, not_json};
+use super::validate::misplaced_volume;
 use super::{MANIFEST_TEXT_BYTES_MAX, Manifest, ManifestError, Pack, PackId};
 use crate::id::BackupId;
 use crate::seal::SealMethod;
@@ -130,9 +131,13 @@ impl SealedManifest {
         if packs.is_empty() {
             return Err(invalid("list of packs", "[]"));
         }
+        let id: BackupId = wire.id.parse().map_err(|_| invalid("id", &wire.id))?;
+        if let Some(pack) = misplaced_volume(&packs, &id) {
+            return Err(invalid("volume", &pack.name));
+        }
         Ok(Self {
             writer: wire.writer,
-            id: wire.id.parse().map_err(|_| invalid("id", &wire.id))?,
+            id,
             taken_at: wire.taken_at,
             method,
             recipients: wire.sealed.recipients,

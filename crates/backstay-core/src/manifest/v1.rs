@@ -252,7 +252,11 @@ impl From<&Manifest> for ManifestJson {
     fn from(m: &Manifest) -> Self {
         Self {
             // The lowest that can say it, so that earlier programs read what they can.
-            format: if m.digest_key.is_some() { 2 } else { 1 },
+            format: if m.digest_key.is_some() || m.has_volumes() {
+                2
+            } else {
+                1
+            },
             writer: m.writer.clone(),
             id: m.id.to_string(),
             kind: "full".to_owned(),

@@ -1,7 +1,9 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::{Manifest, MemberContent, PackId, ROWS_FOOTER, Span, TableRows};
+use super::{Manifest, MemberContent, Pack, PackId, ROWS_FOOTER, Span, TableRows};
 use crate::digest::RowDigest;
+use crate::id::BackupId;
+use crate::pack::VolumeName;
 use crate::store::ObjectKey;
 
 /// A manifest whose parts contradict each other.
@@ -40,6 +42,12 @@ pub enum Inconsistency {
         /// Which table.
         table: String,
     },
+    /// The volumes of the backup are not all there, or not in order.
+    #[error("the volumes of the backup are not all there and in order: {pack} stands in the wrong place")]
+    Volumes {
+        /// Name of the first that is wrong.
+        pack: String,
+    },
     /// The members of the manifest's own pack leave a gap or overlap.
     #[error("the pack's bytes from {offset} on belong to no member, or to two")]
     Tiling {
@@ -60,16 +68,46 @@ impl Manifest {
         self.check_tables()
     }
 
-    /// Checks that the members which lie in the manifest's own pack fill its first `end` bytes without a gap.
+    /// Checks that the members which lie in the manifest's own pack fill its first `end` bytes without a gap, and those in
+    /// the volumes before it fill these.
     ///
     /// # Errors
-    /// [`Inconsistency::Tiling`] with the first byte where they do not.
+    /// [`Inconsistency::Tiling`] with the first byte where they do not; [`Inconsistency::Volumes`] where the own pack is
+    /// not the last of all volumes.
     pub fn check_tiling(&self, end: u64) -> Result<(), Inconsistency> {
-        let own = self.packs.iter().position(|pack| pack.id == PackId::Own);
+        let Some(own) = self.packs.iter().position(|pack| pack.id == PackId::Own) else {
+            return self.check_pack_tiling(usize::MAX, Some(end));
+        };
+        self.check_pack_tiling(own, Some(end))?;
+        let Some(volume) = VolumeName::of(&self.packs[own].name) else {
+            return Ok(());
+        };
+        let mut earlier = 0;
+        for (index, pack) in self.packs.iter().enumerate() {
+            let is_beside = VolumeName::of(&pack.name).is_some_and(|other| other.is_beside(&volume));
+            if is_beside && index != own {
+                // Of a sealed pack, more is stored than is in it.
+                let end = self.digest_key.is_none().then_some(pack.bytes);
+                self.check_pack_tiling(index, end)?;
+                earlier += 1;
+            }
+        }
+        // That the numbers up to the last are there was checked before.
+        if volume.number() == earlier + 1 {
+            Ok(())
+        } else {
+            Err(Inconsistency::Volumes {
+                pack: self.packs[own].name.clone(),
+            })
+        }
+    }
+
+    /// Checks that the members in one pack follow each other from its start on, up to `end` if that is known.
+    fn check_pack_tiling(&self, pack: usize, end: Option<u64>) -> Result<(), Inconsistency> {
         let mut ranges: Vec<(u64, u64)> = self
             .members
             .iter()
-            .filter(|member| Some(member.pack as usize) == own)
+            .filter(|member| member.pack as usize == pack)
             .map(|member| (member.offset, member.stored_bytes))
             .collect();
         ranges.sort_unstable();
@@ -82,7 +120,7 @@ impl Manifest {
                 .checked_add(length)
                 .ok_or(Inconsistency::Tiling { offset: start })?;
         }
-        if offset == end {
+        if end.is_none_or(|end| offset == end) {
             Ok(())
         } else {
             Err(Inconsistency::Tiling { offset })
@@ -101,7 +139,12 @@ impl Manifest {
                 return Err(Inconsistency::Twice { what: "pack", index });
             }
         }
-        Ok(())
+        match misplaced_volume(&self.packs, &self.id) {
+            None => Ok(()),
+            Some(pack) => Err(Inconsistency::Volumes {
+                pack: pack.name.clone(),
+            }),
+        }
     }
 
     fn check_members(&self) -> Result<(), Inconsistency> {
@@ -194,6 +237,20 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// The first volume of the backup itself that does not stand where its number says; of another backup's volumes, some may
+/// not be needed.
+pub(super) fn misplaced_volume<'p>(packs: &'p [Pack], id: &BackupId) -> Option<&'p Pack> {
+    let stem = format!("{id}.");
+    let mut numbers: HashMap<String, u32> = HashMap::new();
+    packs.iter().filter(|pack| pack.name.starts_with(&stem)).find(|pack| {
+        VolumeName::of(&pack.name).is_some_and(|volume| {
+            let number = numbers.entry(volume.whole()).or_default();
+            *number += 1;
+            *number != volume.number()
+        })
+    })
 }
 
 fn reference(what: &'static str, index: usize, target: &str, number: u64) -> Inconsistency {

@@ -3,10 +3,12 @@ use std::ops::Range;
 
 use crate::codec::{Codec, CodecError, decode_member};
 use crate::digest::Sha256Digest;
-use crate::manifest::{Inconsistency, MANIFEST_TEXT_BYTES_MAX, Manifest, ManifestError, Member, manifest_from_member};
+use crate::manifest::{
+    Inconsistency, MANIFEST_TEXT_BYTES_MAX, Manifest, ManifestError, Member, Pack, PackId, manifest_from_member,
+};
 use crate::store::{Error, ErrorKind, ObjectKey, Store};
 
-use super::{TRAILER_BYTES_MAX, Trailer, TrailerError};
+use super::{TRAILER_BYTES_MAX, Trailer, TrailerError, VolumeName};
 
 /// A pack opened by itself, without its sidecars.
 #[derive(Clone, Debug)]
@@ -51,20 +53,34 @@ pub fn open_pack(store: &dyn Store, key: &ObjectKey) -> Result<OpenPack, PackErr
         });
     }
     manifest.check_tiling(manifest_offset)?;
-    if let Some(pack) = manifest
-        .packs
-        .iter_mut()
-        .find(|pack| pack.id == crate::manifest::PackId::Own)
-    {
+    if let Some(own) = manifest.packs.iter().position(|pack| pack.id == PackId::Own) {
         // A file may have been renamed since; what was opened is what is meant.
-        key.as_str().clone_into(&mut pack.name);
-        pack.bytes = bytes;
+        rename_volumes(&mut manifest.packs, own, key);
+        key.as_str().clone_into(&mut manifest.packs[own].name);
+        manifest.packs[own].bytes = bytes;
     }
     Ok(OpenPack {
         manifest,
         bytes,
         manifest_offset,
     })
+}
+
+/// Gives the volumes before the own one the names that they have beside it, where it bears another than it was written
+/// under.
+fn rename_volumes(packs: &mut [Pack], own: usize, key: &ObjectKey) {
+    let written = packs[own].name.clone();
+    let (Some(written), Some(found)) = (VolumeName::of(&written), VolumeName::of(key.as_str())) else {
+        return;
+    };
+    for pack in packs {
+        let number = VolumeName::of(&pack.name)
+            .filter(|volume| volume.is_beside(&written))
+            .map(|volume| volume.number());
+        if let Some(number) = number {
+            pack.name = found.numbered(number).to_string();
+        }
+    }
 }
 
 /// Tells from an object's first bytes whether it is compressed, and how.

@@ -62,6 +62,15 @@ impl PackWriter {
         self.bytes
     }
 
+    /// How long the object would be in the store if it ended behind so many bytes more.
+    #[must_use]
+    pub fn stored_bytes_with(&self, more: u64) -> u64 {
+        let bytes = self.bytes.saturating_add(more);
+        self.sealing
+            .as_ref()
+            .map_or(bytes, |sealing| sealing.stored_bytes(bytes))
+    }
+
     /// Adds a member and gives its offset.
     ///
     /// # Errors
@@ -85,6 +94,14 @@ impl PackWriter {
             manifest_sha256: manifest.sha256,
         };
         self.append_bytes(&trailer.encode())?;
+        self.publish()
+    }
+
+    /// Publishes it as it is, as a volume that others follow.
+    ///
+    /// # Errors
+    /// Those of the store and of sealing; then nothing was published, unless the store lost its answer.
+    pub fn publish(mut self) -> Result<FinishedPack, WritePackError> {
         if let Some(sealing) = self.sealing.take() {
             let mut end = Vec::new();
             sealing.finish(&mut end)?;

@@ -1,7 +1,10 @@
+use std::collections::HashMap;
+
 use crate::codec::Codec;
 use crate::digest::Sha256Digest;
 use crate::id::BackupId;
 use crate::manifest::SealedManifest;
+use crate::pack::{VolumeName, volume_name};
 use crate::seal::SealMethod;
 use crate::store::ObjectKey;
 
@@ -79,9 +82,33 @@ pub(super) fn pack_key(id: &BackupId, codec: Codec, seal: Option<SealMethod>) ->
     key(id, &format!(".sql.{}{seal}", codec.extension()))
 }
 
-/// The name of the `.sha256` of a pack.
+/// The name of a volume of a backup.
+pub(super) fn volume_key(whole: &ObjectKey, number: u32) -> ObjectKey {
+    ObjectKey::from_valid(volume_name(whole.as_str(), number))
+}
+
+/// The name of the `.sha256` of a pack, which for all volumes of one is that of the whole.
+#[must_use]
+pub fn checksum_name(pack: &str) -> String {
+    let whole = VolumeName::of(pack).map_or_else(|| pack.to_owned(), |volume| volume.whole());
+    format!("{whole}.sha256")
+}
+
 pub(super) fn checksum_key(pack: &ObjectKey) -> ObjectKey {
-    ObjectKey::from_valid(format!("{pack}.sha256"))
+    ObjectKey::from_valid(checksum_name(pack.as_str()))
+}
+
+/// The packs, but of volumes of one whole only the last.
+pub(super) fn without_earlier_volumes(packs: Vec<ObjectKey>) -> Vec<ObjectKey> {
+    let mut last: HashMap<String, u32> = HashMap::new();
+    for volume in packs.iter().filter_map(|pack| VolumeName::of(pack.as_str())) {
+        let number = last.entry(volume.whole()).or_default();
+        *number = volume.number().max(*number);
+    }
+    let is_last = |pack: &ObjectKey| {
+        VolumeName::of(pack.as_str()).is_none_or(|volume| last.get(&volume.whole()) == Some(&volume.number()))
+    };
+    packs.into_iter().filter(is_last).collect()
 }
 
 const INDEX: &str = "index.json.gz";
@@ -109,7 +136,7 @@ pub(super) fn index_beside(sealed: &SealedManifest) -> ObjectKey {
 }
 
 /// How often a backup was sealed: what has no `keyN` in its name was sealed once.
-const FIRST_GENERATION: u32 = 1;
+pub(super) const FIRST_GENERATION: u32 = 1;
 
 /// Takes `keyN.` from the beginning of what follows an id and a dot.
 fn without_generation(rest: &str) -> (u32, &str) {
@@ -155,7 +182,34 @@ pub(super) fn rekey_begun_key(id: &BackupId) -> ObjectKey {
     ObjectKey::from_valid(format!("{INTENTS}{id}.rekey-begun.json"))
 }
 
-/// The backup that an intent of either kind is about.
+/// The intent to publish volumes.
+pub(super) fn volumes_key(id: &BackupId) -> ObjectKey {
+    ObjectKey::from_valid(format!("{INTENTS}{id}.volumes.json"))
+}
+
+/// The intent to publish the last volume, which has that number.
+pub(super) fn last_volume_key(id: &BackupId, number: u32) -> ObjectKey {
+    ObjectKey::from_valid(format!("{INTENTS}{id}.volumes-{number:04}.json"))
+}
+
+/// The backup that an intent to publish volumes is about, and the number of the last one where the intent tells it.
+pub(super) fn volumes_intent(key: &ObjectKey) -> Option<(BackupId, Option<u32>)> {
+    let name = key.as_str().strip_prefix(INTENTS)?.strip_suffix(".json")?;
+    let (id, last) = name.rsplit_once(".volumes")?;
+    let last = match last.strip_prefix('-') {
+        Some(number) => Some(number.parse().ok()?),
+        None if last.is_empty() => None,
+        None => return None,
+    };
+    Some((id.parse().ok()?, last))
+}
+
+/// Whether an intent of any kind is about that backup.
+pub(super) fn is_intent_of(key: &ObjectKey, id: &BackupId) -> bool {
+    rekey_id(key).as_ref() == Some(id) || volumes_intent(key).is_some_and(|(found, _)| found == *id)
+}
+
+/// The backup that an intent to seal anew, of either kind, is about.
 pub(super) fn rekey_id(key: &ObjectKey) -> Option<BackupId> {
     let name = key.as_str().strip_prefix(INTENTS)?;
     let id = name

@@ -2,14 +2,14 @@ use crate::codec::{Codec, Compression, EncodedMember, MemberEncoder};
 use crate::digest::{DigestKey, RowHasher, Sha256Digest};
 use crate::id::BackupId;
 use crate::manifest::{
-    Manifest, ManifestError, Member, MemberContent, Pack, PackId, SealedManifest, keyed, manifest_from_member,
-    manifest_member_text, to_json,
+    Manifest, ManifestError, Member, MemberContent, SealedManifest, keyed, manifest_from_member, manifest_member_text,
+    to_json,
 };
-use crate::pack::{PackWriter, WritePackError};
 use crate::seal::{SealError, Sealer};
 use crate::store::{Error, ErrorKind, ObjectKey, Store};
 
 use super::reader::object_digest;
+use super::volumes::{FinishedVolume, NewPacks, PublishedPacks};
 use super::{Repository, RepositoryError, checksum_line, names, object_role};
 
 /// Whether a backup is read again, whole, before its manifest makes it one.
@@ -29,11 +29,11 @@ pub enum ReadBack {
 pub struct PublishedBackup {
     /// The manifest as it stands in the store.
     pub manifest: Manifest,
-    /// Name of the pack.
+    /// Name of the pack; of volumes the last, which has the manifest.
     pub pack: ObjectKey,
-    /// SHA-256 of the pack.
+    /// SHA-256 of that pack.
     pub sha256: Sha256Digest,
-    /// Length of the pack in bytes.
+    /// Length of the pack, or of all volumes, in bytes.
     pub bytes: u64,
 }
 
@@ -43,8 +43,7 @@ pub struct PendingBackup {
     repository: Repository,
     id: BackupId,
     compression: Compression,
-    pack_key: ObjectKey,
-    pack: PackWriter,
+    packs: NewPacks,
     members: Vec<Member>,
     /// Where the backup is sealed.
     digest_key: Option<DigestKey>,
@@ -72,18 +71,11 @@ impl Repository {
             Err(error) => return Err(error.into()),
         }
         let sealer = self.seals.as_ref().map(|seals| &*seals.packs);
-        let sealing = sealer.map(Sealer::begin).transpose()?;
-        let pack_key = names::pack_key(id, compression.codec(), sealer.map(Sealer::method));
-        let object = self
-            .store()
-            .create(&pack_key)
-            .map_err(|error| taken(error, id, &pack_key))?;
         Ok(PendingBackup {
             repository: self.clone(),
             id: id.clone(),
             compression,
-            pack_key,
-            pack: PackWriter::new(object, compression.codec(), sealing),
+            packs: NewPacks::begin(self, id, compression.codec())?,
             members: Vec::new(),
             digest_key: sealer.map(Sealer::new_digest_key),
         })
@@ -100,7 +92,7 @@ impl PendingBackup {
     /// Bytes written so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.pack.bytes()
+        self.packs.bytes()
     }
 
     /// How the rows of this backup are hashed for their digests.
@@ -109,14 +101,16 @@ impl PendingBackup {
         self.digest_key.as_ref().map(DigestKey::row_hasher).unwrap_or_default()
     }
 
-    /// Adds a member and gives its index in the list of members.
+    /// Adds a member and gives its index in the list of members. Where it does not fit into a volume behind the others, that
+    /// volume is published and it begins the next.
     ///
     /// # Errors
-    /// Those of the store; the backup cannot be finished then.
+    /// Those of the store; [`RepositoryError::VolumeTooSmall`] where no volume can hold it, and
+    /// [`RepositoryError::TooManyVolumes`]. The backup cannot be finished then.
     pub fn append(&mut self, member: &EncodedMember, content: MemberContent) -> Result<u32, RepositoryError> {
-        let offset = self.pack.append(member)?;
+        let (pack, offset) = self.packs.append(member, &content)?;
         self.members.push(Member {
-            pack: 0,
+            pack,
             offset,
             stored_bytes: member.stored.len() as u64,
             text_bytes: member.text_bytes,
@@ -126,7 +120,7 @@ impl PendingBackup {
         Ok(u32::try_from(self.members.len() - 1).unwrap_or(u32::MAX))
     }
 
-    /// Ends the pack and makes the backup exist, in this order: pack, `.sha256`, index where it is sealed, read-back,
+    /// Ends the pack and makes the backup exist, in this order: pack or last volume, `.sha256`, index where it is sealed, read-back,
     /// manifest, read-back of the manifest. Id, codec, key of digests, packs and members of the manifest are set here.
     ///
     /// After an error other than [`RepositoryError::Unknown`] the backup does not exist. What this process published
@@ -142,24 +136,18 @@ impl PendingBackup {
             repository,
             id,
             compression,
-            pack_key,
-            pack,
+            mut packs,
             members,
             digest_key,
         } = self;
+        packs.refuse_spent()?;
         let codec = compression.codec();
-        let checksum_key = names::checksum_key(&pack_key);
         let manifest_key = names::manifest_key(&id);
-        let own = Pack {
-            id: PackId::Own,
-            name: pack_key.to_string(),
-            bytes: 0,
-        };
         let mut manifest = Manifest {
             id: id.clone(),
             codec,
             digest_key,
-            packs: vec![own],
+            packs: packs.embedded(),
             members,
             ..manifest
         };
@@ -167,8 +155,15 @@ impl PendingBackup {
             key: manifest_key.clone(),
             source,
         };
-        let text = checked_text(&manifest, pack.bytes()).map_err(refused)?;
-        let embedded = MemberEncoder::new(compression)?.encode(&text)?;
+        let mut encoder = MemberEncoder::new(compression)?;
+        let embedded = loop {
+            let text = checked_text(&manifest, packs.bytes_here()).map_err(refused)?;
+            let embedded = encoder.encode(&text)?;
+            if !packs.make_room_for_manifest(&embedded)? {
+                break embedded;
+            }
+            manifest.packs = packs.embedded();
+        };
         let index = match &repository.seals {
             None => None,
             Some(seals) => {
@@ -177,58 +172,60 @@ impl PendingBackup {
                 Some((key, sealed(&*seals.index, &json.stored)?))
             }
         };
-        let finished = pack.finish(&embedded).map_err(|error| match error {
-            WritePackError::Store(error) => taken(error, &id, &pack_key),
-            error @ WritePackError::Seal(_) => error.into(),
-        })?;
-        manifest.packs[0].id = PackId::Sha256(finished.sha256);
-        manifest.packs[0].bytes = finished.bytes;
+        // Dropping `written` deletes what no manifest is going to name.
+        let PublishedPacks { packs, mut written } = packs.finish(&embedded)?;
+        manifest.packs = packs.iter().map(FinishedVolume::pack).collect();
+        let Some(last) = packs.last() else {
+            unreachable!("the pack that was finished is one of them")
+        };
 
         let store = &**repository.store();
-        let line = checksum_line(&finished.sha256, pack_key.as_str());
-        let mut beside = vec![(checksum_key, line.into_bytes())];
+        let lines: String = packs
+            .iter()
+            .map(|pack| checksum_line(&pack.sha256, pack.key.as_str()))
+            .collect();
+        let mut beside = vec![(names::checksum_key(&last.key), lines.into_bytes())];
         beside.extend(index);
-        let mut published = vec![pack_key.clone()];
         for (key, bytes) in &beside {
-            let Err(error) = put(store, key, bytes) else {
-                published.push(key.clone());
-                continue;
-            };
-            // Where somebody put it there since this backup began, it is not ours to delete.
-            if error.kind() != ErrorKind::AlreadyExists {
-                published.push(key.clone());
-            }
-            discard(store, &published);
-            return Err(taken(error, &id, key));
+            written.put(key, bytes).map_err(|error| taken(error, &id, key))?;
         }
-        let agrees = match read_back {
-            ReadBack::Yes => read_again(store, &pack_key, finished.sha256).and_then(|()| {
-                beside
-                    .iter()
-                    .try_for_each(|(key, bytes)| read_again(store, key, Sha256Digest::of(bytes)))
-            }),
-            ReadBack::No => Ok(()),
-        };
-        if let Err(error) = agrees {
-            discard(store, &published);
-            return Err(error);
+        if read_back == ReadBack::Yes {
+            for pack in &packs {
+                read_again(store, &pack.key, pack.sha256)?;
+            }
+            for (key, bytes) in &beside {
+                read_again(store, key, Sha256Digest::of(bytes))?;
+            }
+        }
+        if packs.len() > 1 {
+            repository.refuse_removed(&id, &packs)?;
         }
         let sidecar = match &repository.seals {
             None => to_json(&manifest),
             Some(seals) => in_clear(&manifest, &*seals.packs).to_json(),
         };
+        if let Some(bytes_max) = store.object_bytes_max().filter(|max| sidecar.len() as u64 > *max) {
+            return Err(RepositoryError::VolumeTooSmall {
+                what: "the manifest beside the volumes".to_owned(),
+                bytes: sidecar.len() as u64,
+                bytes_max,
+            });
+        }
         if let Err(error) = publish_manifest(store, &id, &manifest_key, &sidecar) {
-            if let RepositoryError::Exists { .. } = error {
-                // The backup of that name is another writer's and has a pack of its own.
-                discard(store, &published);
+            // Where the backup of that name is another writer's, it has a pack of its own.
+            if !matches!(error, RepositoryError::Exists { .. }) {
+                written.keep();
+                repository.end_volumes(&id, packs.len());
             }
             return Err(error);
         }
+        written.keep();
+        repository.end_volumes(&id, packs.len());
         Ok(PublishedBackup {
+            pack: last.key.clone(),
+            sha256: last.sha256,
+            bytes: packs.iter().map(|pack| pack.bytes).sum(),
             manifest,
-            pack: pack_key,
-            sha256: finished.sha256,
-            bytes: finished.bytes,
         })
     }
 }

@@ -3,11 +3,11 @@ use std::sync::Arc;
 
 use crate::digest::{Sha256Digest, Sha256Hasher};
 use crate::manifest::{Manifest, Member, MemberContent, PackId, ROWS_FOOTER, RowBlock, Span};
-use crate::pack::{open_pack, read_member};
+use crate::pack::{PackError, TrailerError, VolumeName, open_pack, read_member};
 use crate::seal::SealMethod;
-use crate::store::{Error, ObjectKey, Store};
+use crate::store::{Error, ErrorKind, ObjectKey, Store};
 
-use super::{Repository, RepositoryError};
+use super::{Repository, RepositoryError, names};
 
 /// A backup that can be read: its manifest and the store that holds its packs.
 #[derive(Clone, Debug)]
@@ -33,14 +33,20 @@ impl BackupReader {
     /// The pack cannot be read or is damaged, see [`open_pack`]; [`RepositoryError::Sealed`].
     pub fn open_pack(repository: &Repository, key: &ObjectKey) -> Result<Self, RepositoryError> {
         let clear = repository.clear_for(key, &[])?;
-        let pack = open_pack(&*clear, key).map_err(|source| RepositoryError::Pack {
-            key: key.clone(),
-            source,
+        let pack = open_pack(&*clear, key).map_err(|source| match source {
+            PackError::Trailer(TrailerError::Missing) => not_last_volume(repository.store(), key, source),
+            source => RepositoryError::Pack {
+                key: key.clone(),
+                source,
+            },
         })?;
         let mut manifest = pack.manifest;
         if let Some(own) = manifest.packs.iter_mut().find(|pack| pack.id == PackId::Own) {
             // Of a sealed one, more is stored than is in it.
             own.bytes = repository.store().head(key)?.size;
+        }
+        if names::generation(&manifest.id, key.as_str()) > names::FIRST_GENERATION {
+            forget_first_sealing(&**repository.store(), &mut manifest)?;
         }
         Ok(Self::new(Arc::clone(repository.store()), clear, manifest))
     }
@@ -128,6 +134,46 @@ impl BackupReader {
         };
         let key = ObjectKey::from_valid(pack.name.clone());
         Ok(Some(object_digest(&*self.store, &key)? == expected))
+    }
+}
+
+/// Leaves out what a pack that was sealed anew says of the volumes before it: how they were stored first. What is in them has
+/// digests of its own.
+fn forget_first_sealing(store: &dyn Store, manifest: &mut Manifest) -> Result<(), Error> {
+    for pack in manifest.packs.iter_mut().filter(|pack| pack.id != PackId::Own) {
+        if SealMethod::of_name(&pack.name).is_some() {
+            pack.id = PackId::Own;
+            pack.bytes = match store.head(&ObjectKey::from_valid(pack.name.clone())) {
+                Ok(meta) => meta.size,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+        }
+    }
+    Ok(())
+}
+
+/// Why an object without a trailer cannot be opened: a volume that others follow never had one.
+fn not_last_volume(store: &Arc<dyn Store>, key: &ObjectKey, source: PackError) -> RepositoryError {
+    let failed = |source| RepositoryError::Pack {
+        key: key.clone(),
+        source,
+    };
+    let Some(volume) = VolumeName::of(key.as_str()) else {
+        return failed(source);
+    };
+    let beside = match store.list(volume.stem()) {
+        Ok(objects) => objects,
+        Err(error) => return failed(error.into()),
+    };
+    let numbers = beside.iter().filter_map(|object| {
+        let other = VolumeName::of(object.key.as_str()).filter(|other| other.is_beside(&volume))?;
+        (other.number() > volume.number()).then_some(other.number())
+    });
+    let last = numbers.max().map(|number| volume.numbered(number).to_string());
+    RepositoryError::NotLastVolume {
+        key: key.clone(),
+        last: last.map(ObjectKey::from_valid),
     }
 }
 

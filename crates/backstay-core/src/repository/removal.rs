@@ -3,7 +3,13 @@ use std::collections::HashSet;
 use crate::id::BackupId;
 use crate::store::{Error, ErrorKind, Leftover, ObjectKey, ObjectWriter};
 
-use super::{ObjectRole, Repository, RepositoryError, names, object_role};
+use super::volumes::VolumeIntents;
+use super::{Listing, ObjectRole, Repository, RepositoryError, names, object_role};
+
+/// For how long neither an intent nor a volume of a backup must have been written before its volumes count as litter.
+/// Nothing tells whether their writer lives, and one that reads a large table from a slow server writes nothing for hours;
+/// waiting costs room and nothing else.
+const VOLUMES_GRACE_SECS: i64 = 7 * 24 * 3600;
 
 /// What removing a backup did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +27,7 @@ pub struct Removal {
 pub struct Litter {
     /// What may be removed.
     pub items: Vec<LitterItem>,
-    /// Packs without a manifest, which are never removed as litter.
+    /// Packs without a manifest, which are never removed as litter; of volumes the last.
     pub adoptable: Vec<ObjectKey>,
 }
 
@@ -35,6 +41,8 @@ pub enum LitterItem {
     HalfDeleted(BackupId),
     /// A backup whose sealing anew was begun and did not end.
     HalfRekeyed(BackupId),
+    /// A backup whose volumes were begun, and whose writer did not come to the end.
+    HalfWritten(BackupId),
 }
 
 impl Repository {
@@ -60,7 +68,8 @@ impl Repository {
     }
 
     /// Looks for what crashes left. Temporary objects younger than `grace_secs` at `now_unix_secs` by the store's
-    /// clock, or whose writer lives, are passed over.
+    /// clock, or whose writer lives, are passed over, and so are volumes of
+    /// which the newest is younger, or younger than seven days.
     ///
     /// # Errors
     /// Those of the store.
@@ -77,9 +86,17 @@ impl Repository {
             .iter()
             .filter_map(|object| names::tombstone_id(&object.key))
             .collect();
-        let half_rekeyed = self.half_rekeyed(now_unix_secs.saturating_sub(grace_secs))?;
+        let not_later = now_unix_secs.saturating_sub(grace_secs);
+        let half_rekeyed = self.half_rekeyed(not_later)?;
         let is_known = |id: &BackupId| half_deleted.contains(id) || half_rekeyed.contains(id);
-        let mut adoptable = self.list()?.adoptable;
+        let objects = self.store().list("")?;
+        let intents = VolumeIntents::of(&objects);
+        let volumes_not_later = now_unix_secs.saturating_sub(grace_secs.max(VOLUMES_GRACE_SECS));
+        let half_written = intents
+            .not_later(volumes_not_later)
+            .filter(|id| !half_deleted.contains(id));
+        items.extend(half_written.cloned().map(LitterItem::HalfWritten));
+        let mut adoptable = Listing::of(&objects).adoptable;
         adoptable.retain(|key| object_role(key).is_none_or(|(id, _)| !is_known(&id)));
         items.extend(half_rekeyed.iter().cloned().map(LitterItem::HalfRekeyed));
         items.extend(half_deleted.into_iter().map(LitterItem::HalfDeleted));
@@ -96,6 +113,7 @@ impl Repository {
             match item {
                 LitterItem::Temporary(leftover) => self.store().delete_leftover(leftover)?,
                 LitterItem::HalfRekeyed(id) => self.end_rekeying(id)?,
+                LitterItem::HalfWritten(id) => self.remove_half_written(id)?,
                 LitterItem::HalfDeleted(id) => match self.store().head(&names::manifest_key(id)) {
                     Ok(_) => self.store().delete(&names::tombstone_key(id))?,
                     Err(error) if error.kind() == ErrorKind::NotFound => drop(self.finish_removal(id)?),
@@ -106,7 +124,7 @@ impl Repository {
         Ok(())
     }
 
-    fn finish_removal(&self, id: &BackupId) -> Result<Removal, RepositoryError> {
+    pub(super) fn finish_removal(&self, id: &BackupId) -> Result<Removal, RepositoryError> {
         let mut removal = Removal::default();
         let needed = self.packs_in_use()?;
         let mut beside = Vec::new();
@@ -135,6 +153,11 @@ impl Repository {
             for key in beside {
                 self.store().delete(&key)?;
                 removal.deleted.push(key);
+            }
+            for object in self.store().list(&format!("{}{id}.", names::INTENTS))? {
+                if names::is_intent_of(&object.key, id) {
+                    self.store().delete(&object.key)?;
+                }
             }
             self.store().delete(&names::tombstone_key(id))?;
         }

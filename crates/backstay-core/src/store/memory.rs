@@ -13,6 +13,7 @@ use super::{Error, ErrorKind, Leftover, ObjectKey, ObjectMeta, ObjectWriter, Sto
 #[derive(Clone, Default)]
 pub struct MemoryStore {
     objects: Arc<Mutex<Objects>>,
+    object_bytes_max: Option<u64>,
 }
 
 type Objects = BTreeMap<ObjectKey, Arc<Vec<u8>>>;
@@ -22,6 +23,15 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, taking no object that is longer than that.
+    #[must_use]
+    pub fn with_object_bytes_max(self, bytes_max: u64) -> Self {
+        Self {
+            object_bytes_max: Some(bytes_max),
+            ..self
+        }
     }
 
     fn objects(&self) -> MutexGuard<'_, Objects> {
@@ -103,6 +113,10 @@ impl Store for MemoryStore {
     fn location(&self) -> String {
         "memory".to_owned()
     }
+
+    fn object_bytes_max(&self) -> Option<u64> {
+        self.object_bytes_max
+    }
 }
 
 struct MemoryReader {
@@ -128,7 +142,12 @@ struct MemoryWriter {
 impl ObjectWriter for MemoryWriter {
     fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.bytes.extend_from_slice(bytes);
-        Ok(())
+        match self.store.object_bytes_max {
+            Some(bytes_max) if self.bytes.len() as u64 > bytes_max => {
+                Err(Error::new(ErrorKind::Other, "append to", self.key.as_str()))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn publish(self: Box<Self>) -> Result<ObjectMeta, Error> {

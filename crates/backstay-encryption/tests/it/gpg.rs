@@ -68,6 +68,7 @@ fn gpg_opens_what_we_sealed_and_we_open_what_gpg_sealed() {
     for length in [0, 1, 300_000, 3 << 20] {
         let plain = bytes(length);
         let ours = sealed(&sealer, &plain, 70_001);
+        assert!(ours.len() as u64 <= sealer.begin().unwrap().stored_bytes(length as u64));
         assert!(gpg(&["--decrypt"], home.path(), &ours) == plain, "{length}");
         assert!(open_all(&ours, &knowing(SECRET)).unwrap() == plain, "{length}");
         for more in [&["-z", "0"][..], &[]] {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use backstay_core::ObjectKey;
-use backstay_core::seal::ClearStore;
+use backstay_core::seal::{ClearStore, Sealer as _};
 use backstay_core::store::{ErrorKind, MemoryStore, Store};
 use backstay_testkit::{Recording, Verb};
 use proptest::prelude::*;
@@ -77,4 +77,20 @@ fn a_range_is_fetched_once_and_little_more_than_it() {
     }
     let refused = clear.read(&key, Some(0..(4 << 20) + 1)).err().unwrap();
     assert_eq!(refused.kind(), ErrorKind::OutOfRange);
+}
+
+#[test]
+fn the_length_of_what_is_stored_is_known_before() {
+    let (sealer, _) = pair();
+    for length in [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE + 7] {
+        let mut sealing = sealer.begin().unwrap();
+        let foretold = sealing.stored_bytes(length as u64);
+        let mut stored = Vec::new();
+        for piece in bytes(length).chunks(1000) {
+            sealing.seal(piece, &mut stored).unwrap();
+            assert_eq!(sealing.stored_bytes(length as u64), foretold);
+        }
+        sealing.finish(&mut stored).unwrap();
+        assert_eq!(stored.len() as u64, foretold, "{length}");
+    }
 }

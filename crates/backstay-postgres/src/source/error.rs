@@ -89,6 +89,14 @@ pub enum SourceError {
     /// A member could not be written.
     #[error("cannot write the backup")]
     Sink(#[source] Box<dyn StdError + Send + Sync>),
+    /// A member with rows could not be written.
+    #[error("cannot write rows of {table} into the backup")]
+    SinkRows {
+        /// The table.
+        table: String,
+        /// Why.
+        source: Box<dyn StdError + Send + Sync>,
+    },
     /// It was asked to stop.
     #[error("cancelled")]
     Cancelled,

@@ -28,6 +28,12 @@ fn a_backup_is_whole_or_not_there() {
 }
 
 #[test]
+fn a_backup_in_volumes_is_whole_or_not_there() {
+    let (_folder, new_store) = new_stores();
+    crash_safety::a_backup_in_volumes_is_whole_or_not_there(new_store);
+}
+
+#[test]
 fn two_failures_leave_no_half_backup() {
     let (_folder, new_store) = new_stores();
     crash_safety::two_failures_leave_no_half_backup(new_store);

@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use backstay_core::repository::{BackupReader, Listing, ObjectRole, RepositoryError, object_role};
+use backstay_core::pack::VolumeName;
+use backstay_core::repository::{BackupReader, Listing, ObjectRole, RepositoryError, checksum_name, object_role};
 use backstay_core::store::Store;
-use backstay_core::{ObjectKey, Repository};
+use backstay_core::{BackupId, ObjectKey, Repository};
 
 use super::written::Written;
 
@@ -55,6 +56,10 @@ impl<'a> Aftermath<'a> {
         let keys = self.keys();
         for key in &keys {
             match object_role(key) {
+                // Of volumes the last can be opened, and the others are known for what they are.
+                Some((id, ObjectRole::Pack)) if VolumeName::of(key.as_str()).is_some() => {
+                    self.assert_volume_is_known(key, &id, &listing);
+                }
                 Some((id, ObjectRole::Pack)) => {
                     let backup = self.begun.iter().find(|backup| *backup.id() == id).unwrap();
                     match BackupReader::open_pack(&Repository::new(Arc::clone(&self.store)), key) {
@@ -63,15 +68,41 @@ impl<'a> Aftermath<'a> {
                     }
                 }
                 Some((id, ObjectRole::Checksum)) => {
-                    let pack: ObjectKey = key.as_str().trim_end_matches(".sha256").parse().unwrap();
                     let tombstone: ObjectKey = format!("tombstones/{id}.json").parse().unwrap();
-                    let is_found = keys.contains(&pack) || keys.contains(&tombstone);
+                    let is_pack = |pack: &&ObjectKey| checksum_name(pack.as_str()) == key.as_str();
+                    let is_found = keys.iter().any(|pack| is_pack(&pack)) || keys.contains(&tombstone);
                     assert!(is_found, "{what}: {key} stands there without its pack");
                 }
                 _ => {}
             }
         }
         listing
+    }
+
+    /// Asserts that volumes read whole by the last one that is there, or that something tells why not.
+    #[track_caller]
+    fn assert_volume_is_known(&self, key: &ObjectKey, id: &BackupId, listing: &Listing) {
+        let what = self.what;
+        let volume = VolumeName::of(key.as_str()).unwrap();
+        let keys = self.keys();
+        let of_this = keys.iter().filter_map(|key| VolumeName::of(key.as_str()));
+        let last = of_this
+            .filter(|other| other.is_beside(&volume))
+            .map(|other| other.number());
+        let last: ObjectKey = volume.numbered(last.max().unwrap()).to_string().parse().unwrap();
+        let backup = self.begun.iter().find(|backup| backup.id() == id).unwrap();
+        if last != *key {
+            return;
+        }
+        let tombstone: ObjectKey = format!("tombstones/{id}.json").parse().unwrap();
+        let is_litter = listing.unfinished.contains(id) || keys.contains(&tombstone);
+        match BackupReader::open_pack(&self.repository(), &last) {
+            Ok(reader) => {
+                backup.assert_reads_whole(&reader, what);
+                assert!(!listing.unfinished.contains(id), "{what}: {last} is whole");
+            }
+            Err(error) => assert!(is_litter, "{what}: {key} stands there and nothing tells why: {error:?}"),
+        }
     }
 
     /// Removes the litter and asserts that this took neither a backup nor a pack that can be adopted, and left nothing
@@ -91,6 +122,9 @@ impl<'a> Aftermath<'a> {
             assert!(after.adoptable.contains(key), "{}: {key} was removed", self.what);
         }
         assert!(self.store.list_leftovers().unwrap().is_empty(), "{}", self.what);
+        assert_eq!(after.unfinished, [], "{}", self.what);
+        let intents = self.store.list("intents/").unwrap();
+        assert!(intents.is_empty(), "{}: {intents:?}", self.what);
     }
 
     /// Asserts that what was told of a backup is true: `Ok` only of one that exists, an error only of one that does not,

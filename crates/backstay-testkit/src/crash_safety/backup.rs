@@ -32,6 +32,25 @@ pub fn a_backup_is_whole_or_not_there<S: Store + Clone + 'static>(mut new_store:
     }
 }
 
+/// The same of a backup in volumes: what was published of them is gone, or is known as unfinished, or is whole.
+///
+/// # Panics
+/// Where it is otherwise.
+pub fn a_backup_in_volumes_is_whole_or_not_there<S: Store + Clone + 'static>(mut new_store: impl FnMut() -> S) {
+    for read_back in [ReadBack::Yes, ReadBack::No] {
+        let trial = Trial::in_volumes(read_back);
+        let (calls, _) = trial.sound(new_store());
+        for failure in calls.each() {
+            trial.run(&new_store(), &failure);
+        }
+    }
+    let trial = Trial::in_volumes(ReadBack::Yes);
+    let (calls, _) = trial.sound(new_store());
+    for failure in calls.pairs() {
+        trial.run(&new_store(), &failure);
+    }
+}
+
 /// The same where an answer is lost and later something else fails too, or a read gives a wrong bit.
 ///
 /// # Panics
@@ -84,6 +103,14 @@ impl Trial {
         Self {
             first: Written::new(FIRST, Compression::new(codec)),
             second: Written::new(SECOND, Compression::new(codec)),
+            read_back,
+        }
+    }
+
+    fn in_volumes(read_back: ReadBack) -> Self {
+        Self {
+            first: Written::in_volumes(FIRST, Compression::new(Codec::Gzip)),
+            second: Written::in_volumes(SECOND, Compression::new(Codec::Gzip)),
             read_back,
         }
     }

@@ -9,19 +9,36 @@ use crate::fixtures::SampleBackup;
 /// A backup that is written again and again: what it must hold, and its members, compressed once.
 pub(super) struct Written {
     sample: SampleBackup,
+    volume_bytes_max: Option<u64>,
     encoded: Vec<EncodedMember>,
 }
 
 impl Written {
     pub(super) fn new(id: &str, compression: Compression) -> Self {
-        let sample = SampleBackup::kulti(id, compression);
+        Self::of(SampleBackup::kulti(id, compression))
+    }
+
+    fn of(sample: SampleBackup) -> Self {
+        let compression = sample.compression;
         let mut encoder = MemberEncoder::new(compression).unwrap();
         let encoded = sample
             .members
             .iter()
             .map(|(_, text)| encoder.encode(text).unwrap())
             .collect();
-        Self { sample, encoded }
+        Self {
+            sample,
+            volume_bytes_max: None,
+            encoded,
+        }
+    }
+
+    /// The same and more, in three volumes.
+    pub(super) fn in_volumes(id: &str, compression: Compression) -> Self {
+        Self {
+            volume_bytes_max: Some(5000),
+            ..Self::of(SampleBackup::kulti(id, compression).with_bulk(2, 6000))
+        }
     }
 
     pub(super) fn id(&self) -> &BackupId {
@@ -38,7 +55,7 @@ impl Written {
 
     /// Writes the backup, and fails as the store fails.
     pub(super) fn write(&self, store: Arc<dyn Store>, read_back: ReadBack) -> Result<PublishedBackup, RepositoryError> {
-        let repository = Repository::new(store);
+        let repository = Repository::new(store).with_volume_bytes_max(self.volume_bytes_max);
         let mut pending = repository.begin(self.id(), self.sample.compression)?;
         for ((content, _), member) in self.sample.members.iter().zip(&self.encoded) {
             pending.append(member, content.clone())?;

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use backstay_core::manifest::{FORMAT_VERSION, Manifest, PackId, TableRows};
-use backstay_core::repository::{BackupReader, parse_checksums};
+use backstay_core::repository::{BackupReader, checksum_name, parse_checksums};
 use backstay_core::store::{MemoryStore, Store};
 use backstay_core::{Codec, Repository, RowDigest, Sha256Digest};
 
 use crate::key;
 
-/// The versions that have backups in clear of their own; 2 brought sealed ones, which the tests of `backstay-encryption`
-/// read.
-const IN_CLEAR: [u32; 1] = [1];
+/// The folders with backups in clear. Version 2 brought volumes, and sealed backups, which the tests of
+/// `backstay-encryption` read.
+const IN_CLEAR: [&str; 2] = ["v1", "v2-volumes"];
 
 fn archives() -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/archives")).to_owned()
@@ -27,9 +27,9 @@ fn names_in(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// A store that holds the files of one version.
-fn store_of(version: u32) -> Arc<dyn Store> {
-    let folder = archives().join(format!("v{version}"));
+/// A store that holds the files of one folder.
+fn store_of(folder: &str) -> Arc<dyn Store> {
+    let folder = archives().join(folder);
     let store = MemoryStore::new();
     for name in names_in(&folder) {
         let mut writer = store.create(&key(&name)).unwrap();
@@ -89,50 +89,65 @@ fn assert_is_the_sample(manifest: &Manifest) {
 
 #[test]
 fn archives_of_every_version_and_codec_are_read() {
-    for version in IN_CLEAR {
-        let store = store_of(version);
+    for folder in IN_CLEAR {
+        let store = store_of(folder);
         let repository = Repository::new(Arc::clone(&store));
         let listing = repository.list().unwrap();
         assert!(listing.adoptable.is_empty());
         let mut codecs = Vec::new();
         for backup in &listing.backups {
-            assert!(backup.has_checksum && backup.packs.len() == 1, "{}", backup.id);
+            let is_cut = folder.ends_with("-volumes");
+            assert!(
+                backup.has_checksum && is_cut == (backup.packs.len() > 1),
+                "{}",
+                backup.id
+            );
             let reader = repository.open(&backup.id).unwrap();
             assert_is_the_sample(reader.manifest());
             assert_reads_whole(&reader);
-            assert_eq!(reader.pack_digest_agrees(0).unwrap(), Some(true));
+            for pack in 0..backup.packs.len() {
+                assert_eq!(reader.pack_digest_agrees(pack).unwrap(), Some(true));
+            }
 
-            let alone = BackupReader::open_pack(&repository, &backup.packs[0]).unwrap();
+            let alone = BackupReader::open_pack(&repository, backup.packs.last().unwrap()).unwrap();
             assert_reads_whole(&alone);
             let mut within = alone.manifest().clone();
-            within.packs[0].id = reader.manifest().packs[0].id;
+            within.packs.pop();
+            within.packs.extend(reader.manifest().packs.last().cloned());
             assert_eq!(within, *reader.manifest(), "{}", backup.id);
             codecs.push(reader.manifest().codec);
         }
-        assert_eq!(codecs, [Codec::Gzip, Codec::Zstd], "version {version}");
+        assert_eq!(codecs, [Codec::Gzip, Codec::Zstd], "{folder}");
     }
 }
 
 #[test]
 fn no_archive_is_missing_or_unknown() {
     let versions = (1..=FORMAT_VERSION).map(|version| format!("v{version}"));
-    let expected: BTreeSet<String> = versions.chain(["README.md".to_owned()]).collect();
+    let expected: BTreeSet<String> = versions
+        .chain(["README.md".to_owned(), "v2-volumes".to_owned()])
+        .collect();
     assert_eq!(names_in(&archives()), expected);
-    for version in IN_CLEAR {
-        let store = store_of(version);
-        let names = names_in(&archives().join(format!("v{version}")));
+    for folder in IN_CLEAR {
+        let store = store_of(folder);
+        let names = names_in(&archives().join(folder));
         let repository = Repository::new(Arc::clone(&store));
         let mut expected = BTreeSet::new();
         for backup in repository.list().unwrap().backups {
-            let pack = backup.packs[0].to_string();
-            let sums = fs::read_to_string(archives().join(format!("v{version}/{pack}.sha256"))).unwrap();
-            let stored = fs::read(archives().join(format!("v{version}/{pack}"))).unwrap();
-            let digest = Sha256Digest::of(&stored);
-            assert_eq!(parse_checksums(&sums), Some(vec![(digest, pack.clone())]));
             let manifest = repository.read_manifest(&backup.id).unwrap();
-            assert_eq!(manifest.packs[0].id, PackId::Sha256(digest));
-            expected.extend([format!("{}.manifest.json", backup.id), format!("{pack}.sha256"), pack]);
+            let checksum = checksum_name(&manifest.packs[0].name);
+            let sums = fs::read_to_string(archives().join(folder).join(&checksum)).unwrap();
+            let mut lines = Vec::new();
+            for pack in &manifest.packs {
+                let stored = fs::read(archives().join(folder).join(&pack.name)).unwrap();
+                let digest = Sha256Digest::of(&stored);
+                assert_eq!(pack.id, PackId::Sha256(digest));
+                lines.push((digest, pack.name.clone()));
+                expected.insert(pack.name.clone());
+            }
+            assert_eq!(parse_checksums(&sums), Some(lines));
+            expected.extend([format!("{}.manifest.json", backup.id), checksum]);
         }
-        assert_eq!(names, expected, "version {version}");
+        assert_eq!(names, expected, "{folder}");
     }
 }

@@ -7,6 +7,11 @@ fn a_backup_is_whole_or_not_there() {
 }
 
 #[test]
+fn a_backup_in_volumes_is_whole_or_not_there() {
+    crash_safety::a_backup_in_volumes_is_whole_or_not_there(MemoryStore::new);
+}
+
+#[test]
 fn two_failures_leave_no_half_backup() {
     crash_safety::two_failures_leave_no_half_backup(MemoryStore::new);
 }

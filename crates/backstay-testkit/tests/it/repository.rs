@@ -4,6 +4,7 @@ mod begin;
 mod listing;
 mod packs;
 mod removal;
+mod volumes;
 
 use std::sync::Arc;
 

@@ -1,10 +1,12 @@
 //! The manifest in the pack against the one beside it, and the `.sha256`.
 
+use std::collections::HashMap;
 use std::io::Read;
+use std::sync::Arc;
 
 use backstay_core::manifest::{Manifest, PackId, Sidecar, to_json};
-use backstay_core::pack::open_pack;
-use backstay_core::repository::{BackupReader, ObjectRole, Repository, object_role};
+use backstay_core::pack::{VolumeName, open_pack};
+use backstay_core::repository::{BackupReader, ObjectRole, Repository, checksum_name, object_role};
 use backstay_core::store::{Error, ErrorKind, ObjectKey, Store};
 use backstay_core::{BackupId, Sha256Digest};
 
@@ -146,7 +148,11 @@ fn check_manifest_beside(backup: &BackupReader, pack: &PackState, findings: &Fin
 /// aside.
 fn differences(mut embedded: Manifest, beside: &Manifest, own: &ObjectKey) -> Vec<&'static str> {
     for (inside, outside) in embedded.packs.iter_mut().zip(&beside.packs) {
-        if inside.id == PackId::Own && (outside.id == PackId::Own || inside.name == own.as_str()) {
+        let is_own = inside.id == PackId::Own && (outside.id == PackId::Own || inside.name == own.as_str());
+        // A sealed manifest has the digests of the first sealing, and the backup may have been sealed anew since.
+        let is_sealed_volume =
+            embedded.digest_key.is_some() && inside.name == outside.name && VolumeName::of(&inside.name).is_some();
+        if is_own || is_sealed_volume {
             *inside = outside.clone();
         }
     }
@@ -189,9 +195,9 @@ fn differences(mut embedded: Manifest, beside: &Manifest, own: &ObjectKey) -> Ve
 }
 
 /// The text of the `.sha256` beside a pack.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Checksums {
-    text: String,
+    text: Arc<str>,
     names: NameMatch,
 }
 
@@ -202,7 +208,7 @@ impl Checksums {
     }
 }
 
-/// Reads the `.sha256` beside each pack; `None` where there is nothing to compare with.
+/// Reads the `.sha256` beside each pack, which all volumes of one share; `None` where there is nothing to compare with.
 pub(super) fn read_checksums(
     store: &dyn Store,
     origin: Origin,
@@ -210,21 +216,26 @@ pub(super) fn read_checksums(
     findings: &Findings,
     not_checked: &mut Vec<String>,
 ) -> Vec<Option<Checksums>> {
+    let mut read: HashMap<String, Option<Checksums>> = HashMap::new();
     let mut all = Vec::new();
     for pack in packs {
         let index = pack.index;
-        let name = format!("{}.sha256", pack.key);
+        let name = checksum_name(pack.key.as_str());
+        if let Some(read) = read.get(&name) {
+            all.push(read.clone());
+            continue;
+        }
         let text = match name.parse() {
             Ok(key) => read_text(store, &key),
             Err(_) => Ok(None),
         };
-        all.push(match (text, origin) {
+        let checksums = match (text, origin) {
             (Ok(Some(text)), Origin::Id) => Some(Checksums {
-                text,
+                text: text.into(),
                 names: NameMatch::Exact,
             }),
             (Ok(Some(text)), Origin::Pack) => Some(Checksums {
-                text,
+                text: text.into(),
                 names: NameMatch::Lenient,
             }),
             (Ok(None), Origin::Id) => {
@@ -241,7 +252,9 @@ pub(super) fn read_checksums(
                 findings.add(finding.at(index));
                 None
             }
-        });
+        };
+        read.insert(checksum_name(pack.key.as_str()), checksums.clone());
+        all.push(checksums);
     }
     all
 }

@@ -1,8 +1,10 @@
 //! What the lists of a manifest must look like, beyond what the format itself asks for.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use backstay_core::manifest::{Chunk, Manifest, MemberContent, Span, Stage, TableKind, TableRows};
+use backstay_core::manifest::{Chunk, Manifest, Member, MemberContent, Span, Stage, TableKind, TableRows};
+use backstay_core::pack::VolumeName;
 
 use super::member_name;
 use crate::finding::Finding;
@@ -33,7 +35,8 @@ fn rank(content: &MemberContent) -> u8 {
 }
 
 /// Settings come first and once, then each kind in its turn. In a backup of one pack the members lie in the order of the
-/// list, for psql reads the file; one that reuses members of other packs may find them anywhere.
+/// list, for psql reads the file, and so in volumes, one after another; one that reuses members of other packs may find
+/// them anywhere.
 fn check_order(manifest: &Manifest, findings: &mut Vec<Finding>) {
     let mut wrong = |index: usize, message: &str| {
         findings.push(Finding::error("member-order", member_name(manifest, index), message).at(index));
@@ -49,10 +52,25 @@ fn check_order(manifest: &Manifest, findings: &mut Vec<Finding>) {
                 index + 1,
                 "it comes too late: what stands before it needs it, or must come after it",
             );
-        } else if manifest.packs.len() == 1 && after.offset < before.offset.saturating_add(before.stored_bytes) {
+        } else if lies_before(manifest, after, before) {
             wrong(index + 1, "it lies before the member that has to be read before it");
         }
     }
+}
+
+/// Whether a member lies in the same pack, or in volumes of the same whole, before the end of another one.
+fn lies_before(manifest: &Manifest, member: &Member, other: &Member) -> bool {
+    let volume = |member: &Member| {
+        let pack = manifest.packs.get(member.pack as usize)?;
+        VolumeName::of(&pack.name)
+    };
+    let order = match (volume(member), volume(other)) {
+        (Some(volume), Some(other)) if volume.is_beside(&other) => volume.number().cmp(&other.number()),
+        _ if manifest.packs.len() == 1 => Ordering::Equal,
+        _ => return false,
+    };
+    let is_before_end = member.offset < other.offset.saturating_add(other.stored_bytes);
+    order == Ordering::Less || order == Ordering::Equal && is_before_end
 }
 
 /// The chunks of a table do not overlap, and the parts of a chunk are all there but perhaps the last ones. A chunk

@@ -6,3 +6,4 @@ mod report;
 mod rules;
 mod support;
 mod texts;
+mod volumes;

@@ -22,3 +22,4 @@ mod settings;
 mod storm;
 mod support;
 mod verifying;
+mod volumes;

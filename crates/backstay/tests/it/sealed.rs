@@ -7,7 +7,7 @@ use backstay::encryption::{AgeSealer, Identities, SecretKey};
 use backstay::seal::{SealError, Unsealer};
 use backstay::{
     Archive, CancelToken, CheckOptions, Compression, MemoryStore, ObjectKey, OpenArchiveError, Report, Repository,
-    RepositoryError, Seals, Silent, Store, verify,
+    RepositoryError, Seals, Severity, Silent, Store, verify,
 };
 use backstay_testkit::fixtures::SampleBackup;
 
@@ -235,4 +235,69 @@ fn a_sealed_backup_is_removed_without_a_key_and_leaves_nothing() {
     let removal = keyless.remove(&ID.parse().unwrap()).unwrap();
     assert!(removal.kept.is_empty(), "{removal:?}");
     assert!(sealed.store.list("").unwrap().is_empty());
+}
+
+#[test]
+fn each_volume_is_sealed_by_itself_and_keeps_the_bound() {
+    const BYTES_MAX: u64 = 9000;
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let (key, host) = (SecretKey::generate(), SecretKey::generate());
+    let of_host = host.recipient();
+    let seals = |key: &SecretKey| Seals {
+        packs: Arc::new(AgeSealer::to_keys([key.recipient()]).unwrap()),
+        index: Arc::new(AgeSealer::to_keys([key.recipient(), of_host.clone()]).unwrap()),
+    };
+    let repository = Repository::new(Arc::clone(&store)).with_volume_bytes_max(Some(BYTES_MAX));
+    let sample = SampleBackup::kulti(ID, Compression::default()).with_bulk(6, 5000);
+    let published = sample.publish_in(&repository.with_seals(seals(&key)));
+    let sizes: Vec<u64> = published.manifest.packs.iter().map(|pack| pack.bytes).collect();
+    assert!(
+        sizes.len() > 2 && sizes.iter().all(|size| *size <= BYTES_MAX),
+        "{sizes:?}"
+    );
+    let sealed = Sealed { store, key, host };
+    let id = ID.parse().unwrap();
+
+    let check_all = |key: &SecretKey| {
+        let repository = sealed.with(key);
+        let last = repository.list().unwrap().backups[0].packs.last().cloned().unwrap();
+        for archive in [
+            open(&repository).unwrap(),
+            Archive::open_file(&repository, &last).unwrap(),
+            Archive::open_even_sealed(&Repository::new(Arc::clone(&sealed.store)), &id).unwrap(),
+        ] {
+            let report = check(&archive);
+            let is_sound =
+                report.is_sound() && report.findings.iter().all(|finding| finding.severity == Severity::Note);
+            assert!(is_sound, "{}", report.render());
+        }
+        assert_eq!(
+            repository.read_manifest(&id).unwrap(),
+            *open(&repository).unwrap().backup().unwrap().manifest()
+        );
+    };
+    check_all(&sealed.key);
+    let first = published.manifest.packs[0].name.parse().unwrap();
+    assert!(matches!(
+        Archive::open_file(&sealed.with(&sealed.key), &first),
+        Err(OpenArchiveError::Repository(RepositoryError::NotLastVolume {
+            last: Some(_),
+            ..
+        }))
+    ));
+
+    let other = SecretKey::generate();
+    sealed.with(&sealed.key).rekey(&id, &seals(&other)).unwrap();
+    check_all(&other);
+    let names: Vec<String> = sealed
+        .store
+        .list("")
+        .unwrap()
+        .iter()
+        .map(|object| object.key.to_string())
+        .collect();
+    let is_new = |name: &String| name.contains(".key2.") || name.ends_with(".manifest.json");
+    assert!(names.iter().all(is_new), "{names:?}");
+    assert!(names.contains(&format!("{ID}.key2.sql.gz.age.sha256")), "{names:?}");
+    assert_eq!(names.len(), sizes.len() + 3);
 }

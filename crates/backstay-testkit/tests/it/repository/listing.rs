@@ -96,8 +96,8 @@ fn what_is_no_manifest_of_that_backup_is_refused() {
     );
     check(
         &newer,
-        "kulti_backup_20250116_143022.manifest.json cannot be used: the manifest has format version 2, this program \
-         reads up to 1: use a newer Backstay",
+        "kulti_backup_20250116_143022.manifest.json cannot be used: the manifest has format version 3, this program \
+         reads up to 2: use a newer Backstay",
     );
     check(
         "",
