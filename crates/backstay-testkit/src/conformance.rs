@@ -29,7 +29,9 @@ pub use half_written::{
 pub use leftovers::{
     deleting_a_leftover_spares_objects, leftovers_are_no_objects, running_writers_survive_or_fail_whole,
 };
-pub use lists::{keys_with_odd_characters, list_is_sorted_and_complete, list_takes_any_prefix, sizes_agree_everywhere};
+pub use lists::{
+    ODD_KEYS, keys_with_odd_characters, list_is_sorted_and_complete, list_takes_any_prefix, sizes_agree_everywhere,
+};
 pub use reads::{range_past_end_is_refused, range_reads, readers_are_independent};
 pub use threads::{concurrent_use, writers_are_independent};
 

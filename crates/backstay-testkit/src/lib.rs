@@ -7,9 +7,13 @@ pub mod crash_safety;
 mod damage;
 mod faulty;
 pub mod fixtures;
+#[cfg(feature = "http-server")]
+pub mod http_server;
 mod recording;
 #[cfg(feature = "s3-server")]
 mod s3_server;
+#[cfg(feature = "http-server")]
+mod supabase_server;
 mod verb;
 
 pub use damage::Damage;
@@ -17,4 +21,6 @@ pub use faulty::{Fault, Faulty, When};
 pub use recording::{Call, Recording};
 #[cfg(feature = "s3-server")]
 pub use s3_server::S3Server;
+#[cfg(feature = "http-server")]
+pub use supabase_server::{SupabaseServer, SupabaseTraits};
 pub use verb::Verb;

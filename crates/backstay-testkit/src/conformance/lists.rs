@@ -1,6 +1,6 @@
 use backstay_core::store::Store;
 
-use super::steps::{key, names, noise, put, whole};
+use super::steps::{is_kept, key, names, noise, put, whole};
 
 /// Names whose order differs between bytes, folders and languages: `-` and `.` sort before `/`, capitals before small
 /// letters, and UTF-8 after ASCII.
@@ -28,9 +28,7 @@ pub fn list_is_sorted_and_complete(store: &dyn Store) {
         name.bytes()
             .fold(7_u32, |sum, byte| sum.wrapping_mul(31) ^ u32::from(byte))
     });
-    for name in &expected {
-        put(store, name, b"");
-    }
+    expected.retain(|name| is_kept(store, name, b""));
     expected.sort();
     assert_eq!(names(store, ""), expected);
 }
@@ -40,15 +38,14 @@ pub fn list_is_sorted_and_complete(store: &dyn Store) {
 /// # Panics
 /// Where the store breaks the promise.
 pub fn list_takes_any_prefix(store: &dyn Store) {
-    for name in ORDER {
-        put(store, name, b"");
-    }
+    let mut kept = ORDER.to_vec();
+    kept.retain(|name| is_kept(store, name, b""));
     let prefixes = [
         "", "a", "a/", "a/b", "a/b.", "a/c", "a/c/", "a/c/d", "a/c/d/", "a.", "ab", "ab/", "A", "b/", "ä", "zz", "/",
         "a//", "a/../", "..", "*", "%", "_", "?",
     ];
     for prefix in prefixes {
-        let expected: Vec<_> = ORDER.into_iter().filter(|name| name.starts_with(prefix)).collect();
+        let expected: Vec<_> = kept.iter().copied().filter(|name| name.starts_with(prefix)).collect();
         assert_eq!(names(store, prefix), expected, "the prefix {prefix:?}");
     }
 }
@@ -67,55 +64,57 @@ pub fn sizes_agree_everywhere(store: &dyn Store) {
     }
 }
 
-/// Promises 4 and 6: characters that mean something to shells, URLs, globs and file systems are only characters in keys.
+/// Keys with characters that mean something to shells, URLs, globs and file systems.
+pub const ODD_KEYS: &[&str] = &[
+    "with space",
+    " leading",
+    "trailing ",
+    "plus+plus",
+    "per%cent",
+    "per%20cent",
+    "%2e%2e",
+    "a&b=c",
+    "a?b",
+    "a#b",
+    "a:b",
+    "C:x",
+    "*",
+    "[a]",
+    "{a}",
+    "'quote'",
+    "\"double\"",
+    "$HOME",
+    "`id`",
+    "~",
+    "-rf",
+    ".hidden",
+    "...",
+    "a..b",
+    "näme",
+    "日本",
+    "🛟",
+    "a;b",
+    "a|b",
+    "<a>",
+    "!",
+    "a,b",
+    "(a)",
+    "@",
+    "x/.hidden/~",
+    "y/ /z",
+];
+
+/// Promises 4 and 6: characters that mean something to shells, URLs, globs and file systems are only characters in keys. A key
+/// that has others than letters, digits and `-_./` of ASCII may be refused as `UnsupportedKey`, and then changes nothing.
 ///
 /// # Panics
 /// Where the store breaks the promise.
 pub fn keys_with_odd_characters(store: &dyn Store) {
-    let mut odd = [
-        "with space",
-        " leading",
-        "trailing ",
-        "plus+plus",
-        "per%cent",
-        "per%20cent",
-        "%2e%2e",
-        "a&b=c",
-        "a?b",
-        "a#b",
-        "a:b",
-        "C:x",
-        "*",
-        "[a]",
-        "{a}",
-        "'quote'",
-        "\"double\"",
-        "$HOME",
-        "`id`",
-        "~",
-        "-rf",
-        ".hidden",
-        "...",
-        "a..b",
-        "näme",
-        "日本",
-        "🛟",
-        "a;b",
-        "a|b",
-        "<a>",
-        "!",
-        "a,b",
-        "(a)",
-        "@",
-        "x/.hidden/~",
-        "y/ /z",
-    ];
-    for name in odd {
-        put(store, name, name.as_bytes());
-    }
+    let mut odd: Vec<&str> = ODD_KEYS.to_vec();
+    odd.retain(|name| is_kept(store, name, name.as_bytes()));
     odd.sort_unstable();
     assert_eq!(names(store, ""), odd);
-    for name in odd {
+    for &name in &odd {
         assert_eq!(whole(store, name), name.as_bytes(), "{name:?}");
         assert_eq!(store.head(&key(name)).unwrap().size, name.len() as u64, "{name:?}");
     }

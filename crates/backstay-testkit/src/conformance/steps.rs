@@ -15,6 +15,22 @@ pub(super) fn try_put(store: &dyn Store, name: &str, bytes: &[u8]) -> Result<Obj
     writer.publish()
 }
 
+/// Writes an object; `false` where the store cannot keep that name, which it may say of names that have more than letters,
+/// digits and `-_./` of ASCII.
+#[track_caller]
+pub(super) fn is_kept(store: &dyn Store, name: &str, bytes: &[u8]) -> bool {
+    let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b));
+    match try_put(store, name, bytes) {
+        Err(error) if error.kind() == ErrorKind::UnsupportedKey && !is_plain => {
+            let what = format!("{name:?}, which was refused,");
+            assert_refused(store.head(&key(name)), ErrorKind::NotFound, &what);
+            false
+        }
+        Err(error) => panic!("{name:?} cannot be written: {error}"),
+        Ok(_) => true,
+    }
+}
+
 #[track_caller]
 pub(super) fn put(store: &dyn Store, name: &str, bytes: &[u8]) -> ObjectMeta {
     try_put(store, name, bytes).unwrap_or_else(|error| panic!("{name:?} cannot be written: {error}"))
