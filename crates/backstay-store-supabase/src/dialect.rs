@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn refusals_are_classed_by_the_status_in_their_body() {
-        for (status, word, kind) in [
+        for (status, word, class) in [
             (404, "not_found", ErrorKind::NotFound),
             (404, "Bucket not found", ErrorKind::StoreMissing),
             (404, "Not Found", ErrorKind::Other),
@@ -153,9 +153,9 @@ mod tests {
                 let body = format!(r#"{{"statusCode":{told},"error":"{word}","message":"m"}}"#);
                 let failure = refused(400, body.as_bytes(), None);
                 assert_eq!((failure.status(), failure.message()), (status, "m"), "{body}");
-                assert_eq!(super::kind(&failure), kind, "{body}");
-                assert_eq!(may_pass(&failure), kind == ErrorKind::Transient, "{body}");
-                assert_eq!(is_certain(&failure), kind != ErrorKind::Transient, "{body}");
+                assert_eq!(kind(&failure), class, "{body}");
+                assert_eq!(may_pass(&failure), class == ErrorKind::Transient, "{body}");
+                assert_eq!(is_certain(&failure), class != ErrorKind::Transient, "{body}");
             }
         }
         for odd in [
@@ -168,7 +168,7 @@ mod tests {
         ] {
             let failure = refused(400, odd.as_bytes(), None);
             assert_eq!(
-                (failure.status(), super::kind(&failure)),
+                (failure.status(), kind(&failure)),
                 (400, ErrorKind::Other),
                 "{odd}"
             );
@@ -176,7 +176,7 @@ mod tests {
         // TUS has true statuses, and its words are no JSON.
         let locked = refused(423, b"the file is locked", None);
         assert_eq!(
-            (super::kind(&locked), locked.message()),
+            (kind(&locked), locked.message()),
             (ErrorKind::Transient, "the file is locked")
         );
         assert!(is_conflict(&refused(409, b"Upload-Offset conflict", None)));

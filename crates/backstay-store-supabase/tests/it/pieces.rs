@@ -2,7 +2,7 @@
 
 use backstay_core::store::{ErrorKind, Store as _};
 use backstay_testkit::SupabaseTraits;
-use backstay_testkit::http_server::Fault;
+use backstay_testkit::http_server::{Fault, Response};
 
 use crate::{Supabase, causes, noise, put, read};
 
@@ -113,7 +113,8 @@ fn an_upload_that_is_gone_makes_the_writer_fail() {
     let mut writer = store.create(&crate::key("b")).unwrap();
     writer.append(&noise(PIECE + 5)).unwrap();
     server.http.fail("PATCH", "", Fault::ResetAfter(1));
-    server.http.fail("HEAD", "", Fault::Refuse(404, "not_found"));
+    let gone = Response::new(404, "");
+    server.http.fail("HEAD", "", Fault::Answer(gone));
     let error = writer.publish().unwrap_err();
     assert!(
         causes(&error).contains("what was uploaded is not there"),
@@ -125,7 +126,6 @@ fn an_upload_that_is_gone_makes_the_writer_fail() {
 
 #[test]
 fn a_server_that_counts_wrongly_is_not_believed() {
-    use backstay_testkit::http_server::Response;
     for offset in ["0", "5", "99999999", "x"] {
         let server = Supabase::start(SupabaseTraits::default());
         let store = server.store("");
