@@ -187,7 +187,7 @@ impl NewPacks {
 
     fn next_volume(&mut self) -> Result<(), RepositoryError> {
         if self.finished.is_empty() {
-            self.intend(names::volumes_key(&self.id))?;
+            self.intend(&names::volumes_key(&self.id))?;
         }
         let full = self.writer.take().ok_or_else(|| spent(&self.key))?;
         let finished = self.publish(|| full.publish())?;
@@ -214,7 +214,7 @@ impl NewPacks {
     pub(super) fn finish(mut self, manifest: &EncodedMember) -> Result<PublishedPacks, RepositoryError> {
         let is_cut = !self.finished.is_empty();
         if is_cut {
-            self.intend(names::last_volume_key(&self.id, index(&self.finished) + 1))?;
+            self.intend(&names::last_volume_key(&self.id, index(&self.finished) + 1))?;
         }
         let last = self.writer.take().ok_or_else(|| spent(&self.key))?;
         let last = if is_cut {
@@ -233,9 +233,9 @@ impl NewPacks {
         })
     }
 
-    fn intend(&mut self, key: ObjectKey) -> Result<(), RepositoryError> {
-        let put = self.written.put(&key, b"{}\n");
-        put.map_err(|error| taken(error, &self.id, &key))
+    fn intend(&mut self, key: &ObjectKey) -> Result<(), RepositoryError> {
+        let put = self.written.put(key, b"{}\n");
+        put.map_err(|error| taken(error, &self.id, key))
     }
 
     /// Publishes one of several volumes. Without its successors nobody could use it, so it goes even where the store did
