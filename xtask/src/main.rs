@@ -11,6 +11,7 @@
 mod ci;
 mod database;
 mod files;
+mod moto;
 mod mutants;
 mod postgres;
 mod run;

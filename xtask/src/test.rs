@@ -1,7 +1,9 @@
 use std::env;
 use std::iter;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::moto;
 use crate::postgres::{self, Server};
 use crate::run::{self, Failure, cargo};
 use crate::system;
@@ -84,6 +86,7 @@ impl Request {
         if !missing.is_empty() {
             system::install(&missing, &format!("the tests need {}", missing.join(", ")))?;
         }
+        let moto = moto::find_or_install()?;
         let servers = self.servers()?;
         for server in &servers {
             println!("PostgreSQL {}: {}", server.version, server.bin.display());
@@ -98,7 +101,7 @@ impl Request {
             } else {
                 Scope::OfVersions
             };
-            let outcome = self.run_on(server, &servers, scope, has_nextest);
+            let outcome = self.run_on(server, &servers, scope, has_nextest, &moto);
             failed.extend(
                 outcome
                     .err()
@@ -136,12 +139,19 @@ impl Request {
         Ok(servers)
     }
 
-    fn run_on(&self, server: &Server, servers: &[Server], scope: Scope, has_nextest: bool) -> Result<(), Failure> {
+    fn run_on(
+        &self,
+        server: &Server,
+        servers: &[Server],
+        scope: Scope,
+        has_nextest: bool,
+        moto: &Path,
+    ) -> Result<(), Failure> {
         let others = servers.iter().filter(|other| *other != server);
         let bins = env::join_paths(iter::once(server).chain(others).map(|server| &server.bin))
             .map_err(|error| Failure::new(format!("cannot name the servers in {SERVERS}: {error}")))?;
         for mut command in self.commands(scope, has_nextest) {
-            run::run(command.env(SERVERS, &bins))?;
+            run::run(command.env(SERVERS, &bins).env(moto::VARIABLE, moto))?;
         }
         Ok(())
     }

@@ -143,6 +143,9 @@ pub(crate) struct BackupArguments {
     /// The newest is never removed, nor the newest with a proof, nor one under a hold.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub(crate) keep_days: Option<u32>,
+    /// Have the server of a bucket encrypt what it keeps: AES256, aws:kms or aws:kms:KEY; that it did is read back.
+    #[arg(long, value_name = "HOW")]
+    pub(crate) sse: Option<String>,
     #[command(flatten)]
     pub(crate) encrypt: EncryptArguments,
     #[command(flatten)]

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use backstay::Variables;
 use backstay::encryption::{
-    AgeSealer, Identities, IdentityError, InvalidRecipient, Passphrase, Recipient, RecipientsError, parse_recipients,
+    AgeSealer, Identities, IdentityError, InvalidRecipient, OpenPgpSealer, Passphrase, Recipient, RecipientsError,
+    parse_recipients,
 };
 use backstay::seal::{SealError, SealedObject, Sealer, Unsealed, Unsealer};
 use backstay::{Repository, Seals};
@@ -56,7 +57,7 @@ pub(crate) enum KeyError {
     /// Where in the variable it stands tells nothing, and its text may be a secret.
     #[error("a key in {ENCRYPT_TO} cannot be used")]
     Recipient { source: InvalidRecipient },
-    #[error("a passphrase goes with no other recipient, by the rules of age")]
+    #[error("a passphrase goes with no other recipient")]
     PassphraseAndKeys,
     #[error("nobody was named whom the backups should be encrypted to")]
     NoRecipient,
@@ -82,9 +83,12 @@ pub(crate) struct SealRequest {
     pub(crate) index: Vec<Recipient>,
 }
 
-/// A passphrase that is to be used for the first time.
+/// As what a passphrase is to be used for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NewPassphrase;
+pub(crate) enum NewPassphrase {
+    OfAge,
+    OfOpenPgp,
+}
 
 /// What opens encrypted backups; nothing was read yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +121,7 @@ impl SealRequest {
                 keys.push(key.parse().map_err(|source| KeyError::Recipient { source })?);
             }
         }
-        if self.passphrase.is_some() {
+        if let Some(new) = self.passphrase {
             if !keys.is_empty() || !self.index.is_empty() {
                 return Err(KeyError::PassphraseAndKeys);
             }
@@ -126,7 +130,10 @@ impl SealRequest {
                 None if can_ask => ask_twice()?,
                 None => return Err(KeyError::NobodyToAsk),
             };
-            let sealer: Arc<dyn Sealer> = Arc::new(AgeSealer::to_passphrase(passphrase));
+            let sealer: Arc<dyn Sealer> = match new {
+                NewPassphrase::OfAge => Arc::new(AgeSealer::to_passphrase(passphrase)),
+                NewPassphrase::OfOpenPgp => Arc::new(OpenPgpSealer::new(passphrase)),
+            };
             return Ok(Some(Seals {
                 packs: Arc::clone(&sealer),
                 index: sealer,
@@ -218,7 +225,9 @@ impl Unsealer for AtHand {
         // Others wait, so that a person is asked once.
         let mut identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
         match identities.open(object.clone()) {
-            Err(SealError::NoKey { recipients }) if self.can_ask && recipients == ["scrypt"] => {
+            Err(SealError::NoKey { recipients })
+                if self.can_ask && matches!(&*recipients, [only] if only == "scrypt" || only == "passphrase") =>
+            {
                 let passphrase = ask("the passphrase of the backup").map_err(|_| SealError::Passphrase)?;
                 let mut asked = Identities::new();
                 asked.add_passphrase(&passphrase);

@@ -41,6 +41,8 @@ pub(crate) enum SettleError {
     /// The text is not repeated, because it may hold a password.
     #[error("a store is a folder, and not the connection of a database")]
     StoreIsConnection,
+    #[error("--sse goes with a bucket (s3://…) only")]
+    SseWithoutBucket,
     #[error("the store that was given is empty text")]
     StoreEmpty,
     /// Two names that must be one.
@@ -165,7 +167,8 @@ impl SettledBackup {
             options.globals = GlobalsOption::Included;
         }
         Ok(Self {
-            store: SettledStore::settle(arguments.store.or(arguments.positional_store), environment)?,
+            store: SettledStore::settle(arguments.store.or(arguments.positional_store), environment)?
+                .with_server_side_encryption(arguments.sse.as_deref())?,
             source: settle_source(&arguments.from, environment)?,
             options,
             seals: settle_seals(arguments.encrypt),
@@ -244,6 +247,21 @@ impl SettledStore {
             argument,
             variables: environment.variables.clone(),
         })
+    }
+
+    /// The same, encrypted by its server, which only a bucket has.
+    fn with_server_side_encryption(mut self, how: Option<&str>) -> Result<Self, SettleError> {
+        let Some(how) = how else { return Ok(self) };
+        if !self.location.starts_with("s3:") {
+            return Err(SettleError::SseWithoutBucket);
+        }
+        let separator = if self.location.contains('?') { '&' } else { '?' };
+        let settings = match how.strip_prefix("aws:kms:") {
+            Some(key) => format!("sse=aws:kms&sse-kms-key={key}"),
+            None => format!("sse={how}"),
+        };
+        self.location.push_str(&format!("{separator}{settings}"));
+        Ok(self)
     }
 
     /// Opens it.

@@ -37,7 +37,8 @@ use volumes::VolumeIntents;
 pub struct Repository {
     store: Arc<dyn Store>,
     seals: Option<Seals>,
-    unsealer: Option<Arc<dyn Unsealer>>,
+    /// The store with sealed objects in clear, where there are keys. Clones share what is open in it.
+    clear: Option<Arc<ClearStore>>,
     volume_bytes_max: Option<u64>,
 }
 
@@ -90,7 +91,7 @@ impl Repository {
         Self {
             store,
             seals: None,
-            unsealer: None,
+            clear: None,
             volume_bytes_max: None,
         }
     }
@@ -117,7 +118,7 @@ impl Repository {
     #[must_use]
     pub fn with_unsealer(self, unsealer: Arc<dyn Unsealer>) -> Self {
         Self {
-            unsealer: Some(unsealer),
+            clear: Some(Arc::new(ClearStore::new(Arc::clone(&self.store), unsealer))),
             ..self
         }
     }
@@ -131,9 +132,9 @@ impl Repository {
     /// The store in which sealed objects are read in clear, as far as there are keys.
     #[must_use]
     pub fn clear_store(&self) -> Arc<dyn Store> {
-        match &self.unsealer {
+        match &self.clear {
             None => Arc::clone(&self.store),
-            Some(unsealer) => Arc::new(ClearStore::new(Arc::clone(&self.store), Arc::clone(unsealer))),
+            Some(clear) => Arc::<ClearStore>::clone(clear),
         }
     }
 
@@ -223,7 +224,7 @@ impl Repository {
 
     /// The store in which an object of that name can be read in clear.
     fn clear_for(&self, key: &ObjectKey, recipients: &[String]) -> Result<Arc<dyn Store>, RepositoryError> {
-        match (SealMethod::of_name(key.as_str()), &self.unsealer) {
+        match (SealMethod::of_name(key.as_str()), &self.clear) {
             (None, _) | (Some(_), Some(_)) => Ok(self.clear_store()),
             (Some(_), None) => Err(RepositoryError::Sealed {
                 key: key.clone(),

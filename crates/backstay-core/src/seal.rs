@@ -77,7 +77,7 @@ pub trait Sealing: Send {
     /// Sealing failed; the object cannot be finished then.
     fn seal(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), SealError>;
 
-    /// The length that the object has in the store when so many bytes are in it.
+    /// The greatest length that the object can have in the store when so many bytes are in it.
     fn stored_bytes(&self, bytes: u64) -> u64;
 
     /// Appends the end. An object without it is told as cut off when it is opened.

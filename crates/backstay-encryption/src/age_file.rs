@@ -1,11 +1,11 @@
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::Write as _;
 
 use age::stream::StreamWriter;
 use age::{EncryptError, Encryptor};
 use backstay_core::DigestKey;
 use backstay_core::seal::{SealError, SealMethod, Sealer, Sealing};
 
+use crate::output::Output;
 use crate::passphrase::Passphrase;
 use crate::recipient::Recipient;
 
@@ -128,34 +128,6 @@ impl Sealing for AgeSealing {
     fn finish(self: Box<Self>, out: &mut Vec<u8>) -> Result<(), SealError> {
         self.writer.finish().map_err(SealError::Io)?;
         self.out.move_to(out);
-        Ok(())
-    }
-}
-
-/// What was encrypted and not taken yet.
-#[derive(Clone, Debug, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
-
-impl Output {
-    fn bytes(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
-    }
-
-    fn move_to(&self, out: &mut Vec<u8>) {
-        out.append(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -8,6 +8,8 @@ use backstay_core::seal::{SealError, SealMethod, SealedObject, Unsealed, Unseale
 use zeroize::Zeroizing;
 
 use crate::opened;
+#[cfg(feature = "openpgp")]
+use crate::openpgp::OpenPgpObject;
 use crate::passphrase::Passphrase;
 use crate::recipient::Recipient;
 
@@ -56,6 +58,8 @@ type Keys = Vec<Box<dyn age::Identity + Send + Sync>>;
 #[derive(Default)]
 pub struct Identities {
     keys: Keys,
+    #[cfg(feature = "openpgp")]
+    passphrases: Vec<Passphrase>,
     count: usize,
 }
 
@@ -106,6 +110,8 @@ impl Identities {
         let mut identity = age::scrypt::Identity::new(passphrase.secret());
         // Whoever wrote the file chose the work; a minute is the most that is done for anybody.
         identity.set_max_work_factor(22);
+        #[cfg(feature = "openpgp")]
+        self.passphrases.push(passphrase.clone());
         self.push(Box::new(identity));
     }
 
@@ -185,6 +191,8 @@ impl Unsealer for Identities {
     fn open(&self, object: SealedObject) -> Result<Arc<dyn Unsealed>, SealError> {
         match SealMethod::of_name(object.key().as_str()) {
             Some(SealMethod::Age) => Ok(Arc::new(opened::AgeObject::open(object, self)?)),
+            #[cfg(feature = "openpgp")]
+            Some(SealMethod::OpenPgp) => Ok(Arc::new(OpenPgpObject::open(&object, &self.passphrases)?)),
             other => {
                 let name = other.map_or_else(|| "its name".to_owned(), |method| method.to_string());
                 Err(SealError::Unsupported(format!("{name} is not known here")))

@@ -1,22 +1,18 @@
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use backstay_core::Sha256Digest;
 use backstay_core::store::{Error, ErrorKind};
+use backstay_http::{Answer, Failure, Http, Tries};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 
 use crate::config::{Addressing, Checksums, S3Config};
 use crate::credentials::{Credentials, CredentialsProvider};
-use crate::failure::{Failure, GivenUp};
-use crate::http::{Answer, Http};
+use crate::failure::{Told as _, without_credentials, words};
 use crate::sign::{Signed, encoded_path, query};
-
-const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// Sends calls to one bucket: signs them, renews credentials, tries again what may succeed.
 #[derive(Debug)]
@@ -50,8 +46,8 @@ pub(crate) struct Call<'a> {
     headers: Vec<(&'static str, String)>,
     body: Option<&'a [u8]>,
     digest: Sha256Digest,
-    /// A header that not all servers take.
-    checksum: Option<(&'static str, String)>,
+    /// Headers that not all servers take.
+    checksum: Vec<(&'static str, String)>,
 }
 
 impl<'a> Call<'a> {
@@ -63,7 +59,7 @@ impl<'a> Call<'a> {
             headers: Vec::new(),
             body: None,
             digest: Sha256Digest::of(b""),
-            checksum: None,
+            checksum: Vec::new(),
         }
     }
 
@@ -91,23 +87,20 @@ impl<'a> Call<'a> {
 
     /// With the checksum of the body as a header of its own.
     pub(crate) fn checksummed(mut self) -> Self {
-        self.checksum = Some(("x-amz-checksum-sha256", BASE64_STANDARD.encode(self.digest.as_bytes())));
+        let digest = BASE64_STANDARD.encode(self.digest.as_bytes());
+        // The second says nothing more, and AWS wants it where an object is locked.
+        self.checksum = vec![
+            ("x-amz-checksum-sha256", digest),
+            ("x-amz-sdk-checksum-algorithm", "SHA256".to_owned()),
+        ];
         self
     }
 
     /// With the announcement that parts will have checksums.
     pub(crate) fn announcing_checksums(mut self) -> Self {
-        self.checksum = Some(("x-amz-checksum-algorithm", "SHA256".to_owned()));
+        self.checksum = vec![("x-amz-checksum-algorithm", "SHA256".to_owned())];
         self
     }
-}
-
-/// How an outcome came about.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Tries {
-    pub(crate) count: u32,
-    /// Whether an earlier try may have been carried out without our learning of it.
-    pub(crate) is_lost: bool,
 }
 
 impl Client {
@@ -148,14 +141,18 @@ impl Client {
 
     /// Sends a call once; once more where a header is refused that can be left out.
     pub(crate) fn once(&self, call: &Call<'_>) -> Result<Answer, Failure> {
-        let checksum = call.checksum.as_ref().filter(|_| self.sends_checksums());
+        let checksum = if self.sends_checksums() {
+            &call.checksum[..]
+        } else {
+            &[]
+        };
         match self.authorised(call, checksum) {
             Err(failure)
-                if checksum.is_some()
+                if !checksum.is_empty()
                     && self.config.checksums == Checksums::Automatic
                     && failure.may_mind_a_header() =>
             {
-                let answer = self.authorised(call, None)?;
+                let answer = self.authorised(call, &[])?;
                 self.sends_checksums.store(false, Ordering::Relaxed);
                 Ok(answer)
             }
@@ -163,7 +160,7 @@ impl Client {
         }
     }
 
-    fn authorised(&self, call: &Call<'_>, checksum: Option<&(&'static str, String)>) -> Result<Answer, Failure> {
+    fn authorised(&self, call: &Call<'_>, checksum: &[(&'static str, String)]) -> Result<Answer, Failure> {
         let credentials = self.credentials()?;
         let failure = match self.send(call, checksum, &credentials) {
             Err(failure) => failure,
@@ -185,7 +182,7 @@ impl Client {
     fn send(
         &self,
         call: &Call<'_>,
-        checksum: Option<&(&'static str, String)>,
+        checksum: &[(&'static str, String)],
         credentials: &Credentials,
     ) -> Result<Answer, Failure> {
         let name = call.name.map(encoded_path).unwrap_or_default();
@@ -196,7 +193,7 @@ impl Client {
         };
         let query = query(&call.query);
         let mut headers = call.headers.clone();
-        headers.extend(checksum.cloned());
+        headers.extend_from_slice(checksum);
         let signed = Signed {
             method: call.method,
             host: &self.place.host,
@@ -214,7 +211,7 @@ impl Client {
             url.push('?');
             url.push_str(&query);
         }
-        self.http.send(call.method, &url, &headers, call.body)?.succeeded()
+        self.http.send(call.method, &url, &headers, call.body)?.succeeded(words)
     }
 
     fn credentials(&self) -> Result<Credentials, Failure> {
@@ -223,7 +220,7 @@ impl Client {
         match &*held {
             Some(credentials) if credentials.are_fresh(now().as_second()) => Ok(credentials.clone()),
             _ => {
-                let fetched = self.provider.fetch()?;
+                let fetched = self.provider.fetch().map_err(without_credentials)?;
                 *held = Some(fetched.clone());
                 Ok(fetched)
             }
@@ -242,21 +239,8 @@ impl Client {
     }
 
     /// Tries until it succeeds, fails for good, or has failed too often. What is tried must be harmless to repeat.
-    pub(crate) fn tried<T>(&self, mut attempt: impl FnMut() -> Result<T, Failure>) -> (Result<T, Failure>, Tries) {
-        let mut tries = Tries {
-            count: 1,
-            is_lost: false,
-        };
-        loop {
-            match attempt() {
-                Err(failure) if failure.is_transient() && tries.count < self.config.retries.tries => {
-                    self.wait(tries.count);
-                    tries.count += 1;
-                    tries.is_lost = true;
-                }
-                outcome => return (outcome, tries),
-            }
-        }
+    pub(crate) fn tried<T>(&self, attempt: impl FnMut() -> Result<T, Failure>) -> (Result<T, Failure>, Tries) {
+        self.config.retries.tried(Failure::may_pass, attempt)
     }
 
     /// The same for what is only done or not done.
@@ -267,7 +251,7 @@ impl Client {
         attempt: impl FnMut() -> Result<T, Failure>,
     ) -> Result<T, Error> {
         let (outcome, tries) = self.tried(attempt);
-        outcome.map_err(|failure| GivenUp::error(failure, tries.count, doing, subject))
+        outcome.map_err(|failure| failure.given_up(tries.count, doing, subject))
     }
 
     /// Removes an object; one that does not exist counts as removed.
@@ -279,18 +263,6 @@ impl Client {
                 _ => Ok(()),
             }
         })
-    }
-
-    /// Waits after the n-th try.
-    pub(crate) fn wait(&self, nth: u32) {
-        let doubled = self
-            .config
-            .retries
-            .first_wait
-            .saturating_mul(1 << nth.saturating_sub(1).min(16));
-        let longest = doubled.min(WAIT_MAX);
-        let chance = u32::try_from(random() % 512).unwrap_or(0);
-        thread::sleep(longest - longest * chance / 1024);
     }
 }
 
@@ -342,12 +314,6 @@ impl Place {
 pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_second(i64::try_from(since.as_secs()).unwrap_or(0)).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-/// A number that differs between writers, threads and processes.
-pub(crate) fn random() -> u64 {
-    // Each of these has keys that the operating system drew by chance.
-    RandomState::new().hash_one(std::process::id())
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 use backstay_core::Sha256Digest;
 use backstay_core::store::{Error, TEMPORARY_PREFIX};
 
-use crate::client::{Call, Client, random};
+use backstay_http::{Failure, random};
+
+use crate::client::{Call, Client};
 use crate::config::ConditionalWrites;
-use crate::failure::Failure;
+use crate::failure::Told as _;
 
 impl Client {
     /// Whether the server refuses a write under a key that exists. Some take the condition and overwrite all the same, so

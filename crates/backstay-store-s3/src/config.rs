@@ -1,5 +1,5 @@
+use backstay_http::Retries;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -189,25 +189,4 @@ pub enum PartSizes {
     Growing,
     /// All of one length in bytes, 5 MiB to 5 GiB, as R2 wants it. Limits an object to 10,000 times that.
     Uniform(u64),
-}
-
-/// How often and how patiently something is tried that may succeed another time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "there is no more to it")]
-pub struct Retries {
-    /// Tries in all, at least one.
-    pub tries: u32,
-    /// The wait after the first try; each further one is twice as long, up to 20 seconds, and up to a half shorter by
-    /// chance.
-    pub first_wait: Duration,
-}
-
-impl Default for Retries {
-    /// Eight tries within half a minute.
-    fn default() -> Self {
-        Self {
-            tries: 8,
-            first_wait: Duration::from_millis(250),
-        }
-    }
 }

@@ -1,46 +1,13 @@
+//! What the words of S3 mean.
+
 use backstay_core::store::{Error, ErrorKind};
+use backstay_http::{Answer, Failure, GivenUp};
 
 use crate::credentials::CredentialsError;
-use crate::xml::XmlError;
+use crate::xml::{Element, XmlError};
 
-/// Why one request failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    /// The server refused.
-    #[error("the server answered {status} {code}{}", told(.message))]
-    Refused {
-        status: u16,
-        /// S3's own word, such as `NoSuchKey`; empty where it said none.
-        code: String,
-        message: String,
-    },
-    /// Nothing that is an answer came.
-    #[error("the server did not answer")]
-    Connection(#[source] ureq::Error),
-    /// The answer broke off.
-    #[error("the answer broke off")]
-    Broken(#[source] std::io::Error),
-    /// The answer is not one that can be used.
-    #[error("the answer cannot be understood: {0}")]
-    Unusable(String),
-    /// What the server keeps is something else than what was sent.
-    #[error("what it keeps is not what was sent: the checksums differ")]
-    Altered,
-    #[error("the answer cannot be understood")]
-    Xml(#[from] XmlError),
-    #[error("no credentials")]
-    Credentials(#[from] CredentialsError),
-    #[error("{0}")]
-    Thread(std::io::Error),
-}
-
-fn told(message: &str) -> String {
-    if message.is_empty() {
-        String::new()
-    } else {
-        format!(": {message}")
-    }
-}
+/// What is read of an answer that is not an object.
+const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
 /// Words of S3 for what another try may do better, whatever the status.
 const TRANSIENT: [&str; 12] = [
@@ -81,78 +48,61 @@ const UNKNOWN_HEADER: [&str; 5] = [
     "UnsupportedHeader",
 ];
 
-impl Failure {
-    pub(crate) fn unusable(why: impl Into<String>) -> Self {
-        Self::Unusable(why.into())
-    }
-
-    fn code(&self) -> &str {
-        match self {
-            Self::Refused { code, .. } => code,
-            _ => "",
-        }
-    }
-
-    pub(crate) fn status(&self) -> u16 {
-        match self {
-            Self::Refused { status, .. } => *status,
-            _ => 0,
-        }
-    }
-
+/// What a failure means here.
+pub(crate) trait Told {
     /// Whether another try may succeed. What was asked for may have been done all the same.
-    pub(crate) fn is_transient(&self) -> bool {
-        match self {
-            Self::Refused { status, code, .. } => {
-                // 501 says that it never will.
-                matches!(status, 408 | 429 | 500 | 502..=504) || TRANSIENT.contains(&code.as_str())
-            }
-            Self::Connection(error) => matches!(
-                error,
-                ureq::Error::Io(_)
-                    | ureq::Error::Timeout(_)
-                    | ureq::Error::HostNotFound
-                    | ureq::Error::ConnectionFailed
-                    | ureq::Error::Protocol(_)
-            ),
-            Self::Broken(_) => true,
-            Self::Credentials(error) => error.is_transient(),
-            Self::Unusable(_) | Self::Altered | Self::Xml(_) | Self::Thread(_) => false,
-        }
+    fn may_pass(&self) -> bool;
+    /// Whether the credentials were good once.
+    fn is_expired(&self) -> bool;
+    /// Whether the server may have minded a header that not all of them know.
+    fn may_mind_a_header(&self) -> bool;
+    /// Whether the server does not have what was asked for.
+    fn is_not_implemented(&self) -> bool;
+    /// Whether there is no such object or upload.
+    fn is_missing(&self) -> bool;
+    /// Whether a condition was not met.
+    fn is_precondition(&self) -> bool;
+    /// Whether what was asked for was certainly not done.
+    fn is_certain(&self) -> bool;
+    /// Its class.
+    fn kind(&self) -> ErrorKind;
+    /// The same as the error of a store.
+    fn into_error(self, doing: &'static str, subject: &str) -> Error;
+    /// The same after so many tries.
+    fn given_up(self, tries: u32, doing: &'static str, subject: &str) -> Error;
+}
+
+impl Told for Failure {
+    fn may_pass(&self) -> bool {
+        self.is_transient(&TRANSIENT)
     }
 
-    pub(crate) fn is_expired(&self) -> bool {
+    fn is_expired(&self) -> bool {
         EXPIRED.contains(&self.code())
     }
 
-    /// Whether the server may have minded a header that not all of them know.
-    pub(crate) fn may_mind_a_header(&self) -> bool {
+    fn may_mind_a_header(&self) -> bool {
         matches!(self.status(), 400 | 501) && UNKNOWN_HEADER.contains(&self.code())
     }
 
-    pub(crate) fn is_not_implemented(&self) -> bool {
+    fn is_not_implemented(&self) -> bool {
         self.status() == 501 || self.code() == "NotImplemented"
     }
 
-    pub(crate) fn is_missing(&self) -> bool {
+    fn is_missing(&self) -> bool {
         self.status() == 404 && self.code() != "NoSuchBucket"
     }
 
-    pub(crate) fn is_precondition(&self) -> bool {
+    fn is_precondition(&self) -> bool {
         self.status() == 412
     }
 
-    /// Whether what was asked for was certainly not done.
-    pub(crate) fn is_definite(&self) -> bool {
-        match self {
-            Self::Refused { status, .. } => (300..500).contains(status) && !self.is_transient(),
-            Self::Credentials(_) | Self::Thread(_) => true,
-            Self::Connection(_) | Self::Broken(_) | Self::Unusable(_) | Self::Altered | Self::Xml(_) => false,
-        }
+    fn is_certain(&self) -> bool {
+        self.is_definite(&TRANSIENT)
     }
 
-    pub(crate) fn kind(&self) -> ErrorKind {
-        if self.is_transient() {
+    fn kind(&self) -> ErrorKind {
+        if self.may_pass() {
             return ErrorKind::Transient;
         }
         match self {
@@ -167,32 +117,67 @@ impl Failure {
                 (416, _) => ErrorKind::OutOfRange,
                 _ => ErrorKind::Other,
             },
-            Self::Credentials(_) => ErrorKind::Denied,
+            Self::NotSent { .. } => ErrorKind::Denied,
             _ => ErrorKind::Other,
         }
     }
 
-    /// The same as the error of a store.
-    pub(crate) fn into_error(self, doing: &'static str, subject: &str) -> Error {
-        Error::new(self.kind(), doing, subject).because(self)
+    fn into_error(self, doing: &'static str, subject: &str) -> Error {
+        self.given_up(1, doing, subject)
+    }
+
+    fn given_up(self, tries: u32, doing: &'static str, subject: &str) -> Error {
+        GivenUp::error(self.kind(), self, tries, doing, subject)
     }
 }
 
-/// A failure after so many tries.
-#[derive(Debug, thiserror::Error)]
-#[error("{tries} tries failed")]
-pub(crate) struct GivenUp {
-    tries: u32,
-    source: Failure,
+/// No credentials, so no request.
+pub(crate) fn without_credentials(error: CredentialsError) -> Failure {
+    Failure::NotSent {
+        what: "no credentials",
+        is_transient: error.is_transient(),
+        source: Box::new(error),
+    }
 }
 
-impl GivenUp {
-    /// The last failure, with the number of tries where there was more than one.
-    pub(crate) fn error(failure: Failure, tries: u32, doing: &'static str, subject: &str) -> Error {
-        if tries < 2 {
-            return failure.into_error(doing, subject);
+/// The word and the sentence in the body of a refusal.
+pub(crate) fn words(body: &[u8]) -> (String, String) {
+    match Element::parse(body) {
+        Ok(root) => words_of(&root),
+        Err(_) => (String::new(), String::new()),
+    }
+}
+
+fn words_of(root: &Element) -> (String, String) {
+    let text = |name| root.text_of(name).unwrap_or_default().trim().to_owned();
+    let mut message = text("Message");
+    // A wrong region or endpoint is told of here.
+    for name in ["Region", "Endpoint"] {
+        if let Some(value) = root.text_of(name) {
+            message.push_str(&format!(" ({}: {value})", name.to_lowercase()));
         }
-        Error::new(failure.kind(), doing, subject).because(Self { tries, source: failure })
+    }
+    (text("Code"), message)
+}
+
+/// The document in the body of an answer, whose root must have that name; an error that comes with a good status is one
+/// too.
+pub(crate) fn document(answer: Answer, name: &str) -> Result<Element, Failure> {
+    let status = answer.status;
+    let unreadable = |error: XmlError| Failure::unusable(error.to_string());
+    let root = Element::parse(&answer.bytes(ANSWER_BYTES_MAX)?).map_err(unreadable)?;
+    match root.name() {
+        found if found == name => Ok(root),
+        "Error" => {
+            let (code, message) = words_of(&root);
+            Err(Failure::Refused {
+                status,
+                code,
+                message,
+                retry_after: None,
+            })
+        }
+        found => Err(Failure::unusable(format!("it is a {found} and no {name}"))),
     }
 }
 
@@ -228,9 +213,10 @@ mod tests {
                 status,
                 code: code.to_owned(),
                 message: String::new(),
+                retry_after: None,
             };
             assert_eq!(failure.kind(), kind, "{status} {code}");
-            assert_eq!(failure.is_transient(), kind == ErrorKind::Transient, "{status} {code}");
+            assert_eq!(failure.may_pass(), kind == ErrorKind::Transient, "{status} {code}");
         }
     }
 }

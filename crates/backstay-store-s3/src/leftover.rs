@@ -1,7 +1,9 @@
 use backstay_core::store::{Error, ErrorKind, Leftover, TEMPORARY_PREFIX};
 
+use backstay_http::Failure;
+
 use crate::client::{Call, Client};
-use crate::failure::Failure;
+use crate::failure::{Told as _, document};
 use crate::list::pages;
 use crate::multipart::abort;
 use crate::store::time;
@@ -73,7 +75,7 @@ fn uploads(client: &Client) -> Result<Vec<Open>, Error> {
             }
             match client.once(&call) {
                 Err(failure) if failure.is_not_implemented() => Ok(None),
-                answer => answer?.document("ListMultipartUploadsResult").map(Some),
+                answer => document(answer?, "ListMultipartUploadsResult").map(Some),
             }
         })?;
         let Some(page) = page else { return Ok(found) };
@@ -129,7 +131,7 @@ fn look_at(client: &Client, upload: &Open) -> Result<Option<Leftover>, Error> {
             }
             match client.once(&call) {
                 Err(failure) if failure.is_missing() => Ok(None),
-                answer => answer?.document("ListPartsResult").map(Some),
+                answer => document(answer?, "ListPartsResult").map(Some),
             }
         })?;
         let Some(page) = page else { return Ok(None) };

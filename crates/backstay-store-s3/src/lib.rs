@@ -12,7 +12,6 @@ mod conditional;
 mod config;
 mod credentials;
 mod failure;
-mod http;
 mod leftover;
 mod list;
 mod multipart;
@@ -25,9 +24,10 @@ mod url;
 mod writer;
 mod xml;
 
+pub use backstay_http::Retries;
 pub use config::{
     Addressing, Checksums, ConditionalWrites, Encryption, LegalHold, LockMode, ObjectLock, PartSizes, RetainUntil,
-    Retention, Retries, S3Config,
+    Retention, S3Config,
 };
 pub use credentials::{Credentials, CredentialsError, CredentialsProvider, DefaultChain, StaticCredentials, Variables};
 pub use store::{CreateOnly, Guarantees, S3Store};

@@ -1,7 +1,9 @@
 use backstay_core::store::{Error, ObjectMeta};
 
+use backstay_http::Failure;
+
 use crate::client::{Call, Client};
-use crate::failure::Failure;
+use crate::failure::{Told as _, document};
 use crate::store::time;
 use crate::xml::Element;
 
@@ -26,7 +28,7 @@ pub(crate) fn pages(client: &Client, prefix: &str) -> Result<Vec<Listed>, Error>
             if !token.is_empty() {
                 call = call.query("continuation-token", &token);
             }
-            client.once(&call)?.document("ListBucketResult")
+            document(client.once(&call)?, "ListBucketResult")
         })?;
         let read = |failure: Failure| failure.into_error(doing, &subject);
         for object in page.all("Contents") {

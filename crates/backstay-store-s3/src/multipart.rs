@@ -1,14 +1,14 @@
-use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 
 use backstay_core::Sha256Digest;
 use backstay_core::store::{Error, ErrorKind};
+use backstay_http::{Failure, InFlight, Tries};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::client::{Call, Client, Tries};
-use crate::failure::Failure;
+use crate::client::{Call, Client};
+use crate::failure::{Told as _, document};
 use crate::parts::PARTS_MAX;
 use crate::publish::Publication;
 use crate::xml::escaped;
@@ -21,8 +21,7 @@ pub(crate) struct Upload {
     name: String,
     subject: String,
     id: String,
-    sent: Vec<Part>,
-    on_the_way: VecDeque<JoinHandle<Result<Part, Error>>>,
+    parts: InFlight<Part, Error>,
     is_completed: bool,
 }
 
@@ -46,7 +45,7 @@ impl Upload {
                 .headers(&headers)
                 .body(b"", Sha256Digest::of(b""))
                 .announcing_checksums();
-            let root = client.once(&call)?.document("InitiateMultipartUploadResult")?;
+            let root = document(client.once(&call)?, "InitiateMultipartUploadResult")?;
             let id = root.text_of("UploadId").filter(|id| !id.is_empty());
             id.map(str::to_owned)
                 .ok_or_else(|| Failure::unusable("it has no UploadId"))
@@ -56,15 +55,14 @@ impl Upload {
             name: publication.name.clone(),
             subject,
             id,
-            sent: Vec::new(),
-            on_the_way: VecDeque::new(),
+            parts: InFlight::default(),
             is_completed: false,
         })
     }
 
     /// The number of the next part.
     pub(crate) fn next(&self) -> u64 {
-        (self.sent.len() + self.on_the_way.len()) as u64 + 1
+        self.parts.begun() as u64 + 1
     }
 
     /// Sends a part beside the others; waits while as many are on their way as memory allows.
@@ -76,31 +74,15 @@ impl Upload {
         }
         let config = self.client.config();
         let at_once = config.parts.at_once(number, config.memory_bytes_max);
-        while self.on_the_way.len() >= at_once {
-            self.await_one()?;
-        }
         let (client, name, subject, id) = (
             Arc::clone(&self.client),
             self.name.clone(),
             self.subject.clone(),
             self.id.clone(),
         );
-        let thread = thread::Builder::new()
-            .name(format!("part {number}"))
-            .spawn(move || send_part(&client, &name, &subject, &id, number, &bytes))
-            .map_err(|source| Failure::Thread(source).into_error("upload", &self.subject))?;
-        self.on_the_way.push_back(thread);
-        Ok(())
-    }
-
-    fn await_one(&mut self) -> Result<(), Error> {
-        let Some(thread) = self.on_the_way.pop_front() else {
-            return Ok(());
-        };
-        let panicked = |_| Error::new(ErrorKind::Other, "upload", &self.subject).because("a thread panicked");
-        let part = thread.join().map_err(panicked)??;
-        self.sent.push(part);
-        Ok(())
+        let unstarted = unstarted(&self.subject);
+        let part = move || send_part(&client, &name, &subject, &id, number, &bytes);
+        self.parts.send(at_once, unstarted, part)
     }
 
     /// Waits for all parts and asks the server to make them one object; gives the tag of that.
@@ -108,9 +90,7 @@ impl Upload {
         &mut self,
         publication: &Publication,
     ) -> Result<(Result<Option<String>, Failure>, Tries), Error> {
-        while !self.on_the_way.is_empty() {
-            self.await_one()?;
-        }
+        self.parts.await_all(unstarted(&self.subject))?;
         let is_conditional = self.client.honours_conditions()?;
         // Not every server that heeds the condition of a small object heeds that of a large one.
         publication.refuse_existing(&self.client)?;
@@ -125,7 +105,7 @@ impl Upload {
                 call = call.header("if-none-match", "*");
             }
             // What goes wrong while the parts are joined comes after the status, which says that all is well.
-            let root = self.client.once(&call)?.document("CompleteMultipartUploadResult")?;
+            let root = document(self.client.once(&call)?, "CompleteMultipartUploadResult")?;
             if let Some(found) = root.text_of("ChecksumSHA256")
                 && !self.is_checksum(found)
             {
@@ -139,7 +119,7 @@ impl Upload {
 
     fn listing(&self) -> String {
         let mut xml = String::from("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-        for part in &self.sent {
+        for part in self.parts.arrived() {
             xml.push_str(&format!(
                 "<Part><PartNumber>{}</PartNumber><ETag>{}</ETag>",
                 part.number,
@@ -157,10 +137,15 @@ impl Upload {
 
     /// Whether that is the checksum of the checksums of the parts, or of another kind, which tells nothing.
     fn is_checksum(&self, found: &str) -> bool {
-        let digests: Vec<u8> = self.sent.iter().flat_map(|part| *part.digest.as_bytes()).collect();
+        let digests: Vec<u8> = self
+            .parts
+            .arrived()
+            .iter()
+            .flat_map(|part| *part.digest.as_bytes())
+            .collect();
         let expected = BASE64_STANDARD.encode(Sha256Digest::of(&digests).as_bytes());
         match found.trim().rsplit_once('-') {
-            Some((digest, count)) if count == self.sent.len().to_string() => digest == expected,
+            Some((digest, count)) if count == self.parts.arrived().len().to_string() => digest == expected,
             _ => true,
         }
     }
@@ -169,14 +154,18 @@ impl Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         // A part that arrives after the end would keep its bytes, and cost, without being seen.
-        for thread in self.on_the_way.drain(..) {
-            drop(thread.join());
-        }
+        drop(std::mem::take(&mut self.parts));
         if !self.is_completed {
             // What stays is a leftover, for `list_leftovers` to find.
             drop(abort(&self.client, &self.name, &self.id));
         }
     }
+}
+
+/// What a part is whose thread did not work.
+fn unstarted(subject: &str) -> impl Fn(io::Error) -> Error + use<> {
+    let subject = subject.to_owned();
+    move |source| Failure::Thread(source).into_error("upload", &subject)
 }
 
 /// Gives the parts of an upload up, once; one that does not exist counts as given up.

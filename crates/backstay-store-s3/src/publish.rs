@@ -1,11 +1,11 @@
 use backstay_core::ObjectKey;
 use backstay_core::store::{Error, ErrorKind, ObjectMeta};
+use backstay_http::{Answer, Failure, Tries, random};
 use jiff::{Timestamp, ToSpan as _};
 
-use crate::client::{Call, Client, Tries, now, random};
+use crate::client::{Call, Client, now};
 use crate::config::{Encryption, LegalHold, ObjectLock, RetainUntil, S3Config};
-use crate::failure::{Failure, GivenUp};
-use crate::http::Answer;
+use crate::failure::Told as _;
 use crate::store::modified;
 
 /// Metadata by which a writer knows its own object again, whatever became of the answer.
@@ -94,7 +94,7 @@ impl Publication {
             return Err(self.error(client, ErrorKind::AlreadyExists).because(failure));
         }
         // Either an earlier try was carried out and its answer lost, or this one may have been.
-        if tries.is_lost || !failure.is_definite() {
+        if tries.is_lost || !failure.is_certain() {
             match self.look(client) {
                 Ok(Some(found)) => match self.is_own(&found) {
                     Some(true) => return self.check(client, &found, None, size),
@@ -110,7 +110,7 @@ impl Publication {
             }
         }
         let subject = client.subject(self.key.as_str());
-        Err(GivenUp::error(failure, tries.count, DOING, &subject))
+        Err(failure.given_up(tries.count, DOING, &subject))
     }
 
     /// Removes what stands there, if it is this writer's: the server has made something else of it than was sent.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use backstay_core::ObjectKey;
 use backstay_core::store::{Error, ErrorKind, Leftover, ObjectMeta, ObjectWriter, Store};
+use backstay_http::{Answer, Failure};
 use jiff::Timestamp;
 
 use crate::client::{Call, Client};
 use crate::config::{PartSizes, S3Config};
 use crate::credentials::CredentialsProvider;
-use crate::failure::Failure;
-use crate::http::Answer;
+use crate::failure::Told as _;
 use crate::parts::{PART_BYTES_MAX, PART_BYTES_MIN};
 use crate::writer::S3Writer;
 use crate::{leftover, list, reader};

@@ -20,6 +20,9 @@ pub(crate) struct EncryptArguments {
     /// Encrypt with a passphrase: from BACKSTAY_PASSPHRASE, …_FILE or …_COMMAND, else asked for.
     #[arg(long, conflicts_with_all = ["encrypt_to", "encrypt_to_file", "index_to"])]
     pub(crate) encrypt_passphrase: bool,
+    /// Encrypt with a passphrase as gpg --symmetric does, where a policy names OpenPGP; read from its start only.
+    #[arg(long, conflicts_with_all = ["encrypt_to", "encrypt_to_file", "encrypt_passphrase", "index_to"])]
+    pub(crate) encrypt_gpg: bool,
     /// Let this key read what later backups are compared with, and no pack; for the machine that makes the backups.
     #[arg(long, value_name = "KEY")]
     pub(crate) index_to: Vec<Recipient>,

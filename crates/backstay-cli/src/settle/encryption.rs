@@ -92,7 +92,11 @@ pub(super) fn settle_seals(typed: EncryptArguments) -> SealRequest {
     SealRequest {
         recipients: typed.encrypt_to,
         files: typed.encrypt_to_file,
-        passphrase: typed.encrypt_passphrase.then_some(NewPassphrase),
+        passphrase: match (typed.encrypt_passphrase, typed.encrypt_gpg) {
+            (true, _) => Some(NewPassphrase::OfAge),
+            (false, true) => Some(NewPassphrase::OfOpenPgp),
+            (false, false) => None,
+        },
         index: typed.index_to,
     }
 }

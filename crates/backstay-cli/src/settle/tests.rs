@@ -31,6 +31,22 @@ fn restore(line: &str) -> Result<SettledRestore, SettleError> {
 }
 
 #[test]
+fn encryption_by_the_server_is_a_setting_of_the_bucket() {
+    for (line, location) in [
+        ("s3://b/p --sse AES256", "s3://b/p?sse=AES256"),
+        ("s3://b/p?region=r --sse aws:kms", "s3://b/p?region=r&sse=aws:kms"),
+        (
+            "s3://b --sse aws:kms:arn:aws:kms:r:1:key/2",
+            "s3://b?sse=aws:kms&sse-kms-key=arn:aws:kms:r:1:key/2",
+        ),
+    ] {
+        assert_eq!(backup(line, &[DATABASE]).unwrap().store.location, location);
+    }
+    let folder = backup("./here --sse AES256", &[DATABASE]);
+    assert!(matches!(folder, Err(SettleError::SseWithoutBucket)), "{folder:?}");
+}
+
+#[test]
 fn the_store_is_typed_or_in_a_variable_or_the_default() {
     let variable = ("BACKSTAY_STORE", "/var/backups");
     for (line, variables, location, argument) in [

@@ -114,6 +114,18 @@ fn a_killed_backup_leaves_a_bucket_sound() {
 }
 
 #[test]
+fn encryption_that_a_server_does_not_do_is_told_and_leaves_nothing() {
+    let program = InBucket::start();
+    // This server takes the wish and does not fulfil it.
+    let refused = program.run(&["backup", "--sse", "AES256"]);
+    assert_eq!(refused.code, Some(5), "{refused:?}");
+    assert!(refused.stderr.contains("did not encrypt it"), "{refused:?}");
+    assert_eq!(program.assert_sound(), 0);
+    let folder = program.sandbox.run(&["backup", "./backups", "--sse", "AES256"]);
+    assert_eq!(folder.code, Some(2), "{folder:?}");
+}
+
+#[test]
 fn what_is_wrong_with_a_bucket_is_told() {
     let program = InBucket::start();
     let denied = Run::of(program.command(&["list"]).env("AWS_SECRET_ACCESS_KEY", "hunter2"));

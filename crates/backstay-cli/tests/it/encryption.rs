@@ -209,6 +209,78 @@ fn a_passphrase_comes_from_a_variable_a_file_or_a_command() {
 }
 
 #[test]
+fn a_backup_for_gpg_is_opened_by_gpg_and_comes_back() {
+    let program = Encrypted::start();
+    let with = |arguments: &[&str]| {
+        let run = Run::of(
+            program
+                .sandbox
+                .backstay(arguments)
+                .env("BACKSTAY_PASSPHRASE", "correct horse"),
+        );
+        assert_eq!(run.code, Some(0), "{arguments:?}: {run:?}");
+        run
+    };
+    with(&["backup", "--encrypt-gpg"]);
+    let names = program.sandbox.files("backups");
+    assert!(names.iter().any(|name| name.ends_with(".sql.gz.gpg")), "{names:?}");
+    assert!(
+        program
+            .succeed(&["verify", "latest"])
+            .stdout
+            .contains("it is encrypted")
+    );
+    assert!(!with(&["verify", "latest"]).stdout.contains("it is encrypted"));
+    let target = program.sandbox.url("copy");
+    with(&[
+        "restore", "latest", "--to", &target, "--create", "--prove", "--yes", "copy",
+    ]);
+    assert_eq!(program.rows("copy"), program.rows("kulti"));
+
+    // And what gpg made of a plain dump is verified and restored.
+    let line = "gpg --batch --quiet --pinentry-mode loopback --passphrase 'correct horse' --decrypt backups/*.sql.gz.gpg | gunzip > all.sql
+        pg_dump --no-owner kulti > plain.sql
+        gpg --batch --quiet --pinentry-mode loopback --passphrase 'correct horse' --symmetric --cipher-algo AES256 plain.sql";
+    let mut shell = program.sandbox.client("psql", "kulti");
+    let variables: Vec<_> = shell
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    let path = format!(
+        "{}:/usr/bin:/bin",
+        program.sandbox.server.installation().bin().display()
+    );
+    shell = Command::new("/bin/sh");
+    let done = shell
+        .args(["-euc", line])
+        .envs(variables)
+        .env("PATH", path)
+        .env("GNUPGHOME", program.sandbox.path(""))
+        .current_dir(program.sandbox.path(""))
+        .output()
+        .unwrap();
+    assert!(
+        done.status.success(),
+        "{}; gpg is in Debian's package gnupg",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    let text = std::fs::read_to_string(program.sandbox.path("all.sql")).unwrap();
+    assert!(text.contains("COPY \"app\".\"orders\""));
+    with(&["verify", "plain.sql.gpg"]);
+    let target = program.sandbox.url("from_gpg");
+    with(&[
+        "restore",
+        "plain.sql.gpg",
+        "--to",
+        &target,
+        "--create",
+        "--yes",
+        "from_gpg",
+    ]);
+    assert_eq!(program.rows("from_gpg"), program.rows("kulti"));
+}
+
+#[test]
 fn a_secret_key_in_the_wrong_place_is_refused_and_not_repeated() {
     let program = Encrypted::start();
     let file = std::fs::read_to_string(program.sandbox.path("key.txt")).unwrap();

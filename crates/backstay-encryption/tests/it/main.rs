@@ -2,6 +2,8 @@
 
 mod archives;
 mod damage;
+#[cfg(feature = "openpgp")]
+mod gpg;
 mod programs;
 mod ranges;
 mod whom;

@@ -6,7 +6,9 @@ use ureq::Agent;
 use ureq::http::Request;
 
 use super::{Credentials, CredentialsError, Variables};
-use crate::failure::Failure;
+use backstay_http::Failure;
+
+use crate::failure::Told as _;
 use crate::sign::query;
 use crate::xml::Element;
 
@@ -77,7 +79,7 @@ impl Remote {
         let text = self
             .ask("POST", &format!("{endpoint}/"), &headers, Some(&body))
             .map_err(failed)?;
-        let root = Element::parse(text.as_bytes()).map_err(|error| failed(error.into()))?;
+        let root = Element::parse(text.as_bytes()).map_err(|error| failed(Failure::unusable(error.to_string())))?;
         let found = root
             .first("AssumeRoleWithWebIdentityResult")
             .and_then(|result| result.first("Credentials"));
@@ -163,6 +165,7 @@ impl Remote {
                 status,
                 code: String::new(),
                 message: String::new(),
+                retry_after: None,
             });
         }
         body.map_err(Failure::Connection)
@@ -172,7 +175,7 @@ impl Remote {
 fn service(service: &'static str, failure: Failure) -> CredentialsError {
     CredentialsError::Service {
         service,
-        is_transient: failure.is_transient(),
+        is_transient: failure.may_pass(),
         source: Box::new(failure),
     }
 }

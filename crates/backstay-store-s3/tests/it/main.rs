@@ -6,6 +6,7 @@ mod fake;
 mod faults;
 mod lacking;
 mod large;
+mod moto;
 mod real;
 
 mod promises;

@@ -273,7 +273,7 @@ fn killed(store: &Arc<dyn Store>) {
     for (content, text) in &sample.members {
         pending.append(&encoder.encode(text).unwrap(), content.clone()).unwrap();
     }
-    std::mem::forget(pending);
+    let _abandoned = std::mem::ManuallyDrop::new(pending);
 }
 
 #[test]

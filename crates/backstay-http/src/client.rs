@@ -9,10 +9,8 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
 use crate::failure::Failure;
-use crate::xml::Element;
 
-/// What is read of an answer that is not an object.
-const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// What is read of a refusal.
 const REFUSAL_BYTES_MAX: u64 = 64 << 10;
 const CA_BYTES_MAX: u64 = 8 << 20;
 
@@ -28,21 +26,25 @@ const SEND_BYTES_PER_SEC: u64 = 16 << 10;
 /// One HTTP client with its connections. Redirects are not followed, because a signature holds for one host, and no
 /// proxy is taken from the environment.
 #[derive(Clone, Debug)]
-pub(crate) struct Http {
+pub struct Http {
     agent: Agent,
 }
 
 /// The status, the headers and the body of an answer.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    headers: HeaderMap,
     body: Body,
 }
 
 impl Http {
     /// A client that trusts the certificates of a file, or the public ones.
-    pub(crate) fn new(ca_file: Option<&Path>) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no certificate.
+    pub fn new(ca_file: Option<&Path>) -> Result<Self, Error> {
         let roots = match ca_file {
             None => RootCerts::WebPki,
             Some(path) => RootCerts::Specific(Arc::new(certificates(path)?)),
@@ -65,7 +67,10 @@ impl Http {
     }
 
     /// Sends a request and gives the answer, whatever its status.
-    pub(crate) fn send(
+    ///
+    /// # Errors
+    /// No answer came.
+    pub fn send(
         &self,
         method: &str,
         url: &str,
@@ -96,45 +101,44 @@ impl Http {
 
 impl Answer {
     /// The value of a header; nothing where it is no text.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// The value of a header that is a number.
-    pub(crate) fn number(&self, name: &str) -> Result<u64, Failure> {
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn number(&self, name: &str) -> Result<u64, Failure> {
         let number = self.header(name).and_then(|value| value.parse().ok());
         number.ok_or_else(|| Failure::unusable(format!("it has no {name}")))
     }
 
-    /// The answer as a failure where its status is one.
-    pub(crate) fn succeeded(self) -> Result<Self, Failure> {
+    /// The answer as a failure where its status is one; `told` finds the server's word and its sentence in the body.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`].
+    pub fn succeeded(self, told: impl FnOnce(&[u8]) -> (String, String)) -> Result<Self, Failure> {
         if (200..300).contains(&self.status) {
             return Ok(self);
         }
         let status = self.status;
-        let bytes = self.bytes(REFUSAL_BYTES_MAX).unwrap_or_default();
-        Err(match Element::parse(&bytes) {
-            Ok(root) => refused(status, &root),
-            Err(_) => Failure::Refused {
-                status,
-                code: String::new(),
-                message: String::new(),
-            },
+        let retry_after = self.header("retry-after").and_then(|secs| secs.trim().parse().ok());
+        let (code, message) = told(&self.bytes(REFUSAL_BYTES_MAX).unwrap_or_default());
+        Err(Failure::Refused {
+            status,
+            code,
+            message,
+            retry_after: retry_after.map(Duration::from_secs),
         })
     }
 
-    /// The document in the body, whose root must have that name; an error that comes with a good status is one too.
-    pub(crate) fn document(self, name: &str) -> Result<Element, Failure> {
-        let status = self.status;
-        let root = Element::parse(&self.bytes(ANSWER_BYTES_MAX)?)?;
-        match root.name() {
-            found if found == name => Ok(root),
-            "Error" => Err(refused(status, &root)),
-            found => Err(Failure::unusable(format!("it is a {found} and no {name}"))),
-        }
-    }
-
-    fn bytes(self, bytes_max: u64) -> Result<Vec<u8>, Failure> {
+    /// The whole body.
+    ///
+    /// # Errors
+    /// It broke off, or is longer than that.
+    pub fn bytes(self, bytes_max: u64) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
         let mut reader = self.into_reader().take(bytes_max + 1);
         reader.read_to_end(&mut bytes).map_err(Failure::Broken)?;
@@ -145,24 +149,8 @@ impl Answer {
     }
 
     /// The body as a stream without a bound of its own.
-    pub(crate) fn into_reader(self) -> impl Read + Send + use<> {
+    pub fn into_reader(self) -> impl Read + Send + use<> {
         self.body.into_with_config().limit(u64::MAX).reader()
-    }
-}
-
-fn refused(status: u16, root: &Element) -> Failure {
-    let text = |name| root.text_of(name).unwrap_or_default().trim().to_owned();
-    let mut message = text("Message");
-    // A wrong region or endpoint is told of here.
-    for name in ["Region", "Endpoint"] {
-        if let Some(value) = root.text_of(name) {
-            message.push_str(&format!(" ({}: {value})", name.to_lowercase()));
-        }
-    }
-    Failure::Refused {
-        status,
-        code: text("Code"),
-        message,
     }
 }
 
