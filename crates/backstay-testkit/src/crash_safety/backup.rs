@@ -46,7 +46,7 @@ pub fn a_backup_in_volumes_is_whole_or_not_there<S: Store + Clone + 'static>(mut
     }
     let trial = Trial::in_volumes(ReadBack::Yes);
     let (calls, _) = trial.sound(new_store());
-    for failure in calls.pairs() {
+    for failure in calls.close_pairs() {
         trial.run(&new_store(), &failure);
     }
 }

@@ -1,7 +1,7 @@
 use std::io::{Cursor, Read as _};
 use std::sync::Arc;
 
-use backstay_core::manifest::PackId;
+use backstay_core::manifest::{Manifest, PackId};
 use backstay_core::pack::VolumeName;
 use backstay_core::repository::{
     BackupReader, LitterItem, PublishedBackup, ReadBack, RepositoryError, parse_checksums,
@@ -138,15 +138,15 @@ proptest! {
 fn a_store_that_bounds_objects_gets_volumes() {
     let sample = super::sample(FIRST, Codec::Gzip).with_bulk(40, 5000);
     // The lesser of the two bounds counts.
-    for volume_bytes_max in [None, Some(1 << 20), Some(BYTES_MAX)] {
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new().with_object_bytes_max(30_000));
+    for volume_bytes_max in [None, Some(1 << 20), Some(20_000)] {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new().with_object_bytes_max(40_000));
         let repository = Repository::new(Arc::clone(&store)).with_volume_bytes_max(volume_bytes_max);
         let packs = sample.publish_in(&repository).manifest.packs;
         let longest = packs.iter().map(|pack| pack.bytes).max().unwrap();
-        if volume_bytes_max == Some(BYTES_MAX) {
-            assert!(longest <= BYTES_MAX, "{longest}");
+        if volume_bytes_max == Some(20_000) {
+            assert!(longest <= 20_000, "{longest}");
         } else {
-            assert!(longest > 25_000, "{longest}");
+            assert!(longest > 30_000, "{longest}");
         }
         let json = bytes_of(&*store, &format!("{FIRST}.manifest.json"));
         assert!(json.starts_with(b"{\"format\":2,"));
@@ -262,7 +262,8 @@ fn volumes_that_were_renamed_together_are_found() {
     assert_reads_whole(&reader, &sample(FIRST, Codec::Zstd));
 }
 
-/// Publishes some volumes and then leaves the process as it is.
+/// Publishes some volumes and goes as a killed process does.
+#[expect(clippy::mem_forget, reason = "a process that is killed drops nothing")]
 fn killed(store: &Arc<dyn Store>) {
     let sample = sample(FIRST, Codec::Gzip);
     let mut pending = in_volumes(store, BYTES_MAX)
@@ -432,4 +433,31 @@ fn a_removed_backup_takes_its_volumes_and_intents_along() {
     let left = names(&*store);
     assert!(left.iter().all(|name| name.starts_with(SECOND)), "{left:?}");
     assert_eq!(repository.litter(LATER, 0).unwrap().items, []);
+}
+
+#[test]
+fn the_volumes_before_the_last_hold_members_and_nothing_else() {
+    let (_, published) = published(Codec::Gzip);
+    let mut manifest = published.manifest;
+    let last = manifest.packs.len() - 1;
+    manifest.packs[last].id = PackId::Own;
+    let ends = manifest.members.iter().filter(|member| member.pack as usize == last);
+    let end = ends
+        .map(|member| member.offset + member.stored_bytes)
+        .max()
+        .unwrap_or(0);
+    assert_eq!(manifest.check_tiling(end), Ok(()));
+    let check = |harm: &dyn Fn(&mut Manifest), expected: &str| {
+        let mut manifest = manifest.clone();
+        harm(&mut manifest);
+        let error = manifest.check_tiling(end).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    check(&|m| m.packs[0].bytes += 1, "belong to no member");
+    check(&|m| m.members[1].offset += 1, "belong to no member");
+    check(&|m| m.packs[0].name = "other".to_owned(), "are not all there");
+    assert_eq!(manifest.check_consistency(), Ok(()));
+    manifest.packs.swap(0, 1);
+    let error = manifest.check_consistency().unwrap_err().to_string();
+    assert!(error.contains("stands in the wrong place"), "{error}");
 }
