@@ -263,7 +263,6 @@ fn volumes_that_were_renamed_together_are_found() {
 }
 
 /// Publishes some volumes and goes as a killed process does.
-#[expect(clippy::mem_forget, reason = "a process that is killed drops nothing")]
 fn killed(store: &Arc<dyn Store>) {
     let sample = sample(FIRST, Codec::Gzip);
     let mut pending = in_volumes(store, BYTES_MAX)
