@@ -12,5 +12,6 @@ mod normalise;
 mod restore;
 mod secrets;
 mod support;
+mod vercel;
 mod verify;
 mod wide;
