@@ -153,6 +153,25 @@ impl ConnectionConfig {
             Host::Unix(_) => false,
         })
     }
+
+    /// The project at Supabase whose database that is: `db.REF.supabase.co`, or the user `NAME.REF` at its pooler.
+    #[must_use]
+    pub fn supabase_project(&self) -> Option<String> {
+        self.endpoints.iter().find_map(|endpoint| {
+            let Host::Tcp { name, .. } = &endpoint.host else {
+                return None;
+            };
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            if let Some(project) = name
+                .strip_prefix("db.")
+                .and_then(|rest| rest.strip_suffix(".supabase.co"))
+            {
+                return Some(project.to_owned());
+            }
+            let (_, project) = self.user.rsplit_once('.')?;
+            name.ends_with(".pooler.supabase.com").then(|| project.to_owned())
+        })
+    }
 }
 
 impl fmt::Display for Endpoint {

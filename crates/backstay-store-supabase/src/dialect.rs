@@ -167,11 +167,7 @@ mod tests {
             r#"{"statusCode":{}}"#,
         ] {
             let failure = refused(400, odd.as_bytes(), None);
-            assert_eq!(
-                (failure.status(), kind(&failure)),
-                (400, ErrorKind::Other),
-                "{odd}"
-            );
+            assert_eq!((failure.status(), kind(&failure)), (400, ErrorKind::Other), "{odd}");
         }
         // TUS has true statuses, and its words are no JSON.
         let locked = refused(423, b"the file is locked", None);

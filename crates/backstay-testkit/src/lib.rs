@@ -15,6 +15,8 @@ mod s3_server;
 #[cfg(feature = "http-server")]
 mod supabase_server;
 mod verb;
+#[cfg(feature = "http-server")]
+mod vercel_server;
 
 pub use damage::Damage;
 pub use faulty::{Fault, Faulty, When};
@@ -24,3 +26,5 @@ pub use s3_server::S3Server;
 #[cfg(feature = "http-server")]
 pub use supabase_server::{SupabaseServer, SupabaseTraits};
 pub use verb::Verb;
+#[cfg(feature = "http-server")]
+pub use vercel_server::{VercelBlobServer, VercelTraits};

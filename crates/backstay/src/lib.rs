@@ -38,7 +38,7 @@ pub use backup::{BackupError, BackupOptions, BackupReport, GlobalsOption, back_u
 pub use foreign::{ForeignArchive, ForeignError};
 pub use progress::{Phase, Progress, ProgressEvent, Silent};
 pub use restore::{plan_restore, prove, restore};
-pub use store::{OpenStoreError, WhenMissing, open_store, open_store_with};
+pub use store::{OpenStoreError, WhenMissing, open_store, open_store_with, supabase_project_of_store};
 pub use verify::{Archive, CheckOptions, OpenArchiveError, previous_manifest, verify};
 
 /// Compiles the Rust in the README.

@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 use backstay::manifest::{Table, TableKind, TableRows};
 use backstay::{
-    BackupReport, Manifest, PreflightFinding, PreflightSeverity, Repository, RetentionAction, Seals, WhenMissing,
-    plan_keep_days,
+    BackupReport, Manifest, PreflightFinding, PreflightSeverity, Repository, Resolved, RetentionAction, Seals,
+    WhenMissing, plan_keep_days, supabase_project_of_store,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -30,6 +30,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
         output,
     } = settled;
     remark_warnings(&source, output);
+    remark_one_project(&source, &store, output);
     let interrupt = Interrupt::watch()?;
     let begun = Instant::now();
     let seals = seals.seals(&store.variables, environment.can_ask)?;
@@ -77,6 +78,18 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
     }
     removed?;
     Ok(Exit::Done)
+}
+
+/// Tells where the backups would be deleted together with what they are of.
+fn remark_one_project(source: &Resolved, store: &SettledStore, output: Output) {
+    if let Some(project) = source.config.supabase_project()
+        && supabase_project_of_store(&store.location, &store.variables).as_ref() == Some(&project)
+    {
+        output.remark(&format!(
+            "warning: the bucket belongs to the project of the database ({project}): whoever deletes the project deletes \
+             these backups with it; keep others elsewhere"
+        ));
+    }
 }
 
 /// The repository that makes backups as they are to be.

@@ -11,6 +11,8 @@ mod messages;
 mod normalise;
 mod restore;
 mod secrets;
+mod supabase;
 mod support;
+mod vercel;
 mod verify;
 mod wide;

@@ -201,6 +201,7 @@ mod tests {
         let text = String::from_utf8(sealed().to_json()).unwrap();
         for (from, to) in [
             (".sql.gz.age", ".sql.gz"),
+            (".sql.gz.age", ".vol0002.sql.gz.age"),
             (".sql.gz.age", ".sql.gz.gpg"),
             ("\"method\":\"age\"", "\"method\":\"rot13\""),
             ("\"kind\":\"full\"", "\"kind\":\"half\""),

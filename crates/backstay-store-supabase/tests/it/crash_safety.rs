@@ -7,10 +7,7 @@ use crate::Supabase;
 
 /// Gives a new, empty store at each call: another prefix of one bucket.
 fn new_stores() -> impl FnMut() -> SupabaseStore {
-    let server = Supabase::start(SupabaseTraits {
-        page: 2,
-        ..SupabaseTraits::default()
-    });
+    let server = Supabase::start(SupabaseTraits::default());
     let mut count = 0;
     move || {
         count += 1;
@@ -46,4 +43,9 @@ fn removing_litter_ends_or_can_be_repeated() {
 #[test]
 fn spoiled_bytes_are_found_out() {
     crash_safety::spoiled_bytes_are_found_out(new_stores());
+}
+
+#[test]
+fn removing_volumes_ends_or_can_be_repeated() {
+    crash_safety::removing_volumes_ends_or_can_be_repeated(new_stores());
 }

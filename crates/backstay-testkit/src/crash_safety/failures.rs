@@ -46,8 +46,17 @@ impl Calls {
 
     /// Every call losing its answer, and a later one failing.
     pub(super) fn pairs(self) -> impl Iterator<Item = Failure> {
+        self.pairs_within(self.all)
+    }
+
+    /// The same with one of the next calls, which take back what the first one was for.
+    pub(super) fn close_pairs(self) -> impl Iterator<Item = Failure> {
+        self.pairs_within(4)
+    }
+
+    fn pairs_within(self, calls: u64) -> impl Iterator<Item = Failure> {
         (1..=self.all).flat_map(move |first| {
-            (first + 1..=self.all).map(move |second| {
+            (first + 1..=self.all.min(first + calls)).map(move |second| {
                 vec![
                     (When::nth_call(first), Fault::LoseAnswer),
                     (When::nth_call(second), Fault::Error(ErrorKind::Transient)),

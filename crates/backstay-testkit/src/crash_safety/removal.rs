@@ -8,6 +8,7 @@ use backstay_core::{Codec, Compression, ObjectKey, Repository};
 
 use super::aftermath::Aftermath;
 use super::failures::{Calls, failing};
+use super::unbounded::Unbounded;
 use super::written::{Written, put};
 use crate::Faulty;
 
@@ -18,6 +19,7 @@ use crate::Faulty;
 /// # Panics
 /// Where it is otherwise.
 pub fn a_removal_ends_or_can_be_ended<S: Store + Clone + 'static>(mut new_store: impl FnMut() -> S) {
+    let mut new_store = || Unbounded(new_store());
     for packs in [Packs::Shared, Packs::Alone] {
         let history = History::new(packs);
         let sound = Arc::new(Faulty::new(history.written_to(new_store())));
@@ -40,6 +42,7 @@ pub fn a_removal_ends_or_can_be_ended<S: Store + Clone + 'static>(mut new_store:
 /// # Panics
 /// Where it cannot.
 pub fn removing_litter_ends_or_can_be_repeated<S: Store + Clone + 'static>(mut new_store: impl FnMut() -> S) {
+    let mut new_store = || Unbounded(new_store());
     for packs in [Packs::Shared, Packs::Alone] {
         let history = History::new(packs);
         let sound = Arc::new(Faulty::new(history.written_to(new_store())));
@@ -58,6 +61,41 @@ pub fn removing_litter_ends_or_can_be_repeated<S: Store + Clone + 'static>(mut n
                 // It ends well or it does not; what it leaves is what matters.
                 drop(remove_litter(Arc::new(failing(store.clone(), &failure))));
                 history.assert_removal_ends(&store, &format!("{packs:?} {cut:?}, then {failure:?}"));
+            }
+        }
+    }
+}
+
+/// Removing the volumes of a writer that was cut off at any of its calls can be cut off at any of its own, and done again;
+/// those that are whole stay.
+///
+/// # Panics
+/// Where it is otherwise.
+pub fn removing_volumes_ends_or_can_be_repeated<S: Store + Clone + 'static>(mut new_store: impl FnMut() -> S) {
+    let backup = Written::in_volumes("kulti_backup_20250116_143022", Compression::new(Codec::Gzip));
+    let sound = Arc::new(Faulty::new(new_store()));
+    backup.write(sound.clone(), ReadBack::No).unwrap();
+    for cut in Calls::of(&sound).cuts() {
+        let mut cut_off = || {
+            let store = new_store();
+            drop(backup.write(Arc::new(failing(store.clone(), &cut)), ReadBack::No));
+            store
+        };
+        let sound = Arc::new(Faulty::new(cut_off()));
+        remove_litter(sound.clone()).unwrap();
+        for failure in Calls::of(&sound).cuts() {
+            let store = cut_off();
+            let before = Repository::new(Arc::new(store.clone())).list().unwrap();
+            drop(remove_litter(Arc::new(failing(store.clone(), &failure))));
+            let what = format!("{cut:?}, then {failure:?}");
+            let begun = [&backup];
+            let aftermath = Aftermath::new(Arc::new(store), &begun, &what);
+            aftermath.assert_litter_goes();
+            let after = aftermath.assert_sound();
+            assert_eq!(after.backups, before.backups, "{what}");
+            assert_eq!(after.adoptable, before.adoptable, "{what}");
+            if before.backups.is_empty() && before.adoptable.is_empty() {
+                assert_eq!(aftermath.keys(), BTreeSet::new(), "{what}");
             }
         }
     }

@@ -180,6 +180,29 @@ fn warnings_are_values() {
 }
 
 #[test]
+fn the_project_of_a_database_at_supabase_is_recognised() {
+    for (connection, expected) in [
+        ("postgresql://postgres@db.abc.supabase.co/postgres", Some("abc")),
+        ("postgresql://postgres@DB.abc.Supabase.Co.:6543/postgres", Some("abc")),
+        (
+            "postgresql://postgres.abc@aws-0-eu-west-1.pooler.supabase.com/postgres",
+            Some("abc"),
+        ),
+        (
+            "postgresql://my.role.abc@aws-0-eu-west-1.pooler.supabase.com/postgres",
+            Some("abc"),
+        ),
+        ("postgresql://postgres@aws-0-eu-west-1.pooler.supabase.com/postgres", None),
+        ("postgresql://postgres.abc@db.example.com/postgres", None),
+        ("postgresql://postgres@db.abc.supabase.co.example/postgres", None),
+        ("host=/run/postgresql user=postgres.abc", None),
+    ] {
+        let config = resolved(connection, &[]).config;
+        assert_eq!(config.supabase_project().as_deref(), expected, "{connection}");
+    }
+}
+
+#[test]
 fn supabases_transaction_pooler_is_recognised() {
     let check = |connection: &str, expected: bool| {
         let config = resolved(connection, &[]).config;
