@@ -29,7 +29,7 @@ fn round_trip(server: &Supabase, name: &str, length: usize, memory: usize) {
 #[test]
 fn objects_around_the_length_of_pieces_come_back() {
     let server = Supabase::start(SupabaseTraits::default());
-    for length in [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 5] {
+    for length in [PIECE, PIECE + 1, 2 * PIECE] {
         for memory in [1 << 20, 64 << 20] {
             round_trip(&server, &format!("{length}-{memory}"), length, memory);
         }
@@ -59,12 +59,12 @@ fn a_piece_that_fails_is_sent_from_where_the_server_is() {
     ];
     for fault in faults {
         for memory in [1 << 20, 64 << 20] {
-            // The last of these pieces is the short one at the end.
-            for skip in 0..3 {
+            // The second piece is the short one at the end.
+            for skip in 0..2 {
                 let server = Supabase::start(SupabaseTraits::default());
                 server.http.fail_times("PATCH", "", skip, 1, fault.clone());
                 server.http.fail("HEAD", "", Fault::LoseAnswer);
-                round_trip(&server, "a", 2 * PIECE + 5, memory);
+                round_trip(&server, "a", PIECE + 5, memory);
                 server.http.assert_all_befell();
             }
         }
@@ -80,7 +80,7 @@ fn a_piece_that_the_server_has_a_part_of_is_not_sent_twice() {
                 ..SupabaseTraits::default()
             });
             // Where the part ends in the middle of a piece, the next one begins there and is as long as any.
-            round_trip(&server, "a", 3 * PIECE + 5, memory);
+            round_trip(&server, "a", 2 * PIECE + 5, memory);
         }
     }
 }
