@@ -103,7 +103,7 @@ fn a_backup_above_the_limit_of_the_project_goes_into_volumes() {
 fn a_bucket_of_the_databases_own_project_is_warned_of() {
     let program = AtSupabase::start();
     let warned = |host: &str, settings: &str| {
-        let mut command = program.command(&["backup", "--quiet"]);
+        let mut command = program.command(&["backup"]);
         command
             .env("BACKSTAY_STORE", program.store(settings))
             .env("PGHOST", host)

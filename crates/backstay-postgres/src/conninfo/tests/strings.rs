@@ -192,7 +192,10 @@ fn the_project_of_a_database_at_supabase_is_recognised() {
             "postgresql://my.role.abc@aws-0-eu-west-1.pooler.supabase.com/postgres",
             Some("abc"),
         ),
-        ("postgresql://postgres@aws-0-eu-west-1.pooler.supabase.com/postgres", None),
+        (
+            "postgresql://postgres@aws-0-eu-west-1.pooler.supabase.com/postgres",
+            None,
+        ),
         ("postgresql://postgres.abc@db.example.com/postgres", None),
         ("postgresql://postgres@db.abc.supabase.co.example/postgres", None),
         ("host=/run/postgresql user=postgres.abc", None),
