@@ -105,9 +105,6 @@ impl Publication {
                     return match self.is_own(&found) {
                         Some(true) => self.check(client, &found, size),
                         Some(false) => Err(self.error(client, ErrorKind::AlreadyExists).because(failure)),
-                        None if is_taken && !tries.is_lost => {
-                            Err(self.error(client, ErrorKind::AlreadyExists).because(failure))
-                        }
                         None => Err(self.of_nobody(client, failure)),
                     };
                 }

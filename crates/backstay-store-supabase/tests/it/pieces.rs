@@ -56,6 +56,8 @@ fn a_piece_that_fails_is_sent_from_where_the_server_is() {
         Fault::ResetAfter(0),
         Fault::ResetAfter(100_000),
         Fault::LoseAnswer,
+        // As where an earlier piece arrives late.
+        Fault::Answer(Response::new(409, "Upload-Offset conflict")),
     ];
     for fault in faults {
         for memory in [1 << 20, 64 << 20] {
@@ -126,10 +128,10 @@ fn an_upload_that_is_gone_makes_the_writer_fail() {
 
 #[test]
 fn a_server_that_counts_wrongly_is_not_believed() {
-    for offset in ["0", "5", "99999999", "x"] {
+    for offset in ["0", "5", "6291456", "99999999", "x"] {
         let server = Supabase::start(SupabaseTraits::default());
         let store = server.store("");
-        // After the first piece it has lost that, or has what was never sent.
+        // After the first piece it has lost that, has what was never sent, or takes nothing.
         let wrong = Response::new(204, "").header("upload-offset", offset);
         server
             .http
