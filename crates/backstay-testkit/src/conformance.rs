@@ -72,6 +72,16 @@ pub const PROMISES: &[Promise] = promises![
     writers_are_independent,
 ];
 
+/// Checks that a store keeps all odd keys; for those that have no reason to refuse one.
+///
+/// # Panics
+/// Where one is refused.
+pub fn assert_no_odd_key_is_refused(store: &dyn Store) {
+    for name in ODD_KEYS {
+        assert!(steps::is_kept(store, name, b""), "{name:?} is refused");
+    }
+}
+
 /// Checks that the source of a backend's test, given as text (`include_str!`), has a test for each promise that calls
 /// the promise's function.
 ///

@@ -103,6 +103,7 @@ fn sizes_agree_everywhere() {
 fn keys_with_odd_characters() {
     let store = Fake::start(Traits::default()).store("");
     conformance::keys_with_odd_characters(&store);
+    conformance::assert_no_odd_key_is_refused(&store);
 }
 
 #[test]

@@ -93,6 +93,7 @@ fn sizes_agree_everywhere() {
 #[test]
 fn keys_with_odd_characters() {
     conformance::keys_with_odd_characters(&store());
+    conformance::assert_no_odd_key_is_refused(&store());
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn sizes_agree_everywhere() {
 #[test]
 fn keys_with_odd_characters() {
     conformance::keys_with_odd_characters(&MemoryStore::new());
+    conformance::assert_no_odd_key_is_refused(&MemoryStore::new());
 }
 
 #[test]
