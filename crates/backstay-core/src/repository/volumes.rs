@@ -306,7 +306,11 @@ impl Repository {
     /// Fails where somebody deletes the volumes as litter, or has done so. [`Repository::remove_half_written`] looks for the
     /// last volume after it has written the tombstone, and deletes the tombstone behind everything else. So who finds no
     /// tombstone behind the last volume, and then all volumes, keeps them.
-    pub(super) fn refuse_removed(&self, id: &BackupId, packs: &[FinishedVolume]) -> Result<(), RepositoryError> {
+    pub(super) fn refuse_removed<'k>(
+        &self,
+        id: &BackupId,
+        packs: impl IntoIterator<Item = &'k ObjectKey>,
+    ) -> Result<(), RepositoryError> {
         let key = names::tombstone_key(id);
         match self.store().head(&key) {
             Ok(_) => return Err(RepositoryError::Exists { id: id.clone(), key }),
@@ -314,7 +318,7 @@ impl Repository {
             Err(error) => return Err(error.into()),
         }
         for pack in packs {
-            self.store().head(&pack.key)?;
+            self.store().head(pack)?;
         }
         Ok(())
     }
