@@ -89,7 +89,7 @@ impl ObjectWriter for Unpublished {
 }
 
 /// Tries the store as `backstay store check` does.
-pub fn main() -> Result<(), StoreError> {
+pub(crate) fn main() -> Result<(), StoreError> {
     let begun = Instant::now();
     let check = check_store(&Shelf::default(), 1, &|| begun.elapsed(), &Silent, &CancelToken::new())?;
     println!("{check:#?}");

@@ -64,6 +64,11 @@ impl Failure {
     }
 }
 
+/// Further lines of a message stand below its first.
+fn indented(message: &str) -> String {
+    message.trim_end().replace('\n', "\n  ")
+}
+
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         let advice = advise(&error);

@@ -90,7 +90,7 @@ pub fn newest_per(listing: &Listing, period: Period) -> Vec<BackupId> {
 mod tests {
     use std::sync::Arc;
 
-    use backstay_core::store::{MemoryStore, ObjectWriter as _, Store as _};
+    use backstay_core::store::{MemoryStore, Store as _};
 
     use super::*;
 
