@@ -103,6 +103,7 @@ fn inner<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
         .or_else(|| error.downcast_ref().and_then(inner_of_target))
         .or_else(|| error.downcast_ref().and_then(inner_of_wire))
         .or_else(|| error.downcast_ref().and_then(inner_of_repository))
+        .or_else(|| error.downcast_ref::<Box<RepositoryError>>().map(|boxed| &**boxed as _))
         .or_else(|| error.downcast_ref().and_then(inner_of_pack))
         .or_else(|| error.downcast_ref().and_then(inner_of_open_archive))
         .or_else(|| error.downcast_ref().and_then(inner_of_foreign))

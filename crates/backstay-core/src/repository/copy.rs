@@ -46,7 +46,7 @@ pub enum CopyError {
         /// The store.
         location: String,
         /// Why.
-        source: RepositoryError,
+        source: Box<RepositoryError>,
     },
     /// It cannot be written.
     #[error("cannot copy {id} to {location}")]
@@ -56,7 +56,7 @@ pub enum CopyError {
         /// The store.
         location: String,
         /// Why.
-        source: RepositoryError,
+        source: Box<RepositoryError>,
     },
     /// What is read is not what the manifest says; nothing was published under that name.
     #[error("{key} in {location} is not what its manifest says, and was not copied")]
@@ -181,6 +181,7 @@ impl Copying<'_> {
         };
         refuse_removed()?;
         if is_present {
+            to.end_volumes(self.id, volumes);
             self.copied.present.push(manifest);
             return Ok(self.copied);
         }
@@ -431,7 +432,7 @@ impl Copying<'_> {
         CopyError::From {
             id: self.id.clone(),
             location: self.from.location(),
-            source,
+            source: source.into(),
         }
     }
 
@@ -439,7 +440,7 @@ impl Copying<'_> {
         CopyError::To {
             id: self.id.clone(),
             location: self.to.location(),
-            source,
+            source: source.into(),
         }
     }
 

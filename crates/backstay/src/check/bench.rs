@@ -58,15 +58,15 @@ impl<'s> Bench<'s> {
 
     /// A key for this check, remembered so that its object is removed.
     pub(super) fn key(&self, name: &str) -> Result<ObjectKey, Broken> {
-        self.remembered(format!("{}{name}", self.prefix))
+        self.remembered(&format!("{}{name}", self.prefix))
     }
 
     /// The same in a folder, which is always the same one, since not every store forgets folders that are empty.
     pub(super) fn key_in_folder(&self, name: &str) -> Result<ObjectKey, Broken> {
-        self.remembered(format!("{}{name}", self.folder))
+        self.remembered(&format!("{}{name}", self.folder))
     }
 
-    fn remembered(&self, name: String) -> Result<ObjectKey, Broken> {
+    fn remembered(&self, name: &str) -> Result<ObjectKey, Broken> {
         let key: ObjectKey = name.parse().map_err(|error| Broken(format!("{error}")))?;
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.insert(key.clone());

@@ -319,7 +319,7 @@ fn writers(bench: &Bench<'_>) -> Result<String, Broken> {
                 })
             })
             .collect();
-        let joined = workers.into_iter().map(|worker| worker.join());
+        let joined = workers.into_iter().map(thread::ScopedJoinHandle::join);
         joined
             .map(|outcome| outcome.unwrap_or_else(|_| broken("a thread of the check died")))
             .collect()
