@@ -235,6 +235,19 @@ fn a_source_that_lies_or_breaks_publishes_nothing() {
 }
 
 #[test]
+fn a_manifest_that_reads_otherwise_once_is_not_copied() {
+    let from = source(Kind::OnePack);
+    let length = bytes_of(&from, &key(&format!("{FIRST}.manifest.json"))).len() as u64;
+    for byte in (0..length).step_by(11) {
+        let to = MemoryStore::new();
+        let faulty = Faulty::new(from.clone()).with_fault(When::nth(Verb::Read, 1), Fault::FlipBit { byte, bit: 0 });
+        copy(faulty, to.clone()).expect_err("what was read is not what is there");
+        assert_nothing_wrong(&from, &to, &format!("{byte}"));
+        assert!(!names(&to).contains(&format!("{FIRST}.manifest.json")), "{byte}");
+    }
+}
+
+#[test]
 fn what_the_other_store_spoils_is_seen_and_taken_away() {
     for kind in [Kind::OnePack, Kind::Volumes] {
         let from = source(kind);
