@@ -11,8 +11,16 @@ use backstay::{DotenvError, SearchPath, Variables, parse_dotenv};
 /// The files that are read in the working folder; the first one wins.
 const FILES: [&str; 2] = [".env.local", ".env"];
 const FILE_BYTES_MAX: u64 = 1 << 20;
-/// Beginnings of the names that are taken from files; others may mean anything to anybody.
-const NAMES: [&str; 5] = ["DATABASE_URL", "SUPABASE_", "PG", "AWS_", "BACKSTAY_"];
+/// Beginnings of the names that are taken from files; others may mean anything to anybody. `VERCEL_BLOB_API_URL` is none of
+/// them: whoever wrote a file could have the token sent to himself.
+const NAMES: [&str; 6] = [
+    "DATABASE_URL",
+    "SUPABASE_",
+    "PG",
+    "AWS_",
+    "BLOB_READ_WRITE_TOKEN",
+    "BACKSTAY_",
+];
 
 /// Everything that settling arguments may depend on.
 #[derive(Clone, Debug)]

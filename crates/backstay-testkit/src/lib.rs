@@ -7,10 +7,14 @@ pub mod crash_safety;
 mod damage;
 mod faulty;
 pub mod fixtures;
+#[cfg(feature = "http-server")]
+pub mod http_server;
 mod recording;
 #[cfg(feature = "s3-server")]
 mod s3_server;
 mod verb;
+#[cfg(feature = "http-server")]
+mod vercel_server;
 
 pub use damage::Damage;
 pub use faulty::{Fault, Faulty, When};
@@ -18,3 +22,5 @@ pub use recording::{Call, Recording};
 #[cfg(feature = "s3-server")]
 pub use s3_server::S3Server;
 pub use verb::Verb;
+#[cfg(feature = "http-server")]
+pub use vercel_server::{VercelBlobServer, VercelTraits};

@@ -5,10 +5,14 @@ use backstay_postgres::Variables;
 use backstay_store_local::LocalStore;
 
 /// The kinds of stores, for messages.
-#[cfg(feature = "s3")]
-const KNOWN: &str = "a path, file:, s3:";
-#[cfg(not(feature = "s3"))]
-const KNOWN: &str = "a path, file:";
+const KNOWN: &[&str] = &[
+    "a path",
+    "file:",
+    #[cfg(feature = "s3")]
+    "s3:",
+    #[cfg(feature = "vercel-blob")]
+    "vercel-blob:",
+];
 
 /// What to do when a store is not there yet. A bucket is never made: whoever owns it decides where and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +29,7 @@ pub enum WhenMissing {
 #[non_exhaustive]
 pub enum OpenStoreError {
     /// No store has that scheme.
-    #[error("unknown kind of store {scheme:?} (known: {KNOWN})")]
+    #[error("unknown kind of store {scheme:?} (known: {})", KNOWN.join(", "))]
     UnknownScheme {
         /// What stands before the colon.
         scheme: String,
@@ -57,11 +61,13 @@ pub fn open_store(location: &str, when_missing: WhenMissing) -> Result<Arc<dyn S
     open_store_with(location, when_missing, &Variables::default())
 }
 
-/// Turns a location into a store: a path, `file:` and a path, or `s3://bucket/prefix` with settings behind a `?` (those
-/// of `backstay_store_s3::S3Url`). Credentials and further settings come from the variables, as AWS's own programs take
-/// them: `AWS_ACCESS_KEY_ID`, profiles in the home folder, the identity of the machine.
+/// Turns a location into a store: a path, `file:` and a path, or one of these, with settings behind a `?`:
 ///
-/// A bucket is not asked for anything yet.
+/// - `s3://bucket/prefix` (`backstay_store_s3::S3Url`): credentials and further settings come from the variables, as AWS's
+///   own programs take them: `AWS_ACCESS_KEY_ID`, profiles in the home folder, the identity of the machine;
+/// - `vercel-blob://prefix` (`backstay_store_vercel_blob::VercelBlobUrl`): the token is `BLOB_READ_WRITE_TOKEN`.
+///
+/// A store on another machine is not asked for anything yet.
 ///
 /// # Errors
 /// The scheme is unknown, the location cannot be understood, or the store cannot be opened.
@@ -74,6 +80,8 @@ pub fn open_store_with(
         Some(("file", path)) => path.strip_prefix("//").unwrap_or(path),
         #[cfg(feature = "s3")]
         Some(("s3", _)) => return open_bucket(location, variables),
+        #[cfg(feature = "vercel-blob")]
+        Some(("vercel-blob", _)) => return open_vercel_blob(location, variables),
         // A single letter would be a drive, and a path may have a colon further on.
         Some((scheme, _)) if is_scheme(scheme) => {
             return Err(OpenStoreError::UnknownScheme {
@@ -110,6 +118,28 @@ fn open_bucket(location: &str, variables: &Variables) -> Result<Arc<dyn Store>, 
     let variables: backstay_store_s3::Variables = variables.texts().collect();
     let config = url.config(&variables).map_err(|error| unusable(error.into()))?;
     match S3Store::open(config, Arc::new(DefaultChain::new(&variables))) {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(source) => Err(OpenStoreError::Open {
+            location: url.to_string(),
+            source,
+        }),
+    }
+}
+
+#[cfg(feature = "vercel-blob")]
+fn open_vercel_blob(location: &str, variables: &Variables) -> Result<Arc<dyn Store>, OpenStoreError> {
+    use backstay_store_vercel_blob::{InvalidVercelBlobUrl, VercelBlobStore, VercelBlobUrl};
+
+    let unusable = |source: Box<dyn std::error::Error + Send + Sync>| OpenStoreError::Location {
+        scheme: "vercel-blob",
+        source,
+    };
+    let url: VercelBlobUrl = location
+        .parse()
+        .map_err(|error: InvalidVercelBlobUrl| unusable(error.into()))?;
+    let variables: backstay_store_vercel_blob::Variables = variables.texts().collect();
+    let config = url.config(&variables).map_err(|error| unusable(error.into()))?;
+    match VercelBlobStore::open(config) {
         Ok(store) => Ok(Arc::new(store)),
         Err(source) => Err(OpenStoreError::Open {
             location: url.to_string(),
@@ -180,5 +210,19 @@ mod tests {
         let error = open_store("s3://id:hunter2@bucket", WhenMissing::Fail).unwrap_err();
         assert!(matches!(error, OpenStoreError::Location { .. }), "{error:?}");
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+    }
+
+    #[cfg(feature = "vercel-blob")]
+    #[test]
+    fn a_blob_store_is_opened_without_asking_it() {
+        let variables = Variables::from_iter([("BLOB_READ_WRITE_TOKEN", "vercel_blob_rw_Store_hunter2")]);
+        let open = |location| open_store_with(location, WhenMissing::Fail, &variables);
+        let store = open("vercel-blob://a/b?store=Store").unwrap();
+        assert_eq!(store.location(), "vercel-blob://a/b");
+        for location in ["vercel-blob://hunter2@a", "vercel-blob://a?store=Other"] {
+            let error = open(location).unwrap_err();
+            assert!(matches!(error, OpenStoreError::Location { .. }), "{error:?}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        }
     }
 }

@@ -41,7 +41,7 @@ fn text(litter: &Litter, mode: PruneMode) -> String {
             LitterItem::HalfRekeyed(id) => {
                 format!("{verb} what was left of encrypting {id} anew\n")
             }
-            LitterItem::HalfWritten(id) => format!("{verb} what was left of writing the volumes of {id}\n"),
+            LitterItem::HalfWritten { id, .. } => format!("{verb} what was left of writing the volumes of {id}\n"),
         });
     }
     if litter.items.is_empty() {
@@ -86,7 +86,7 @@ fn json(litter: &Litter, mode: PruneMode) -> PruneJson {
             }),
             LitterItem::HalfDeleted(id) => json.half_deleted.push(id.to_string()),
             LitterItem::HalfRekeyed(id) => json.half_rekeyed.push(id.to_string()),
-            LitterItem::HalfWritten(id) => json.half_written.push(id.to_string()),
+            LitterItem::HalfWritten { id, .. } => json.half_written.push(id.to_string()),
         }
     }
     json

@@ -242,8 +242,14 @@ fn of_open_store(error: &OpenStoreError) -> Option<&'static str> {
             Some("a database is named with --from (or --to), and a store is a folder or a bucket")
         }
         OpenStoreError::UnknownScheme { .. } => {
-            Some("name a folder, such as ./backups, or a bucket: s3://bucket/prefix")
+            Some("name a folder, such as ./backups, a bucket (s3://bucket/prefix), or vercel-blob://prefix")
         }
+        OpenStoreError::Location {
+            scheme: "vercel-blob", ..
+        } => Some(
+            "a store at Vercel is named as vercel-blob://prefix, and its token is put into BLOB_READ_WRITE_TOKEN (vercel \
+             env pull writes it)",
+        ),
         OpenStoreError::Location { .. } => Some("a bucket is named as s3://bucket/prefix?region=eu-central-1"),
         OpenStoreError::Open { .. } => Some("name a folder, such as ./backups"),
         _ => None,
@@ -254,12 +260,28 @@ fn of_store(error: &StoreError) -> Option<&'static str> {
     if error.subject().starts_with("s3://") {
         return of_bucket(error);
     }
+    if error.subject().starts_with("vercel-blob://") {
+        return of_vercel_blob(error);
+    }
     Some(match error.kind() {
         StoreErrorKind::StoreMissing => "name the folder of the backups with --store or BACKSTAY_STORE",
         StoreErrorKind::Denied => "does the folder belong to you, and may you write there? ls -ld tells",
         StoreErrorKind::Full => "free some space (df -h), or name another store; no backup was left half-written",
         StoreErrorKind::Transient => "try again",
         StoreErrorKind::InUse => "another backup is being written there: wait for its end",
+        _ => return None,
+    })
+}
+
+fn of_vercel_blob(error: &StoreError) -> Option<&'static str> {
+    Some(match error.kind() {
+        StoreErrorKind::StoreMissing => {
+            "the store must exist: the token in BLOB_READ_WRITE_TOKEN is of one that does not"
+        }
+        StoreErrorKind::Denied => {
+            "is the token in BLOB_READ_WRITE_TOKEN a valid one, and the store not suspended? the dashboard tells"
+        }
+        StoreErrorKind::Transient => "try again",
         _ => return None,
     })
 }

@@ -13,5 +13,6 @@ mod restore;
 mod secrets;
 mod stores;
 mod support;
+mod vercel;
 mod verify;
 mod wide;

@@ -192,16 +192,33 @@ pub(super) fn last_volume_key(id: &BackupId, number: u32) -> ObjectKey {
     ObjectKey::from_valid(format!("{INTENTS}{id}.volumes-{number:04}.json"))
 }
 
-/// The backup that an intent to publish volumes is about, and the number of the last one where the intent tells it.
-pub(super) fn volumes_intent(key: &ObjectKey) -> Option<(BackupId, Option<u32>)> {
+/// The intent to remove volumes whose writer did not come to the end.
+pub(super) fn volumes_removal_key(id: &BackupId) -> ObjectKey {
+    ObjectKey::from_valid(format!("{INTENTS}{id}.volumes-removal.json"))
+}
+
+/// What is intended with the volumes of a backup; in the order in which intents are taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum VolumesIntent {
+    /// To publish them.
+    Write,
+    /// To publish the last one, which has that number.
+    WriteLast(u32),
+    /// To remove them, unless they are whole.
+    Remove,
+}
+
+/// The backup that an intent about volumes is of, and which it is.
+pub(super) fn volumes_intent(key: &ObjectKey) -> Option<(BackupId, VolumesIntent)> {
     let name = key.as_str().strip_prefix(INTENTS)?.strip_suffix(".json")?;
-    let (id, last) = name.rsplit_once(".volumes")?;
-    let last = match last.strip_prefix('-') {
-        Some(number) => Some(number.parse().ok()?),
-        None if last.is_empty() => None,
+    let (id, rest) = name.rsplit_once(".volumes")?;
+    let intent = match rest.strip_prefix('-') {
+        Some("removal") => VolumesIntent::Remove,
+        Some(number) => VolumesIntent::WriteLast(number.parse().ok()?),
+        None if rest.is_empty() => VolumesIntent::Write,
         None => return None,
     };
-    Some((id.parse().ok()?, last))
+    Some((id.parse().ok()?, intent))
 }
 
 /// Whether an intent of any kind is about that backup.

@@ -42,7 +42,12 @@ pub enum LitterItem {
     /// A backup whose sealing anew was begun and did not end.
     HalfRekeyed(BackupId),
     /// A backup whose volumes were begun, and whose writer did not come to the end.
-    HalfWritten(BackupId),
+    HalfWritten {
+        /// Which.
+        id: BackupId,
+        /// Whether somebody began to remove them, and did not come to the end either.
+        removal_begun: bool,
+    },
 }
 
 impl Repository {
@@ -68,8 +73,8 @@ impl Repository {
     }
 
     /// Looks for what crashes left. Temporary objects younger than `grace_secs` at `now_unix_secs` by the store's
-    /// clock, or whose writer lives, are passed over, and so are volumes of
-    /// which the newest is younger, or younger than seven days.
+    /// clock, or whose writer lives, are passed over, and so are volumes of which the newest is younger, or younger than
+    /// seven days.
     ///
     /// # Errors
     /// Those of the store.
@@ -94,8 +99,11 @@ impl Repository {
         let volumes_not_later = now_unix_secs.saturating_sub(grace_secs.max(VOLUMES_GRACE_SECS));
         let half_written = intents
             .not_later(volumes_not_later)
-            .filter(|id| !half_deleted.contains(id));
-        items.extend(half_written.cloned().map(LitterItem::HalfWritten));
+            .filter(|(id, _)| !half_deleted.contains(id));
+        items.extend(half_written.map(|(id, removal_begun)| LitterItem::HalfWritten {
+            id: id.clone(),
+            removal_begun,
+        }));
         let mut adoptable = Listing::of(&objects).adoptable;
         adoptable.retain(|key| object_role(key).is_none_or(|(id, _)| !is_known(&id)));
         items.extend(half_rekeyed.iter().cloned().map(LitterItem::HalfRekeyed));
@@ -113,7 +121,7 @@ impl Repository {
             match item {
                 LitterItem::Temporary(leftover) => self.store().delete_leftover(leftover)?,
                 LitterItem::HalfRekeyed(id) => self.end_rekeying(id)?,
-                LitterItem::HalfWritten(id) => self.remove_half_written(id)?,
+                LitterItem::HalfWritten { id, removal_begun } => self.remove_half_written(id, *removal_begun)?,
                 LitterItem::HalfDeleted(id) => match self.store().head(&names::manifest_key(id)) {
                     Ok(_) => self.store().delete(&names::tombstone_key(id))?,
                     Err(error) if error.kind() == ErrorKind::NotFound => drop(self.finish_removal(id)?),

@@ -11,6 +11,7 @@ use crate::pack::{FinishedPack, PackWriter, TRAILER_BYTES_MAX, VOLUMES_MAX, Volu
 use crate::seal::Sealer;
 use crate::store::{Error, ErrorKind, ObjectKey, ObjectMeta, Store};
 
+use super::names::VolumesIntent;
 use super::pending::{discard, put, taken};
 use super::{ObjectRole, Repository, RepositoryError, names, object_role};
 
@@ -303,19 +304,20 @@ fn what(content: &MemberContent) -> String {
 }
 
 impl Repository {
-    /// Fails where somebody deletes the volumes as litter, or has done so. [`Repository::remove_half_written`] looks for the
-    /// last volume after it has written the tombstone, and deletes the tombstone behind everything else. So who finds no
-    /// tombstone behind the last volume, and then all volumes, keeps them.
+    /// Fails where somebody deletes the volumes, or has done so. [`Repository::remove_half_written`] looks for the last
+    /// volume after it has written its intent, and deletes that behind the volumes. So who finds no such intent behind the
+    /// last volume, and then all volumes, keeps them.
     pub(super) fn refuse_removed<'k>(
         &self,
         id: &BackupId,
         packs: impl IntoIterator<Item = &'k ObjectKey>,
     ) -> Result<(), RepositoryError> {
-        let key = names::tombstone_key(id);
-        match self.store().head(&key) {
-            Ok(_) => return Err(RepositoryError::Exists { id: id.clone(), key }),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error.into()),
+        for key in [names::volumes_removal_key(id), names::tombstone_key(id)] {
+            match self.store().head(&key) {
+                Ok(_) => return Err(RepositoryError::Exists { id: id.clone(), key }),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         for pack in packs {
             self.store().head(pack)?;
@@ -337,30 +339,39 @@ impl Repository {
     }
 
     /// Removes the volumes of a backup whose writing was cut off. Where the last one is there they can be adopted, and
-    /// where the manifest is they are a backup: then only the intents go.
-    pub(super) fn remove_half_written(&self, id: &BackupId) -> Result<(), RepositoryError> {
-        let tombstone = names::tombstone_key(id);
-        put(&**self.store(), &tombstone, b"").or_else(|error| match error.kind() {
-            ErrorKind::AlreadyExists => Ok(()),
-            _ => Err(error),
-        })?;
+    /// where the manifest is they are a backup: then only the intents go. A tombstone would not tell this from a removal
+    /// that was decided, so it comes when that is so.
+    pub(super) fn remove_half_written(&self, id: &BackupId, removal_begun: bool) -> Result<(), RepositoryError> {
+        match put(&**self.store(), &names::volumes_removal_key(id), b"{}\n") {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                if !removal_begun {
+                    // By another process, which is about it now.
+                    return Ok(());
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
         let objects = self.store().list("")?;
         let intents = VolumeIntents::of(&objects);
         let manifest = names::manifest_key(id);
-        if intents.is_whole(id) || objects.iter().any(|object| object.key == manifest) {
+        if !intents.is_unfinished(id) || objects.iter().any(|object| object.key == manifest) {
             for key in intents.keys(id) {
                 self.store().delete(key)?;
             }
-            return Ok(self.store().delete(&tombstone)?);
+            return Ok(());
         }
-        self.finish_removal(id).map(drop)
+        match put(&**self.store(), &names::tombstone_key(id), b"") {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
+            _ => self.finish_removal(id).map(drop),
+        }
     }
 }
 
-/// The intents to publish volumes that are in a store, and what became of them.
+/// The intents about volumes that are in a store, and what became of them.
 pub(super) struct VolumeIntents<'o> {
-    /// By backup; the first intent before the second.
-    intents: BTreeMap<BackupId, Vec<(Option<u32>, &'o ObjectMeta)>>,
+    /// By backup, in the order in which they are taken back.
+    intents: BTreeMap<BackupId, Vec<(VolumesIntent, &'o ObjectMeta)>>,
     packs: HashSet<(BackupId, u32)>,
     newest: BTreeMap<BackupId, i64>,
 }
@@ -373,8 +384,8 @@ impl<'o> VolumeIntents<'o> {
             newest: BTreeMap::new(),
         };
         for object in objects {
-            let id = if let Some((id, last)) = names::volumes_intent(&object.key) {
-                found.intents.entry(id.clone()).or_default().push((last, object));
+            let id = if let Some((id, intent)) = names::volumes_intent(&object.key) {
+                found.intents.entry(id.clone()).or_default().push((intent, object));
                 id
             } else if let Some((id, ObjectRole::Pack)) = object_role(&object.key) {
                 if let Some(volume) = VolumeName::of(object.key.as_str()) {
@@ -388,21 +399,24 @@ impl<'o> VolumeIntents<'o> {
             *newest = object.modified_unix_secs.max(*newest);
         }
         for intents in found.intents.values_mut() {
-            intents.sort_by_key(|(last, _)| *last);
+            intents.sort_by_key(|(intent, _)| *intent);
         }
         found
     }
 
-    /// Whether the volumes of that backup are still being written, or will never be whole.
+    /// Whether the volumes of that backup are still being written, or will never be whole: none is there that the intent
+    /// names as the last.
     pub(super) fn is_unfinished(&self, id: &BackupId) -> bool {
-        self.intents.contains_key(id) && !self.is_whole(id)
-    }
-
-    /// Whether the second intent names a last volume that is there.
-    fn is_whole(&self, id: &BackupId) -> bool {
-        let intents = self.intents.get(id).into_iter().flatten();
-        let mut numbers = intents.filter_map(|(last, _)| *last);
-        numbers.any(|last| self.packs.contains(&(id.clone(), last)))
+        let mut is_begun = false;
+        for (intent, _) in self.intents.get(id).into_iter().flatten() {
+            match intent {
+                VolumesIntent::Write => is_begun = true,
+                VolumesIntent::WriteLast(last) if self.packs.contains(&(id.clone(), *last)) => return false,
+                VolumesIntent::WriteLast(_) => is_begun = true,
+                VolumesIntent::Remove => {}
+            }
+        }
+        is_begun
     }
 
     fn keys(&self, id: &BackupId) -> impl Iterator<Item = &'o ObjectKey> {
@@ -410,9 +424,12 @@ impl<'o> VolumeIntents<'o> {
         intents.map(|(_, object)| &object.key)
     }
 
-    /// The backups of which neither an intent nor a pack is newer than that.
-    pub(super) fn not_later(&self, unix_secs: i64) -> impl Iterator<Item = &BackupId> {
-        let is_old = move |id: &&BackupId| self.newest.get(*id).is_none_or(|newest| *newest <= unix_secs);
-        self.intents.keys().filter(is_old)
+    /// The backups of which neither an intent nor a pack is newer than that, and whether their removal was begun.
+    pub(super) fn not_later(&self, unix_secs: i64) -> impl Iterator<Item = (&BackupId, bool)> {
+        let old = self
+            .intents
+            .iter()
+            .filter(move |(id, _)| self.newest.get(*id).is_none_or(|newest| *newest <= unix_secs));
+        old.map(|(id, intents)| (id, intents.iter().any(|(intent, _)| *intent == VolumesIntent::Remove)))
     }
 }

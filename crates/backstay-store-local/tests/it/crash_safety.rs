@@ -52,6 +52,12 @@ fn removing_litter_ends_or_can_be_repeated() {
 }
 
 #[test]
+fn removing_volumes_ends_or_can_be_repeated() {
+    let (_folder, new_store) = new_stores();
+    crash_safety::removing_volumes_ends_or_can_be_repeated(new_store);
+}
+
+#[test]
 fn spoiled_bytes_are_found_out() {
     let (_folder, new_store) = new_stores();
     crash_safety::spoiled_bytes_are_found_out(new_store);

@@ -41,6 +41,11 @@ fn removing_litter_ends_or_can_be_repeated() {
 }
 
 #[test]
+fn removing_volumes_ends_or_can_be_repeated() {
+    crash_safety::removing_volumes_ends_or_can_be_repeated(new_stores());
+}
+
+#[test]
 fn spoiled_bytes_are_found_out() {
     crash_safety::spoiled_bytes_are_found_out(new_stores());
 }

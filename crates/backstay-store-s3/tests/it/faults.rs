@@ -30,7 +30,7 @@ fn what_is_transient_is_tried_again() {
         {
             let fake = Fake::start(Traits::default());
             let store = fake.store("p/");
-            fake.fail_times(method, "", 0, 2, fault);
+            fake.fail_times(method, "", 0, 2, fault.clone());
             let published = put(&store, "a", b"bytes").unwrap();
             assert_eq!(read(&store, "a").unwrap(), b"bytes", "{method} {fault:?}");
             assert_eq!(store.head(&key("a")).unwrap(), published);

@@ -45,7 +45,7 @@ fn each_step_is_tried_again() {
             let fake = Fake::start(Traits::default());
             let store = store(&fake);
             let bytes = noise(2 * 5 * 1024 * 1024 + 5);
-            fake.fail(method, target, fault);
+            fake.fail(method, target, fault.clone());
             put(&store, "a", &bytes).unwrap();
             assert!(fake.object("p/a").unwrap() == bytes, "{method} {target} {fault:?}");
             fake.assert_all_befell();
@@ -70,16 +70,16 @@ fn an_error_inside_the_answer_to_completion_is_one() {
     let fake = Fake::start(Traits::default());
     let store = store(&fake);
     let bytes = noise(6 << 20);
-    fake.fail("POST", "uploadId", Fault::ErrorInside("InternalError"));
+    fake.fail("POST", "uploadId", Fault::Refuse(200, "InternalError"));
     put(&store, "a", &bytes).unwrap();
     assert!(fake.object("p/a").unwrap() == bytes);
 
-    fake.fail("POST", "uploadId", Fault::ErrorInside("InvalidPart"));
+    fake.fail("POST", "uploadId", Fault::Refuse(200, "InvalidPart"));
     let error = put(&store, "b", &bytes).unwrap_err();
     assert!(causes(&error).contains("200 InvalidPart"), "{}", causes(&error));
     assert_eq!(names(&store), ["a"]);
 
-    fake.fail_times("POST", "uploadId", 0, 4, Fault::ErrorInside("InternalError"));
+    fake.fail_times("POST", "uploadId", 0, 4, Fault::Refuse(200, "InternalError"));
     assert_eq!(put(&store, "c", &bytes).unwrap_err().kind(), ErrorKind::Transient);
     assert_eq!(names(&store), ["a"]);
     assert_eq!(fake.uploads(), 0, "what failed was given up");

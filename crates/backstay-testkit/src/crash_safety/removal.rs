@@ -63,6 +63,41 @@ pub fn removing_litter_ends_or_can_be_repeated<S: Store + Clone + 'static>(mut n
     }
 }
 
+/// Removing the volumes of a writer that was cut off at any of its calls can be cut off at any of its own, and done again;
+/// those that are whole stay.
+///
+/// # Panics
+/// Where it is otherwise.
+pub fn removing_volumes_ends_or_can_be_repeated<S: Store + Clone + 'static>(mut new_store: impl FnMut() -> S) {
+    let backup = Written::in_volumes("kulti_backup_20250116_143022", Compression::new(Codec::Gzip));
+    let sound = Arc::new(Faulty::new(new_store()));
+    backup.write(sound.clone(), ReadBack::No).unwrap();
+    for cut in Calls::of(&sound).cuts() {
+        let mut cut_off = || {
+            let store = new_store();
+            drop(backup.write(Arc::new(failing(store.clone(), &cut)), ReadBack::No));
+            store
+        };
+        let sound = Arc::new(Faulty::new(cut_off()));
+        remove_litter(sound.clone()).unwrap();
+        for failure in Calls::of(&sound).cuts() {
+            let store = cut_off();
+            let before = Repository::new(Arc::new(store.clone())).list().unwrap();
+            drop(remove_litter(Arc::new(failing(store.clone(), &failure))));
+            let what = format!("{cut:?}, then {failure:?}");
+            let begun = [&backup];
+            let aftermath = Aftermath::new(Arc::new(store), &begun, &what);
+            aftermath.assert_litter_goes();
+            let after = aftermath.assert_sound();
+            assert_eq!(after.backups, before.backups, "{what}");
+            assert_eq!(after.adoptable, before.adoptable, "{what}");
+            if before.backups.is_empty() && before.adoptable.is_empty() {
+                assert_eq!(aftermath.keys(), BTreeSet::new(), "{what}");
+            }
+        }
+    }
+}
+
 fn remove_litter(store: Arc<dyn Store>) -> Result<(), RepositoryError> {
     let repository = Repository::new(store);
     let litter = repository.litter(i64::MAX, 0)?;

@@ -27,6 +27,11 @@ fn removing_litter_ends_or_can_be_repeated() {
 }
 
 #[test]
+fn removing_volumes_ends_or_can_be_repeated() {
+    crash_safety::removing_volumes_ends_or_can_be_repeated(MemoryStore::new);
+}
+
+#[test]
 fn spoiled_bytes_are_found_out() {
     crash_safety::spoiled_bytes_are_found_out(MemoryStore::new);
 }

@@ -2,12 +2,12 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use backstay_core::Sha256Digest;
+use backstay_testkit::http_server::{Request, Response};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::message::{Request, Response, refusal, sha256};
-use super::{BUCKET, Traits};
+use super::{BUCKET, Traits, refusal, sha256};
 
 type Headers = BTreeMap<String, String>;
 

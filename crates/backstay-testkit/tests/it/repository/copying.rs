@@ -354,15 +354,21 @@ fn is_being_removed(error: &CopyError) -> bool {
 
 #[test]
 fn a_removal_meanwhile_is_noticed() {
-    let tombstone = format!("tombstones/{FIRST}.json");
-    for moment in [Moment::Planned, Moment::Advanced] {
+    let told = [
+        format!("tombstones/{FIRST}.json"),
+        format!("intents/{FIRST}.volumes-removal.json"),
+    ];
+    for (moment, told) in [Moment::Planned, Moment::Advanced]
+        .iter()
+        .flat_map(|moment| told.iter().map(move |told| (*moment, told)))
+    {
         let (from, to) = (source(Kind::Volumes), MemoryStore::new());
         // A pack that was there is taken while the others are copied.
         let first = key(&format!("{FIRST}.vol0001.sql.gz"));
         put(&to, first.as_str(), &bytes_of(&from, &first));
         let begun = Doing(|now| {
-            if now == moment && to.head(&key(&tombstone)).is_err() {
-                put(&to, &tombstone, b"");
+            if now == moment && to.head(&key(told)).is_err() {
+                put(&to, told, b"");
             }
         });
         let error = copy_watched(from.clone(), to.clone(), &begun).unwrap_err();
@@ -370,7 +376,7 @@ fn a_removal_meanwhile_is_noticed() {
         assert!(!names(&to).contains(&format!("{FIRST}.manifest.json")));
         let error = copy(from.clone(), to.clone()).unwrap_err();
         assert!(is_being_removed(&error), "{error:?}");
-        to.delete(&key(&tombstone)).unwrap();
+        to.delete(&key(told)).unwrap();
 
         let ended = Doing(|now| {
             if now == Moment::Advanced {

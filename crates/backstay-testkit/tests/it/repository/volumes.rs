@@ -311,20 +311,34 @@ fn what_a_killed_writer_left_is_litter_after_seven_days_and_no_adoptable_pack() 
         assert_eq!(repository.litter(now, grace).unwrap().items, [], "{now} {grace}");
     }
     let litter = repository.litter(LATER, 0).unwrap();
-    assert_eq!(litter.items, [LitterItem::HalfWritten(id(FIRST))]);
+    assert_eq!(litter.items, [half_written(false)]);
     repository.remove_litter(&litter).unwrap();
     let left = names(&*store);
     assert!(left.iter().all(|name| name.starts_with(&other)), "{left:?}");
     assert!(repository.open(&id(&other)).is_ok());
 }
 
-#[test]
-fn whole_volumes_stay_although_their_intents_do() {
+/// A store with whole volumes whose writer was killed before the manifest.
+fn whole() -> (Arc<dyn Store>, PublishedBackup) {
     let (store, published) = published(Codec::Gzip);
     let volumes = published.manifest.packs.len();
     put(&*store, &format!("intents/{FIRST}.volumes.json"), b"{}\n");
     put(&*store, &format!("intents/{FIRST}.volumes-{volumes:04}.json"), b"{}\n");
     store.delete(&key(&format!("{FIRST}.manifest.json"))).unwrap();
+    (store, published)
+}
+
+fn half_written(removal_begun: bool) -> LitterItem {
+    LitterItem::HalfWritten {
+        id: id(FIRST),
+        removal_begun,
+    }
+}
+
+#[test]
+fn whole_volumes_stay_although_their_intents_do() {
+    let (store, published) = whole();
+    let volumes = published.manifest.packs.len();
     let repository = Repository::new(Arc::clone(&store));
     let listing = repository.list().unwrap();
     assert_eq!(
@@ -332,7 +346,7 @@ fn whole_volumes_stay_although_their_intents_do() {
         (vec![], vec![published.pack.clone()])
     );
     let litter = repository.litter(LATER, 0).unwrap();
-    assert_eq!(litter.items, [LitterItem::HalfWritten(id(FIRST))]);
+    assert_eq!(litter.items, [half_written(false)]);
     repository.remove_litter(&litter).unwrap();
     assert_eq!(names(&*store).len(), volumes + 1);
     assert_eq!(repository.litter(LATER, 0).unwrap().items, []);
@@ -341,10 +355,64 @@ fn whole_volumes_stay_although_their_intents_do() {
 }
 
 #[test]
+fn volumes_that_became_whole_since_they_were_listed_stay() {
+    let (store, published) = whole();
+    let repository = Repository::new(Arc::clone(&store));
+    let last = bytes_of(&*store, published.pack.as_str());
+    for ends in [false, true] {
+        store.delete(&published.pack).unwrap();
+        let litter = repository.litter(LATER, 0).unwrap();
+        assert_eq!(litter.items, [half_written(false)]);
+        put(&*store, published.pack.as_str(), &last);
+        if ends {
+            // Their writer, or another who removes litter, takes the intents back.
+            for intent in store.list("intents/").unwrap() {
+                store.delete(&intent.key).unwrap();
+            }
+        }
+        repository.remove_litter(&litter).unwrap();
+        assert_eq!(names(&*store).len(), published.manifest.packs.len() + 1, "{ends}");
+        if !ends {
+            put(&*store, &format!("intents/{FIRST}.volumes.json"), b"{}\n");
+        }
+    }
+}
+
+#[test]
+fn volumes_that_another_removes_are_left_to_it_for_seven_days() {
+    let removal = format!("intents/{FIRST}.volumes-removal.json");
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    killed(&store);
+    let repository = Repository::new(Arc::clone(&store));
+    let litter = repository.litter(LATER, 0).unwrap();
+    put(&*store, &removal, b"{}\n");
+    let before = names(&*store);
+    repository.remove_litter(&litter).unwrap();
+    assert_eq!(names(&*store), before);
+    assert_eq!(repository.litter(LATER - 2 * 24 * 3600, 0).unwrap().items, []);
+    let litter = repository.litter(LATER, 0).unwrap();
+    assert_eq!(litter.items, [half_written(true)]);
+    repository.remove_litter(&litter).unwrap();
+    assert_eq!(names(&*store), [""; 0]);
+
+    // Whoever was cut off may not have looked at them.
+    let (store, published) = whole();
+    put(&*store, &removal, b"{}\n");
+    let repository = Repository::new(Arc::clone(&store));
+    assert_eq!(repository.list().unwrap().adoptable, [published.pack]);
+    let litter = repository.litter(LATER, 0).unwrap();
+    assert_eq!(litter.items, [half_written(true)]);
+    repository.remove_litter(&litter).unwrap();
+    assert_eq!(names(&*store).len(), published.manifest.packs.len() + 1);
+}
+
+#[test]
 fn a_writer_whose_volumes_are_removed_as_litter_makes_no_backup() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let sample = sample(FIRST, Codec::Gzip);
-    for what in ["tombstone", "volume"] {
+    let intent = format!("intents/{FIRST}.volumes-removal.json");
+    let tombstone = format!("tombstones/{FIRST}.json");
+    for what in ["intent", "tombstone", "volume"] {
         let mut pending = in_volumes(&store, BYTES_MAX)
             .begin(&sample.manifest.id, sample.compression)
             .unwrap();
@@ -352,18 +420,21 @@ fn a_writer_whose_volumes_are_removed_as_litter_makes_no_backup() {
         for (content, text) in &sample.members {
             pending.append(&encoder.encode(text).unwrap(), content.clone()).unwrap();
         }
-        let tombstone = format!("tombstones/{FIRST}.json");
         match what {
+            "intent" => put(&*store, &intent, b""),
             "tombstone" => put(&*store, &tombstone, b""),
             _ => store.delete(&key(&format!("{FIRST}.vol0001.sql.gz"))).unwrap(),
         }
         let error = pending.finish(sample.manifest.clone(), ReadBack::No).unwrap_err();
         match (what, &error) {
+            ("intent", RepositoryError::Exists { key: found, .. }) => assert_eq!(*found, key(&intent)),
             ("tombstone", RepositoryError::Exists { key: found, .. }) => assert_eq!(*found, key(&tombstone)),
             ("volume", error) => assert!(error.is_not_found(), "{error:?}"),
             _ => panic!("{what}: {error:?}"),
         }
-        store.delete(&key(&tombstone)).unwrap();
+        for other in [&intent, &tombstone] {
+            store.delete(&key(other)).unwrap();
+        }
         assert_eq!(names(&*store), [""; 0], "{what}");
     }
 }

@@ -1,17 +1,20 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read as _};
 
-use backstay_core::Sha256Digest;
+use percent_encoding::percent_decode_str;
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
-    pub(crate) method: String,
+#[non_exhaustive]
+pub struct Request {
+    /// Its method.
+    pub method: String,
     /// Path and query, encoded.
-    pub(crate) target: String,
+    pub target: String,
     /// Names in lower case.
-    pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) body: Vec<u8>,
+    pub headers: BTreeMap<String, String>,
+    /// As much of its body as was read.
+    pub body: Vec<u8>,
 }
 
 impl Request {
@@ -45,47 +48,60 @@ impl Request {
         drop(reader.take(length as u64).read_to_end(&mut self.body));
     }
 
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    /// The value of a header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 
-    pub(super) fn path(&self) -> String {
-        decoded(self.target.split('?').next().unwrap())
+    /// The path, decoded.
+    #[must_use]
+    pub fn path(&self) -> String {
+        decoded(self.target.split('?').next().unwrap_or_default())
     }
 
-    pub(super) fn query(&self) -> BTreeMap<String, String> {
-        let query = self.target.split_once('?').map_or("", |(_, query)| query);
-        let pairs = query.split('&').filter(|pair| !pair.is_empty());
-        pairs
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .map(|(name, value)| (decoded(name), decoded(value)))
-            .collect()
+    /// The pairs of the query, decoded; a plus is a plus.
+    #[must_use]
+    pub fn query(&self) -> BTreeMap<String, String> {
+        pairs(&self.target, decoded)
     }
+
+    /// The same where a plus is a space, as in forms.
+    #[must_use]
+    pub fn form_query(&self) -> BTreeMap<String, String> {
+        pairs(&self.target, |text| decoded(&text.replace('+', " ")))
+    }
+}
+
+fn pairs(target: &str, decoded: impl Fn(&str) -> String) -> BTreeMap<String, String> {
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decoded(name), decoded(value)))
+        .collect()
 }
 
 fn decoded(text: &str) -> String {
-    percent_encoding::percent_decode_str(text)
-        .decode_utf8()
-        .unwrap()
-        .into_owned()
-}
-
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256Digest::of(bytes).to_string()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// An answer.
-#[derive(Debug)]
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Response {
+    /// Its status.
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
     /// How much of the body is sent; all of it is announced.
     pub(super) cut: Option<usize>,
 }
 
 impl Response {
-    pub(super) fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+    /// One with that status and body.
+    #[must_use]
+    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
             headers: Vec::new(),
@@ -94,7 +110,9 @@ impl Response {
         }
     }
 
-    pub(super) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+    /// The same with a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
@@ -112,9 +130,4 @@ impl Response {
         }
         bytes
     }
-}
-
-pub(super) fn refusal(status: u16, code: &str) -> Response {
-    let body = format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>as told</Message></Error>");
-    Response::new(status, body)
 }

@@ -1,0 +1,117 @@
+//! The store at Vercel: its promises, failing servers, large objects, what others see, and the token.
+
+mod access;
+mod crash_safety;
+mod faults;
+mod large;
+mod listing;
+mod promises;
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use backstay_core::ObjectKey;
+use backstay_core::store::{Error, ObjectMeta, Store};
+use backstay_store_vercel_blob::{Retries, VercelBlobConfig, VercelBlobStore};
+use backstay_testkit::http_server::{Fault, Response};
+use backstay_testkit::{VercelBlobServer, VercelTraits};
+
+/// A server, and stores on it that do not wait long.
+struct Vercel(VercelBlobServer);
+
+impl Vercel {
+    fn start(traits: VercelTraits) -> Self {
+        Self(VercelBlobServer::start(traits))
+    }
+
+    fn store(&self, prefix: &str) -> VercelBlobStore {
+        self.store_with(|config| prefix.clone_into(&mut config.prefix))
+    }
+
+    fn store_with(&self, set: impl FnOnce(&mut VercelBlobConfig)) -> VercelBlobStore {
+        let mut config = self.config(VercelBlobServer::TOKEN);
+        set(&mut config);
+        VercelBlobStore::open(config).unwrap()
+    }
+
+    /// Has the next such request answered with that.
+    fn answer(&self, method: &'static str, target: &'static str, status: u16, body: &str) {
+        self.http
+            .fail(method, target, Fault::Answer(Response::new(status, body)));
+    }
+
+    fn config(&self, token: &str) -> VercelBlobConfig {
+        let mut config = VercelBlobConfig::new(token.parse().unwrap());
+        config.endpoint = self.0.endpoint();
+        config.read_endpoint = Some(self.0.read_endpoint());
+        config.retries = Retries {
+            tries: 4,
+            first_wait: Duration::from_millis(1),
+        };
+        config
+    }
+}
+
+impl std::ops::Deref for Vercel {
+    type Target = VercelBlobServer;
+
+    fn deref(&self) -> &VercelBlobServer {
+        &self.0
+    }
+}
+
+fn key(text: &str) -> ObjectKey {
+    text.parse().unwrap()
+}
+
+fn put(store: &dyn Store, name: &str, bytes: &[u8]) -> Result<ObjectMeta, Error> {
+    let mut writer = store.create(&key(name))?;
+    writer.append(bytes)?;
+    writer.publish()
+}
+
+fn read(store: &dyn Store, name: &str) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut reader = store.read(&key(name), None).unwrap();
+    std::io::Read::read_to_end(&mut reader, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn names(store: &dyn Store) -> Vec<String> {
+    let listed = store.list("").unwrap();
+    listed.into_iter().map(|meta| meta.key.to_string()).collect()
+}
+
+/// Bytes that no two places share for long.
+fn noise(count: usize) -> Vec<u8> {
+    let mut state = 7_u64;
+    let next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(count).collect()
+}
+
+/// The causes of an error, in one line.
+fn causes(error: &Error) -> String {
+    let first: &dyn std::error::Error = error;
+    let chain = std::iter::successors(Some(first), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// What anybody without a token gets at a URL: the status and the body.
+fn get(url: &str) -> (u16, Vec<u8>) {
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(stream, "GET /{path} HTTP/1.1\r\nhost: {host}\r\n\r\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    let end = bytes.windows(4).position(|part| part == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, bytes[end + 4..].to_vec())
+}
