@@ -296,13 +296,17 @@ impl SettledStore {
         }
     }
 
-    /// Where it is, for messages: without the settings of a bucket, which may be secret.
+    /// Where it is, for messages: without the settings behind a URL, which may be secret.
     pub(crate) fn shown(&self) -> String {
-        let plain = |path: &str| path.trim_end_matches('/').to_owned();
-        match self.location.split_once('?') {
-            Some((bucket, _)) if self.is_bucket() => plain(bucket),
-            _ => plain(self.location.strip_prefix("file:").unwrap_or(&self.location)),
-        }
+        let path = match self.location.split_once(':') {
+            Some(("file", path)) => path,
+            // A single letter would be a drive, and a path may have a colon further on.
+            Some((scheme, _)) if scheme.len() > 1 && !scheme.contains(['/', '.']) => {
+                self.location.split('?').next().unwrap_or_default()
+            }
+            _ => &self.location,
+        };
+        path.trim_end_matches('/').to_owned()
     }
 
     /// Opens it.

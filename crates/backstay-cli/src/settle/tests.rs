@@ -337,3 +337,17 @@ fn the_backups_to_copy_are_named_in_one_way() {
         assert_eq!(which(line), None, "{line}");
     }
 }
+
+#[test]
+fn settings_behind_a_url_are_not_shown() {
+    for (location, shown) in [
+        ("s3://b/p?endpoint=x&secret=hunter2", "s3://b/p"),
+        ("other:x?token=hunter2", "other:x"),
+        ("./a?b/", "./a?b"),
+        ("file:/a?b", "/a?b"),
+        ("./a:b?c", "./a:b?c"),
+    ] {
+        let store = SettledStore::settle(Some(location.to_owned()), &Environment::of(&[])).unwrap();
+        assert_eq!(store.shown(), shown);
+    }
+}
