@@ -12,8 +12,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{complain, print, print_text};
 use crate::settle::{
-    SettledBackup, SettledDoctor, SettledKey, SettledList, SettledPrune, SettledRekey, SettledRestore, SettledShow,
-    SettledVerify,
+    SettledBackup, SettledCopy, SettledDoctor, SettledKey, SettledList, SettledPrune, SettledRekey, SettledRestore,
+    SettledShow, SettledSign, SettledStoreCheck, SettledVerify,
 };
 
 /// Runs the program.
@@ -54,6 +54,9 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Key(typed) => command::key(&SettledKey::settle(typed, &environment)?),
         Command::Rekey(typed) => command::rekey(&SettledRekey::settle(*typed, &environment)?),
         Command::Prune(typed) => command::prune(&SettledPrune::settle(typed, &environment)?),
+        Command::Copy(typed) => command::copy(&SettledCopy::settle(typed, &environment)?),
+        Command::Sign(typed) => command::sign(&SettledSign::settle(typed, &environment)?),
+        Command::Store(typed) => command::check_store(&SettledStoreCheck::settle(typed, &environment)?),
         Command::Completions { .. } | Command::Man => Ok(Exit::Done),
     }
 }

@@ -6,6 +6,7 @@
 
 mod encryption;
 mod restore;
+mod stores;
 mod verify;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use crate::exit::Exit;
 
 pub(crate) use encryption::{EncryptArguments, IdentityArguments, KeyCheckArguments, KeyCommand, RekeyArguments};
 pub(crate) use restore::RestoreArguments;
+pub(crate) use stores::{CopyArguments, PeriodArgument, SignArguments, StoreCheckArguments, StoreCommand};
 pub(crate) use verify::{LevelArgument, VerifyArguments};
 
 /// Back up a PostgreSQL database, prove that the backup is good, and restore it.
@@ -58,6 +60,15 @@ pub(crate) enum Command {
     Doctor(DoctorArguments),
     /// Remove what crashes left in a store.
     Prune(PruneArguments),
+    /// Copy backups to another store, as far as they are not there.
+    ///
+    /// A copy that was interrupted is taken up. No keys are needed for encrypted backups.
+    Copy(CopyArguments),
+    /// Print URLs by which a backup can be fetched without credentials, for a while.
+    Sign(SignArguments),
+    /// Look at a store itself.
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Encrypt backups anew to exactly the keys that are named, without the database.
     ///
     /// All recipients have to be named again. Those that stand in the store are not taken over, because whoever can write
@@ -104,6 +115,11 @@ pub(crate) struct BackupArguments {
     /// The same as STORE.
     #[arg(long, value_name = "STORE", value_hint = ValueHint::DirPath, conflicts_with = "positional_store")]
     pub(crate) store: Option<String>,
+    /// Another store that is to have the backup too; may be repeated.
+    ///
+    /// It is copied there when it exists in STORE. A store that is down does not spoil the others; the exit status is 5 then.
+    #[arg(long, value_name = "STORE", value_hint = ValueHint::DirPath)]
+    pub(crate) also: Vec<String>,
     #[command(flatten)]
     pub(crate) from: FromArguments,
     /// First part of the file names (default: the name of the database).

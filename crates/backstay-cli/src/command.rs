@@ -1,6 +1,7 @@
 //! What each command does with what was settled.
 
 mod backup;
+mod copy;
 mod doctor;
 mod key;
 mod list;
@@ -9,9 +10,12 @@ mod prune;
 mod rekey;
 mod restore;
 mod show;
+mod sign;
+mod store;
 mod verify;
 
 pub(crate) use backup::back_up;
+pub(crate) use copy::{AlsoError, copy};
 pub(crate) use doctor::examine;
 pub(crate) use key::{KeyCommandError, key};
 pub(crate) use list::list;
@@ -20,6 +24,8 @@ pub(crate) use prune::prune;
 pub(crate) use rekey::rekey;
 pub(crate) use restore::{RestoreRefused, restore};
 pub(crate) use show::show;
+pub(crate) use sign::{SignError, sign};
+pub(crate) use store::check as check_store;
 pub(crate) use verify::verify;
 
 use backstay::{PreflightFinding, Resolved};

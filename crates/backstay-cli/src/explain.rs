@@ -7,13 +7,13 @@ use std::error::Error;
 use backstay::manifest::ManifestError;
 use backstay::seal::SealError;
 use backstay::{
-    BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, FindProgramError, ForeignError,
-    InvalidPattern, OpenArchiveError, OpenStoreError, PackError, PreflightError, ProgramError, RepositoryError,
-    RestoreRefusal, ServerError, SessionError, SnapshotError, SourceError, StoreError, TargetError, TrailerError,
-    VerifyError, WireError,
+    BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, CopyError, FindProgramError,
+    ForeignError, InvalidPattern, OpenArchiveError, OpenStoreError, PackError, PreflightError, ProgramError,
+    RepositoryError, RestoreRefusal, ServerError, SessionError, SnapshotError, SourceError, StoreError, TargetError,
+    TrailerError, VerifyError, WireError,
 };
 
-use crate::command::{KeyCommandError, RestoreRefused};
+use crate::command::{AlsoError, KeyCommandError, RestoreRefused, SignError};
 use crate::environment::EnvironmentError;
 use crate::exit::Exit;
 use crate::keys::KeyError;
@@ -103,6 +103,7 @@ fn inner<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
         .or_else(|| error.downcast_ref().and_then(inner_of_target))
         .or_else(|| error.downcast_ref().and_then(inner_of_wire))
         .or_else(|| error.downcast_ref().and_then(inner_of_repository))
+        .or_else(|| error.downcast_ref::<Box<RepositoryError>>().map(|boxed| &**boxed as _))
         .or_else(|| error.downcast_ref().and_then(inner_of_pack))
         .or_else(|| error.downcast_ref().and_then(inner_of_open_archive))
         .or_else(|| error.downcast_ref().and_then(inner_of_foreign))
@@ -219,6 +220,7 @@ fn class(error: &(dyn Error + 'static)) -> Option<Exit> {
         .or_else(|| error.downcast_ref().map(class_of_refusal))
         .or_else(|| error.downcast_ref().map(class_of_connect))
         .or_else(|| error.downcast_ref().map(class_of_repository))
+        .or_else(|| error.downcast_ref().map(class_of_copy))
         .or_else(|| error.downcast_ref().map(class_of_open_store))
         .or_else(|| error.downcast_ref().map(class_of_verify))
         .or_else(|| error.downcast_ref().map(class_of_select))
@@ -275,6 +277,13 @@ fn class_of_repository(error: &RepositoryError) -> Exit {
     }
 }
 
+fn class_of_copy(error: &CopyError) -> Exit {
+    match error {
+        CopyError::Cancelled => Exit::Cancelled,
+        _ => Exit::Storage,
+    }
+}
+
 fn class_of_open_store(error: &OpenStoreError) -> Exit {
     match error {
         OpenStoreError::UnknownScheme { .. } | OpenStoreError::Location { .. } => Exit::Configuration,
@@ -318,6 +327,8 @@ fn class_by_type(error: &(dyn Error + 'static)) -> Option<Exit> {
         (error.is::<KeyError>(), Exit::Configuration),
         (error.is::<KeyCommandError>(), Exit::Configuration),
         (error.is::<SealError>(), Exit::Storage),
+        (error.is::<AlsoError>(), Exit::Storage),
+        (error.is::<SignError>(), Exit::Storage),
         (error.is::<InvalidPattern>(), Exit::Usage),
         (error.is::<EnvironmentError>(), Exit::Configuration),
         (error.is::<ConninfoError>(), Exit::Configuration),

@@ -25,29 +25,42 @@ impl Failure {
         Self { exit, ..self }
     }
 
+    /// What failed and because of what, in one line.
+    pub(crate) fn in_one_line(&self) -> String {
+        let lines = self.messages().into_iter().map(|message| message.replace('\n', " "));
+        lines.collect::<Vec<_>>().join(": ")
+    }
+
     /// The lines for standard error: what failed, because of what, what to do.
     pub(crate) fn report(&self) -> String {
         let mut text = String::new();
-        let mut label = "error";
-        let mut last = String::new();
-        let mut next: Option<&(dyn Error + 'static)> = Some(&*self.error);
-        while let Some(error) = next {
-            let error = unwrapped(error);
-            let message = error.to_string();
-            // Errors of other crates may repeat their cause, or say nothing but that their cause is the server's.
-            if !last.ends_with(&message) && message != "db error" {
-                // Writing to a String cannot fail.
-                let _ = writeln!(text, "{label}: {}", indented(&message));
-                label = "caused by";
-                last = message;
-            }
-            next = error.source();
+        for (index, message) in self.messages().iter().enumerate() {
+            let label = if index == 0 { "error" } else { "caused by" };
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{label}: {}", indented(message));
         }
         for hint in &self.hints {
             let _ = writeln!(text, "hint: {}", indented(hint));
         }
         text.truncate(text.trim_end().len());
         text
+    }
+
+    /// The messages of the error and its causes.
+    fn messages(&self) -> Vec<String> {
+        let mut messages: Vec<String> = Vec::new();
+        let mut next: Option<&(dyn Error + 'static)> = Some(&*self.error);
+        while let Some(error) = next {
+            let error = unwrapped(error);
+            let message = error.to_string();
+            let last = messages.last().map_or("", String::as_str);
+            // Errors of other crates may repeat their cause, or say nothing but that their cause is the server's.
+            if !last.ends_with(&message) && message != "db error" {
+                messages.push(message);
+            }
+            next = error.source();
+        }
+        messages
     }
 }
 

@@ -157,12 +157,25 @@ fn open_with(
         BackupName::Id(id) => open_id(&keys.give(store.open(WhenMissing::Fail)?)?, id, &open),
         BackupName::Latest { database } => {
             let repository = keys.give(store.open(WhenMissing::Fail)?)?;
-            let listing = repository.list()?;
-            let id = latest(&listing, database.as_deref(), &repository.store().location(), |id| {
-                repository.read_manifest(id)
-            })?;
+            let id = newest(&repository, database.as_deref())?;
             open_id(&repository, &id, &open)
         }
+    }
+}
+
+/// The newest backup of a database; see [`BackupName::Latest`].
+pub(crate) fn newest(repository: &Repository, database: Option<&str>) -> Result<BackupId, SelectError> {
+    latest(&repository.list()?, database, &repository.store().location(), |id| {
+        repository.read_manifest(id)
+    })
+}
+
+/// The backup of a store that is meant; whether one of that id exists is not asked.
+pub(crate) fn id_of(name: &BackupName, repository: &Repository) -> Result<BackupId, SelectError> {
+    match name {
+        BackupName::Id(id) => Ok(id.clone()),
+        BackupName::Latest { database } => newest(repository, database.as_deref()),
+        BackupName::File(path) => Err(SelectError::FileName(path.clone())),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod encryption;
 mod restore;
+mod stores;
 mod verify;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use crate::select::{BackupName, NameError, PathKind, looks_like_a_connection};
 pub(crate) use encryption::{RekeyWhich, SettledKey, SettledKeyCheck, SettledRekey};
 use encryption::{settle_keys, settle_seals};
 pub(crate) use restore::{Confirmation, RestoreMode, SettledRestore, WayBack};
+pub(crate) use stores::{CopyWhich, SettledCopy, SettledSign, SettledStoreCheck};
 pub(crate) use verify::SettledVerify;
 
 /// Where backups are where nobody says otherwise.
@@ -45,6 +47,8 @@ pub(crate) enum SettleError {
     SseWithoutBucket,
     #[error("the store that was given is empty text")]
     StoreEmpty,
+    #[error("{location} is named twice, and a copy in the same store is none")]
+    SameStore { location: String },
     /// Two names that must be one.
     #[error("{option} names {given:?}, and the target database is {database:?}")]
     OtherDatabase {
@@ -62,6 +66,7 @@ pub(crate) enum SettleError {
 pub(crate) struct SettledBackup {
     pub(crate) source: Resolved,
     pub(crate) store: SettledStore,
+    pub(crate) also: Vec<SettledStore>,
     pub(crate) options: BackupOptions,
     pub(crate) seals: SealRequest,
     pub(crate) keep_days: Option<u32>,
@@ -166,9 +171,23 @@ impl SettledBackup {
         if arguments.globals {
             options.globals = GlobalsOption::Included;
         }
+        let store = SettledStore::settle(arguments.store.or(arguments.positional_store), environment)?
+            .with_server_side_encryption(arguments.sse.as_deref())?;
+        let mut also: Vec<SettledStore> = Vec::new();
+        for typed in arguments.also {
+            let mut other = SettledStore::settle(Some(typed), environment)?;
+            // Who wants one bucket encrypted wants no copy that is not.
+            if other.is_bucket() {
+                other = other.with_server_side_encryption(arguments.sse.as_deref())?;
+            }
+            for known in [&store].into_iter().chain(&also) {
+                known.refuse_same(&other)?;
+            }
+            also.push(other);
+        }
         Ok(Self {
-            store: SettledStore::settle(arguments.store.or(arguments.positional_store), environment)?
-                .with_server_side_encryption(arguments.sse.as_deref())?,
+            store,
+            also,
             source: settle_source(&arguments.from, environment)?,
             options,
             seals: settle_seals(arguments.encrypt),
@@ -252,7 +271,7 @@ impl SettledStore {
     /// The same, encrypted by its server, which only a bucket has.
     fn with_server_side_encryption(mut self, how: Option<&str>) -> Result<Self, SettleError> {
         let Some(how) = how else { return Ok(self) };
-        if !self.location.starts_with("s3:") {
+        if !self.is_bucket() {
             return Err(SettleError::SseWithoutBucket);
         }
         let separator = if self.location.contains('?') { '&' } else { '?' };
@@ -262,6 +281,32 @@ impl SettledStore {
         };
         self.location.push_str(&format!("{separator}{settings}"));
         Ok(self)
+    }
+
+    fn is_bucket(&self) -> bool {
+        self.location.starts_with("s3:")
+    }
+
+    /// Fails where both are one place, as far as their names tell.
+    fn refuse_same(&self, other: &Self) -> Result<(), SettleError> {
+        if self.shown() == other.shown() {
+            Err(SettleError::SameStore { location: self.shown() })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Where it is, for messages: without the settings behind a URL, which may be secret.
+    pub(crate) fn shown(&self) -> String {
+        let path = match self.location.split_once(':') {
+            Some(("file", path)) => path,
+            // A single letter would be a drive, and a path may have a colon further on.
+            Some((scheme, _)) if scheme.len() > 1 && !scheme.contains(['/', '.']) => {
+                self.location.split('?').next().unwrap_or_default()
+            }
+            _ => &self.location,
+        };
+        path.trim_end_matches('/').to_owned()
     }
 
     /// Opens it.

@@ -1,5 +1,6 @@
 //! The handle to the backups in a store: naming, write order and read-back live here and nowhere else.
 
+mod copy;
 mod names;
 mod pending;
 mod reader;
@@ -22,6 +23,7 @@ use crate::pack::{PackError, VOLUMES_MAX, WritePackError, open_pack};
 use crate::seal::{ClearStore, SealError, SealMethod, Sealer, Unsealer};
 use crate::store::{Error, ErrorKind, ObjectKey, ObjectMeta, Store};
 
+pub use copy::{Copied, CopyError, CopyWatch};
 pub use names::{ObjectRole, checksum_line, checksum_name, object_role, parse_checksums};
 pub use pending::{PendingBackup, PublishedBackup, ReadBack};
 pub use reader::BackupReader;
@@ -152,6 +154,11 @@ impl Repository {
     /// # Errors
     /// The backup does not exist (then [`RepositoryError::is_not_found`]), the store fails, or the manifest is refused.
     pub fn read_sidecar(&self, id: &BackupId) -> Result<Sidecar, RepositoryError> {
+        Ok(self.read_sidecar_text(id)?.1)
+    }
+
+    /// The same, and the text that it was read from.
+    fn read_sidecar_text(&self, id: &BackupId) -> Result<(Vec<u8>, Sidecar), RepositoryError> {
         let key = names::manifest_key(id);
         let json = read_small(&*self.store, &key, MANIFEST_TEXT_BYTES_MAX)?;
         let sidecar = sidecar_from_json(&json).map_err(|source| RepositoryError::Manifest {
@@ -159,7 +166,7 @@ impl Repository {
             source,
         })?;
         if sidecar.id() == id {
-            Ok(sidecar)
+            Ok((json, sidecar))
         } else {
             let id = sidecar.id().clone();
             Err(RepositoryError::ForeignManifest { key, id })

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use backstay_core::Sha256Digest;
 use backstay_core::store::{Error, ErrorKind};
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::config::{Addressing, Checksums, S3Config};
 use crate::credentials::{Credentials, CredentialsProvider};
 use crate::failure::{Told as _, without_credentials, words};
-use crate::sign::{Signed, encoded_path, query};
+use crate::sign::{Presigned, Signed, encoded_path, query};
 
 /// Sends calls to one bucket: signs them, renews credentials, tries again what may succeed.
 #[derive(Debug)]
@@ -212,6 +212,21 @@ impl Client {
             url.push_str(&query);
         }
         self.http.send(call.method, &url, &headers, call.body)?.succeeded(words)
+    }
+
+    /// A URL by which anybody can read an object for some time.
+    pub(crate) fn presigned(&self, name: &str, expires_in: Duration) -> Result<String, Failure> {
+        let credentials = self.credentials()?;
+        let Place { scheme, host, path } = &self.place;
+        let path = format!("{path}/{}", encoded_path(name));
+        let presigned = Presigned {
+            host,
+            path: &path,
+            region: &self.config.region,
+            now: now(),
+            expires_in,
+        };
+        Ok(format!("{scheme}://{host}{path}?{}", presigned.query(&credentials)))
     }
 
     fn credentials(&self) -> Result<Credentials, Failure> {

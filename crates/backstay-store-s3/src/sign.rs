@@ -1,7 +1,9 @@
-//! Signatures of AWS, version 4, in headers.
+//! Signatures of AWS, version 4, in headers and in URLs.
 //!
 //! Our own because the kept crates do less or bring more: `rusty-s3` signs URLs and leaves the body unsigned, and
 //! `aws-sigv4` stands on the runtime of AWS's SDK. Held by AWS's published examples, and by servers that check.
+
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
@@ -55,8 +57,7 @@ pub(crate) struct Signed<'a> {
 impl Signed<'_> {
     /// The headers that make the request a signed one.
     pub(crate) fn sign(&self, credentials: &Credentials) -> Vec<(&'static str, String)> {
-        let time = self.now.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ").to_string();
-        let date = &time[..8];
+        let time = compact(self.now);
         let body = self.body.to_string();
         let mut added = vec![("x-amz-content-sha256", body.clone()), ("x-amz-date", time.clone())];
         if let Some(token) = credentials.session_token() {
@@ -76,14 +77,8 @@ impl Signed<'_> {
             "{}\n{}\n{}\n{lines}\n{names}\n{body}",
             self.method, self.path, self.query
         );
-        let scope = format!("{date}/{}/s3/aws4_request", self.region);
-        let digest = Sha256Digest::of(canonical.as_bytes());
-        let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{digest}");
-        let mut key = keyed(format!("AWS4{}", credentials.secret_access_key()).as_bytes(), date);
-        for part in [self.region, "s3", "aws4_request"] {
-            key = keyed(&key, part);
-        }
-        let signature = Sha256Digest::from_bytes(keyed(&key, &to_sign));
+        let scope = scope(&time, self.region);
+        let signature = signature(credentials, &time, self.region, &canonical);
         added.push((
             "authorization",
             format!(
@@ -93,6 +88,63 @@ impl Signed<'_> {
         ));
         added
     }
+}
+
+/// A URL by which anybody can read an object for some time.
+#[derive(Debug)]
+pub(crate) struct Presigned<'a> {
+    pub(crate) host: &'a str,
+    /// Encoded, with the slash that it begins with.
+    pub(crate) path: &'a str,
+    pub(crate) region: &'a str,
+    pub(crate) now: Timestamp,
+    pub(crate) expires_in: Duration,
+}
+
+impl Presigned<'_> {
+    /// The query that makes the URL a signed one.
+    pub(crate) fn query(&self, credentials: &Credentials) -> String {
+        let time = compact(self.now);
+        let credential = format!("{}/{}", credentials.access_key_id(), scope(&time, self.region));
+        let expires = self.expires_in.as_secs().to_string();
+        let mut parameters = vec![
+            ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
+            ("X-Amz-Credential", &credential),
+            ("X-Amz-Date", &time),
+            ("X-Amz-Expires", &expires),
+            ("X-Amz-SignedHeaders", "host"),
+        ];
+        if let Some(token) = credentials.session_token() {
+            parameters.push(("X-Amz-Security-Token", token));
+        }
+        let query = query(&parameters);
+        let canonical = format!(
+            "GET\n{}\n{query}\nhost:{}\n\nhost\nUNSIGNED-PAYLOAD",
+            self.path, self.host
+        );
+        let signature = signature(credentials, &time, self.region, &canonical);
+        format!("{query}&X-Amz-Signature={signature}")
+    }
+}
+
+fn compact(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// What a key is good for: one day, one region, one service.
+fn scope(time: &str, region: &str) -> String {
+    format!("{}/{region}/s3/aws4_request", &time[..8])
+}
+
+fn signature(credentials: &Credentials, time: &str, region: &str, canonical: &str) -> Sha256Digest {
+    let digest = Sha256Digest::of(canonical.as_bytes());
+    let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{}\n{digest}", scope(time, region));
+    let secret = format!("AWS4{}", credentials.secret_access_key());
+    let mut key = keyed(secret.as_bytes(), &time[..8]);
+    for part in [region, "s3", "aws4_request"] {
+        key = keyed(&key, part);
+    }
+    Sha256Digest::from_bytes(keyed(&key, &to_sign))
 }
 
 fn keyed(key: &[u8], text: &str) -> [u8; 32] {
@@ -132,6 +184,24 @@ mod tests {
         assert_eq!(
             signature("GET", "/", &query(&[("prefix", "J"), ("max-keys", "2")]), &[], b""),
             "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"
+        );
+    }
+
+    #[test]
+    fn the_published_example_of_a_url_comes_out() {
+        let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+        let presigned = Presigned {
+            host: "examplebucket.s3.amazonaws.com",
+            path: "/test.txt",
+            region: "us-east-1",
+            now: "2013-05-24T00:00:00Z".parse().unwrap(),
+            expires_in: Duration::from_secs(86_400),
+        };
+        assert_eq!(
+            presigned.query(&credentials),
+            "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2F\
+             aws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host&X-Amz-Signature=\
+             aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
         );
     }
 

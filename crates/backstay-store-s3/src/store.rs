@@ -1,6 +1,7 @@
 use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use backstay_core::ObjectKey;
 use backstay_core::store::{Error, ErrorKind, Leftover, ObjectMeta, ObjectWriter, Store};
@@ -197,5 +198,18 @@ impl Store for S3Store {
 
     fn location(&self) -> String {
         self.client.subject("").trim_end_matches('/').to_owned()
+    }
+
+    fn signed_url(&self, key: &ObjectKey, expires_in: Duration) -> Result<Option<String>, Error> {
+        /// What AWS takes, and others after it.
+        const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+        let doing = "sign a URL for";
+        let (name, subject) = (self.client.name(key.as_str()), self.client.subject(key.as_str()));
+        if expires_in < Duration::from_secs(1) || expires_in > LONGEST {
+            let error = Error::new(ErrorKind::Other, doing, subject);
+            return Err(error.because("a URL is good for a second at least and seven days at most"));
+        }
+        let signed = || self.client.presigned(&name, expires_in);
+        self.client.retried(doing, &subject, signed).map(Some)
     }
 }

@@ -6,6 +6,8 @@
 //! synchronous call does; `spawn_blocking` is the place for it).
 
 mod backup;
+mod check;
+mod copy;
 mod foreign;
 mod progress;
 mod restore;
@@ -15,12 +17,14 @@ mod verify;
 pub use backstay_core::manifest;
 pub use backstay_core::pack::{PackError, TrailerError};
 pub use backstay_core::repository::{
-    BackupReader, BackupSummary, Listing, Litter, LitterItem, ObjectRole, PublishedBackup, ReadBack, Removal,
-    Repository, RepositoryError, Seals, object_role,
+    BackupReader, BackupSummary, Copied, CopyError, Listing, Litter, LitterItem, ObjectRole, PublishedBackup, ReadBack,
+    Removal, Repository, RepositoryError, Seals, checksum_name, object_role,
 };
 pub use backstay_core::retention::{RetentionAction, RetentionDecision, RetentionReason, plan_keep_days};
 pub use backstay_core::seal;
-pub use backstay_core::store::{Error as StoreError, ErrorKind as StoreErrorKind, MemoryStore, ObjectKey, Store};
+pub use backstay_core::store::{
+    Error as StoreError, ErrorKind as StoreErrorKind, Leftover, MemoryStore, ObjectKey, ObjectMeta, ObjectWriter, Store,
+};
 pub use backstay_core::{BackupId, Compression, DbText, InvalidPrefix, Manifest, Prefix};
 /// Encryption: to whom backups are sealed, and with what they are opened.
 #[cfg(feature = "encryption")]
@@ -35,6 +39,8 @@ pub use backstay_postgres::{
 };
 pub use backstay_verify::{Evidence, Finding, Level, Report, Rules, Severity, VerifyError};
 pub use backup::{BackupError, BackupOptions, BackupReport, GlobalsOption, back_up};
+pub use check::{PromiseSeen, StoreCheck, check_store};
+pub use copy::{Period, copy_backup, newest_per};
 pub use foreign::{ForeignArchive, ForeignError};
 pub use progress::{Phase, Progress, ProgressEvent, Silent};
 pub use restore::{plan_restore, prove, restore};

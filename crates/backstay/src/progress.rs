@@ -40,6 +40,10 @@ pub enum Phase {
     Rows,
     /// Publishing, and reading what was written.
     Publish,
+    /// Copying a backup to another store.
+    Copy,
+    /// Trying what a store promises.
+    CheckStore,
     /// Checking a backup.
     Verify,
     /// Restoring definitions before the rows.

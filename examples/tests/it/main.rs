@@ -2,12 +2,15 @@
 
 mod migrations;
 mod services;
+mod stores;
 mod support;
 
 // The programs themselves: their `main` is for people, all else is tried here.
 #[path = "../../migrate.rs"]
 #[expect(dead_code, reason = "`main` is for people")]
 mod migrate;
+#[path = "../../own_store.rs"]
+mod own_store;
 #[path = "../../service.rs"]
 #[expect(dead_code, reason = "`main` is for people")]
 mod service;

@@ -17,6 +17,7 @@ use crate::output::{Columns, Form, Output, Voice, bytes, count, duration, print_
 use crate::progress;
 use crate::settle::{SettledBackup, SettledStore};
 
+use super::copy::{AlsoJson, copy_to_others};
 use super::{finding_lines, remark_warnings};
 
 /// Backs a database up, then removes what may go.
@@ -24,6 +25,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
     let SettledBackup {
         source,
         store,
+        also,
         options,
         seals,
         keep_days,
@@ -61,23 +63,25 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
         output.remark(&finding_lines(finding));
     }
     let took = begun.elapsed();
+    let id = &report.published.manifest.id;
+    let (also, exit) = copy_to_others(&repository, id, &also, options.read_back, output, interrupt.token());
     let mut removed = Ok(Vec::new());
-    if let Some(days) = keep_days {
+    if let Some(days) = keep_days.filter(|_| exit != Exit::Cancelled) {
         removed = remove_old(&repository, &report, days);
     }
     // The backup is told of first, whatever became of older ones.
     let known = removed.as_deref().unwrap_or_default();
     match output {
-        Output { form: Form::Json, .. } => print_json(&json(&report, &repository, took, known))?,
+        Output { form: Form::Json, .. } => print_json(&json(&report, &repository, took, known, &also))?,
         Output {
             voice: Voice::Normal, ..
-        } => print_text(&text(&report, &repository, &store, took, known))?,
+        } => print_text(&text(&report, &repository, &store, took, known, &also))?,
         Output {
             voice: Voice::Quiet, ..
         } => {}
     }
     removed?;
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 /// Tells where the backups would be deleted together with what they are of.
@@ -119,6 +123,7 @@ fn text(
     store: &SettledStore,
     took: Duration,
     removed: &[String],
+    also: &[AlsoJson],
 ) -> String {
     let published = &report.published;
     let manifest = &published.manifest;
@@ -130,6 +135,10 @@ fn text(
     for omission in &manifest.omissions {
         let subject = format!("{}: {}", omission.subject, omission.reason);
         columns.row(["left out".to_owned(), subject]);
+    }
+    for other in also {
+        let missing = if other.ok { "" } else { "NOT in " };
+        columns.row(["also".to_owned(), format!("{missing}{}", other.store)]);
     }
     for id in removed {
         columns.row(["removed".to_owned(), id.clone()]);
@@ -190,6 +199,7 @@ struct BackupJson<'r> {
     duration_secs: f64,
     left_out: Vec<LeftOutJson<'r>>,
     findings: Vec<FindingJson<'r>>,
+    also: &'r [AlsoJson],
     removed: &'r [String],
 }
 
@@ -221,6 +231,7 @@ fn json<'r>(
     repository: &Repository,
     took: Duration,
     removed: &'r [String],
+    also: &'r [AlsoJson],
 ) -> BackupJson<'r> {
     let published = &report.published;
     let manifest = &published.manifest;
@@ -245,6 +256,7 @@ fn json<'r>(
             })
             .collect(),
         findings: report.findings.iter().map(FindingJson::from).collect(),
+        also,
         removed,
     }
 }

@@ -281,3 +281,73 @@ fn options_of_a_verification() {
     let database = Some("x".to_owned());
     assert_eq!(quick.backup.name, BackupName::Latest { database });
 }
+
+#[test]
+fn further_stores_are_others() {
+    let further = |line: &str| -> Result<Vec<String>, SettleError> {
+        let settled = backup(line, &[DATABASE])?;
+        Ok(settled.also.into_iter().map(|store| store.location).collect())
+    };
+    assert_eq!(further("a").unwrap(), [""; 0]);
+    assert_eq!(further("a --also b --also s3://c/d").unwrap(), ["b", "s3://c/d"]);
+    assert_eq!(
+        further("s3://a --sse AES256 --also b --also s3://c?region=r").unwrap(),
+        ["b", "s3://c?region=r&sse=AES256"]
+    );
+    for line in [
+        "a --also a",
+        "a --also b --also b/",
+        "--also ./backups",
+        "s3://a/b --also s3://a/b/?region=r",
+        "a --also file:a",
+    ] {
+        assert!(matches!(further(line), Err(SettleError::SameStore { .. })), "{line}");
+    }
+    assert!(matches!(
+        further("a --also postgres://h/d"),
+        Err(SettleError::StoreIsConnection)
+    ));
+}
+
+#[test]
+fn the_backups_to_copy_are_named_in_one_way() {
+    let which = |line: &str| match parse(&format!("copy a b {line}")) {
+        Ok(Command::Copy(typed)) => Some(SettledCopy::settle(typed, &Environment::of(&[])).unwrap().which),
+        _ => None,
+    };
+    assert_eq!(which(""), Some(CopyWhich::Latest { database: None }));
+    let database = Some("kulti".to_owned());
+    assert_eq!(which("--database kulti"), Some(CopyWhich::Latest { database }));
+    assert_eq!(which("--all"), Some(CopyWhich::All));
+    assert_eq!(
+        which("--newest-per week"),
+        Some(CopyWhich::NewestPer(backstay::Period::Week))
+    );
+    let id = "kulti_backup_20250116_143022";
+    assert_eq!(
+        which(&format!("--id {id}")),
+        Some(CopyWhich::Ids(vec![id.parse().unwrap()]))
+    );
+    for line in [
+        "--all --newest-per day",
+        &format!("--all --id {id}"),
+        "--all --database x",
+        "--newest-per hour",
+    ] {
+        assert_eq!(which(line), None, "{line}");
+    }
+}
+
+#[test]
+fn settings_behind_a_url_are_not_shown() {
+    for (location, shown) in [
+        ("s3://b/p?endpoint=x&secret=hunter2", "s3://b/p"),
+        ("other:x?token=hunter2", "other:x"),
+        ("./a?b/", "./a?b"),
+        ("file:/a?b", "/a?b"),
+        ("./a:b?c", "./a:b?c"),
+    ] {
+        let store = SettledStore::settle(Some(location.to_owned()), &Environment::of(&[])).unwrap();
+        assert_eq!(store.shown(), shown);
+    }
+}

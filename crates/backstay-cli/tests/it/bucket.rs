@@ -1,5 +1,7 @@
 //! Backups in a bucket, on a server in this process.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
@@ -142,4 +144,104 @@ fn what_is_wrong_with_a_bucket_is_told() {
     for run in [denied, missing, wrong] {
         assert!(!run.stderr.contains("hunter2"), "{run:?}");
     }
+}
+
+/// Body of a plain GET, as any program without credentials sends it.
+fn fetch(url: &str) -> Vec<u8> {
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(
+        stream,
+        "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(
+        answer.starts_with(b"HTTP/1.1 200 "),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    answer.split_off(end + 4)
+}
+
+#[test]
+fn a_backup_is_fetched_by_signed_urls_without_credentials() {
+    let program = InBucket::start();
+    let made = program.succeed(&["backup", "--json"]).json();
+    let signed = program.succeed(&["sign", "latest", "--expires", "15m"]);
+    assert!(signed.stderr.contains("it is not encrypted"), "{signed:?}");
+    let urls: Vec<&str> = signed.stdout.lines().collect();
+    assert_eq!(urls.len(), 2, "{signed:?}");
+    assert_eq!(fetch(urls[0]).len() as u64, made["bytes"].as_u64().unwrap());
+    let checksum = String::from_utf8(fetch(urls[1])).unwrap();
+    assert!(checksum.starts_with(made["sha256"].as_str().unwrap()), "{checksum}");
+
+    let told = program.succeed(&["sign", made["id"].as_str().unwrap(), "--json", "--quiet"]);
+    assert_eq!(told.stderr, "");
+    let told = told.json();
+    assert_eq!(
+        (&told["encrypted"], &told["expires_secs"]),
+        (&false.into(), &3600.into())
+    );
+    assert_eq!(fetch(told["files"][1]["url"].as_str().unwrap()), checksum.into_bytes());
+
+    for (arguments, code, expected) in [
+        (["sign", "latest", "--expires", "8d"], 5, "seven days"),
+        (["sign", "latest", "--expires", "1"], 2, "with s, m, h or d"),
+        (
+            ["sign", "kulti_backup_20200101_000000", "--expires", "1h"],
+            5,
+            "there is no backup",
+        ),
+    ] {
+        let run = program.run(&arguments);
+        assert_eq!(run.code, Some(code), "{run:?}");
+        assert!(run.stderr.contains(expected), "{run:?}");
+    }
+}
+
+#[test]
+fn a_backup_is_in_a_folder_and_in_a_bucket() {
+    let program = InBucket::start();
+    let bucket = format!("s3://{}/prod", S3Server::BUCKET);
+    let made = program
+        .succeed(&["backup", "./backups", "--also", &bucket, "--json"])
+        .json();
+    assert_eq!(made["also"][0]["ok"], true, "{made}");
+    assert_eq!(made["also"][0]["store"], bucket);
+    program.succeed(&["verify", made["id"].as_str().unwrap()]);
+    program.succeed(&["copy", &bucket, "back", "--all"]);
+    let folder = |name: &str| program.sandbox.files(name);
+    assert_eq!(folder("back"), folder("backups"));
+}
+
+#[test]
+fn what_a_server_does_not_keep_is_told_and_everything_removed() {
+    let program = InBucket::start();
+    // This server keeps objects as files and looks before it renames: some names it cannot keep, and races it may lose.
+    let checked = program.run(&["store", "check"]);
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    for line in checked.stdout.lines() {
+        let may_break = [
+            "of racing writers one wins",
+            "each name is kept or refused",
+            "what is missing is told as missing",
+        ];
+        assert!(
+            line.contains(" kept") || may_break.iter().any(|promise| line.contains(promise)),
+            "{checked:?}"
+        );
+    }
+    assert!(checked.stdout.contains("each name is kept or refused"), "{checked:?}");
+    let told = program.run(&["store", "check", "--json"]).json();
+    assert_eq!(
+        (&told["ok"], &told["left_behind"]),
+        (&false.into(), &serde_json::json!([]))
+    );
+    assert_eq!(
+        program.succeed(&["list", "--json"]).json()["backups"],
+        serde_json::json!([])
+    );
 }

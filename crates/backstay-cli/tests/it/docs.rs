@@ -66,6 +66,13 @@ const STORIES: &[Story] = &[
         restored: "kulti_sealed",
     },
     Story {
+        page: README,
+        backup: None,
+        disaster: "SELECT 1",
+        examples: &["several-stores"],
+        restored: "kulti_elsewhere",
+    },
+    Story {
         page: FORMAT,
         backup: Some(&["--globals"]),
         disaster: "SELECT 1",

@@ -11,6 +11,7 @@ mod messages;
 mod normalise;
 mod restore;
 mod secrets;
+mod stores;
 mod supabase;
 mod support;
 mod vercel;

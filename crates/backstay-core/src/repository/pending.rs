@@ -198,7 +198,7 @@ impl PendingBackup {
             }
         }
         if packs.len() > 1 {
-            repository.refuse_removed(&id, &packs)?;
+            repository.refuse_removed(&id, packs.iter().map(|pack| &pack.key))?;
         }
         let sidecar = match &repository.seals {
             None => to_json(&manifest),

@@ -307,7 +307,11 @@ impl Repository {
     /// Fails where somebody deletes the volumes, or has done so. [`Repository::remove_half_written`] looks for the last
     /// volume after it has written its intent, and deletes that behind the volumes. So who finds no such intent behind the
     /// last volume, and then all volumes, keeps them.
-    pub(super) fn refuse_removed(&self, id: &BackupId, packs: &[FinishedVolume]) -> Result<(), RepositoryError> {
+    pub(super) fn refuse_removed<'k>(
+        &self,
+        id: &BackupId,
+        packs: impl IntoIterator<Item = &'k ObjectKey>,
+    ) -> Result<(), RepositoryError> {
         for key in [names::volumes_removal_key(id), names::tombstone_key(id)] {
             match self.store().head(&key) {
                 Ok(_) => return Err(RepositoryError::Exists { id: id.clone(), key }),
@@ -316,7 +320,7 @@ impl Repository {
             }
         }
         for pack in packs {
-            self.store().head(&pack.key)?;
+            self.store().head(pack)?;
         }
         Ok(())
     }

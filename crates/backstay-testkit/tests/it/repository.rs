@@ -1,6 +1,7 @@
 //! What the handle to the backups of a store promises, beside what it promises of failures.
 
 mod begin;
+mod copying;
 mod listing;
 mod packs;
 mod removal;

@@ -1,7 +1,9 @@
 //! Backups and restores of real databases, end to end.
 
 mod applications;
+mod checking;
 mod contents;
+mod copying;
 mod encodings;
 mod faults;
 mod globals;
