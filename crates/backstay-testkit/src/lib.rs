@@ -14,6 +14,7 @@ mod recording;
 mod s3_server;
 #[cfg(feature = "http-server")]
 mod supabase_server;
+pub mod tcp_proxy;
 mod verb;
 #[cfg(feature = "http-server")]
 mod vercel_server;

@@ -10,6 +10,7 @@ mod memory;
 mod recording;
 mod repository;
 mod suite;
+mod tcp_proxy;
 
 use std::io::Read as _;
 
