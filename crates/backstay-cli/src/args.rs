@@ -253,7 +253,7 @@ pub(crate) struct PruneArguments {
     #[arg(long, required = true)]
     pub(crate) litter: bool,
     /// Pass over files that were written to within this time.
-    #[arg(long, value_name = "SECS", default_value_t = 3600)]
+    #[arg(long, value_name = "SECS", default_value_t = 86_400)]
     pub(crate) grace: u32,
     /// Print what would be removed, and remove nothing.
     #[arg(long)]

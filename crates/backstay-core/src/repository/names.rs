@@ -249,6 +249,12 @@ pub(super) fn tombstone_id(key: &ObjectKey) -> Option<BackupId> {
         .ok()
 }
 
+/// Whether only Backstay gives an object such a name. A bucket may be others' too.
+pub(super) fn is_own(key: &ObjectKey) -> bool {
+    let name = key.as_str();
+    object_role(key).is_some() || [INTENTS, TOMBSTONES].iter().any(|folder| name.starts_with(folder))
+}
+
 /// The line that `sha256sum` writes and checks: digest, two spaces, name.
 #[must_use]
 pub fn checksum_line(digest: &Sha256Digest, name: &str) -> String {

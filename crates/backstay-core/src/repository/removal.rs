@@ -73,7 +73,7 @@ impl Repository {
     }
 
     /// Looks for what crashes left. Temporary objects younger than `grace_secs` at `now_unix_secs` by the store's
-    /// clock, or whose writer lives, are passed over, and so are volumes of which the newest is younger, or younger than
+    /// clock, whose writer lives, or that were to be no file of a backup, are passed over, and so are volumes of which the newest is younger, or younger than
     /// seven days.
     ///
     /// # Errors
@@ -84,6 +84,7 @@ impl Repository {
             .list_leftovers()?
             .into_iter()
             .filter(|left| !left.in_use && left.modified_unix_secs <= now_unix_secs.saturating_sub(grace_secs))
+            .filter(|left| left.key.as_ref().is_none_or(names::is_own))
             .map(LitterItem::Temporary)
             .collect();
         let tombstones = self.store().list(names::TOMBSTONES)?;
