@@ -118,14 +118,19 @@ impl Answer {
     /// The answer as a failure where its status is one; `told` finds the server's word and its sentence in the body.
     ///
     /// # Errors
-    /// [`Failure::Refused`].
+    /// [`Failure::Refused`]; [`Failure::Broken`] where the refusal broke off, since its status alone may not tell what is
+    /// refused.
     pub fn succeeded(self, told: impl FnOnce(&[u8]) -> (String, String)) -> Result<Self, Failure> {
         if (200..300).contains(&self.status) {
             return Ok(self);
         }
         let status = self.status;
         let retry_after = self.header("retry-after").and_then(|secs| secs.trim().parse().ok());
-        let (code, message) = told(&self.bytes(REFUSAL_BYTES_MAX).unwrap_or_default());
+        let body = match self.bytes(REFUSAL_BYTES_MAX) {
+            Err(failure @ Failure::Broken(_)) => return Err(failure),
+            body => body.unwrap_or_default(),
+        };
+        let (code, message) = told(&body);
         Err(Failure::Refused {
             status,
             code,

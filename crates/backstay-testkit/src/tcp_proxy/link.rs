@@ -157,6 +157,7 @@ impl Lane<'_> {
             match harm {
                 Harm::CloseAfter(_) => self.end(End::Close),
                 Harm::ResetAfter(_) => self.end(End::Reset),
+                Harm::DownAfter(_) => self.shared.cut(usize::MAX),
                 Harm::StallAfter(_, time) => self.wait(time),
                 Harm::FlipBit { .. } | Harm::Slow(_) | Harm::Delay(_) => {}
             }

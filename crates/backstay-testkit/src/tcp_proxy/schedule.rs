@@ -33,6 +33,9 @@ pub enum Harm {
     CloseAfter(u64),
     /// After so many bytes it is reset in both directions, as by a machine that has forgotten it.
     ResetAfter(u64),
+    /// After so many bytes the network is down, until [`heal`](super::TcpProxy::heal): every connection is closed, and so
+    /// is every new one.
+    DownAfter(u64),
     /// After so many bytes nothing more comes in this direction, for so long or, without a time, for ever. Nobody is told.
     StallAfter(u64, Option<Duration>),
     /// One bit of a byte, counted from 0, comes through wrong.
@@ -52,9 +55,11 @@ pub enum Harm {
 impl Harm {
     fn at(self) -> Option<u64> {
         match self {
-            Self::CloseAfter(at) | Self::ResetAfter(at) | Self::StallAfter(at, _) | Self::FlipBit { byte: at, .. } => {
-                Some(at)
-            }
+            Self::CloseAfter(at)
+            | Self::ResetAfter(at)
+            | Self::DownAfter(at)
+            | Self::StallAfter(at, _)
+            | Self::FlipBit { byte: at, .. } => Some(at),
             Self::Slow(_) | Self::Delay(_) => None,
         }
     }

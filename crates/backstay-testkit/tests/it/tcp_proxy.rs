@@ -223,6 +223,22 @@ fn all_connections_can_be_cut_at_once() {
 }
 
 #[test]
+fn a_network_that_is_down_stays_down_until_it_is_healed() {
+    let bytes = noise(50_000);
+    let proxy = echo();
+    let mut idle = connect(&proxy);
+    idle.write_all(b"x").unwrap();
+    idle.read_exact(&mut [0]).unwrap();
+    proxy.harm(Connections::Together, ToServer, Harm::DownAfter(20_000));
+    assert!(exchange(&proxy, &bytes).0.len() <= 20_000);
+    assert_eq!(idle.read(&mut [0]).unwrap(), 0);
+    assert_eq!(exchange(&proxy, b"next").0, b"");
+    proxy.assert_all_befell();
+    proxy.heal();
+    assert!(exchange(&proxy, &bytes).0 == bytes);
+}
+
+#[test]
 fn where_nobody_listens_the_connection_is_closed() {
     let nobody: SocketAddr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let proxy = TcpProxy::to(nobody);
