@@ -112,6 +112,14 @@ impl HttpServer {
         self.state.lock().unwrap().rules.push(rule);
     }
 
+    /// Forgets all faults.
+    ///
+    /// # Panics
+    /// Where a thread of the server panicked.
+    pub fn heal(&self) {
+        self.state.lock().unwrap().rules.clear();
+    }
+
     /// Whether every fault befell.
     ///
     /// # Panics

@@ -3,9 +3,9 @@ use backstay_core::store::Store;
 use super::PROMISES;
 use crate::tcp_proxy::{Connections, Direction, Harm, TcpProxy};
 
-/// Bytes after which a connection ends: in requests without a body, in pages of a list, in the middle of large bodies. A
-/// request may be hit by all three of a network.
-const NETWORKS: [[u64; 3]; 2] = [[40, 9001, 1_500_000], [700, 60_000, 5_000_000]];
+/// Bytes after which a connection ends: in a request without a body, in a page of a list, in the middle of a large body. One
+/// request may be hit by all three.
+const ENDS: [u64; 3] = [60, 9001, 1_500_000];
 
 /// Checks that a store keeps its promises over networks whose connections end again and again, in the middle of what is
 /// sent or of what is answered. `open` gives the store with that prefix on the server at
@@ -17,16 +17,14 @@ pub fn assert_kept_over_bad_networks(endpoint: &str, except: &[&str], open: impl
     let mut harmed = 0;
     for (name, promise) in PROMISES.iter().filter(|(name, _)| !except.contains(name)) {
         for (bad, direction) in [("sent", Direction::ToServer), ("answered", Direction::ToClient)] {
-            for ends in NETWORKS {
-                let proxy = TcpProxy::to_endpoint(endpoint);
-                for (number, at) in ends.into_iter().enumerate() {
-                    let end = [Harm::ResetAfter, Harm::CloseAfter][number % 2];
-                    proxy.harm(Connections::Together, direction, end(at));
-                }
-                promise(&*open(&proxy.endpoint(), &format!("{name}-{bad}-{}/", ends[0])));
-                harmed += proxy.befallen();
+            let proxy = TcpProxy::to_endpoint(endpoint);
+            for (number, at) in ENDS.into_iter().enumerate() {
+                let end = [Harm::ResetAfter, Harm::CloseAfter][number % 2];
+                proxy.harm(Connections::Together, direction, end(at));
             }
+            promise(&*open(&proxy.endpoint(), &format!("{name}-{bad}/")));
+            harmed += proxy.befallen();
         }
     }
-    assert!(harmed > 4 * PROMISES.len(), "a good network: {harmed}");
+    assert!(harmed > 2 * PROMISES.len(), "a good network: {harmed}");
 }

@@ -148,6 +148,17 @@ fn one_bit_is_wrong() {
 }
 
 #[test]
+fn one_bit_of_a_text_is_wrong_where_it_comes_first() {
+    let proxy = echo();
+    let (text, byte, bit) = (b"needle".as_slice(), 4, 0);
+    proxy.harm(Connections::Each, ToClient, Harm::FlipBitOf { text, byte, bit });
+    assert_eq!(exchange(&proxy, b"no nettle").0, b"no nettle");
+    assert_eq!(exchange(&proxy, b"a needle, a needle").0, b"a needme, a needle");
+    assert_eq!(exchange(&proxy, b"a needle").0, b"a needle");
+    assert_eq!(proxy.befallen(), 1);
+}
+
+#[test]
 fn a_stall_tells_nobody_and_ends_when_it_is_told_to() {
     let bytes = noise(100_000);
     let proxy = echo();
