@@ -1,4 +1,4 @@
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -23,19 +23,19 @@ impl MotoServer {
     /// A secret; it takes any.
     pub const SECRET_KEY: &str = "Sesam-4711-moto-hunter2";
 
-    /// One for all tests that run at the same time in this process. The program is the one that the variable
-    /// `BACKSTAY_TEST_MOTO` names, else `moto_server` in `PATH`.
+    /// One for all tests that run at the same time in this process. The program is the one that is named, by the variable
+    /// `BACKSTAY_TEST_MOTO` of the test, else `moto_server` in `PATH`.
     ///
     /// # Panics
     /// Where it does not start, with what to do.
     #[must_use]
-    pub fn shared() -> Arc<Self> {
+    pub fn shared(named: Option<OsString>) -> Arc<Self> {
         static RUNNING: Mutex<Weak<MotoServer>> = Mutex::new(Weak::new());
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(moto) = running.upgrade() {
             return moto;
         }
-        let program = std::env::var_os("BACKSTAY_TEST_MOTO").unwrap_or_else(|| "moto_server".into());
+        let program = named.unwrap_or_else(|| "moto_server".into());
         let moto = Arc::new(Self::start(&program));
         *running = Arc::downgrade(&moto);
         moto

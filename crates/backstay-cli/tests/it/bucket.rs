@@ -119,7 +119,7 @@ fn a_killed_backup_leaves_a_bucket_sound() {
 #[test]
 fn a_killed_upload_leaves_a_bucket_sound_and_is_removed() {
     let sandbox = Sandbox::with_sample();
-    let moto = MotoServer::shared();
+    let moto = MotoServer::shared(std::env::var_os("BACKSTAY_TEST_MOTO"));
     moto.create_bucket("killed");
     let command = |endpoint: &str, arguments: &[&str]| {
         let mut command = sandbox.backstay(arguments);

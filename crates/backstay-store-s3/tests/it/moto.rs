@@ -11,6 +11,10 @@ use backstay_testkit::{MotoServer, conformance};
 
 use crate::{causes, config, key, noise, put, read};
 
+fn start() -> Arc<MotoServer> {
+    MotoServer::shared(std::env::var_os("BACKSTAY_TEST_MOTO"))
+}
+
 /// A store in a bucket of its own, which can lock objects.
 fn store(moto: &MotoServer, bucket: &str, set: impl FnOnce(&mut S3Config)) -> S3Store {
     moto.create_bucket(bucket);
@@ -22,7 +26,7 @@ fn store(moto: &MotoServer, bucket: &str, set: impl FnOnce(&mut S3Config)) -> S3
 
 #[test]
 fn every_promise_is_kept_on_it() {
-    let moto = MotoServer::shared();
+    let moto = start();
     for (name, promise) in conformance::PROMISES {
         let bucket = name.replace('_', "-");
         // It looks before it writes, so of two writers at one moment both win.
@@ -34,7 +38,7 @@ fn every_promise_is_kept_on_it() {
 
 #[test]
 fn encryption_that_is_asked_for_is_there() {
-    let moto = MotoServer::shared();
+    let moto = start();
     for (bucket, encryption, expected) in [
         ("aes", Encryption::Aes256, "x-amz-server-side-encryption: aes256"),
         (
@@ -66,7 +70,7 @@ fn encryption_that_is_asked_for_is_there() {
 
 #[test]
 fn a_locked_object_cannot_be_deleted_and_a_held_one_neither() {
-    let moto = MotoServer::shared();
+    let moto = start();
     let locked = store(&moto, "locked", |config| {
         config.lock.retention = Some(Retention {
             mode: LockMode::Compliance,
@@ -103,7 +107,7 @@ fn a_locked_object_cannot_be_deleted_and_a_held_one_neither() {
 
 #[test]
 fn a_storage_class_is_kept() {
-    let moto = MotoServer::shared();
+    let moto = start();
     let store = store(&moto, "class", |config| {
         config.storage_class = Some("STANDARD_IA".to_owned())
     });
