@@ -11,9 +11,9 @@
 mod ci;
 mod database;
 mod files;
-mod moto;
 mod mutants;
 mod postgres;
+mod python;
 mod run;
 mod system;
 mod test;

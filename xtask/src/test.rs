@@ -1,10 +1,10 @@
 use std::env;
 use std::iter;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::moto;
 use crate::postgres::{self, Server};
+use crate::python;
 use crate::run::{self, Failure, cargo};
 use crate::system;
 
@@ -86,7 +86,10 @@ impl Request {
         if !missing.is_empty() {
             system::install(&missing, &format!("the tests need {}", missing.join(", ")))?;
         }
-        let moto = moto::find_or_install()?;
+        let programs: Vec<(&str, PathBuf)> = python::PROGRAMS
+            .into_iter()
+            .map(|program| Ok((program.variable, program.find_or_install()?)))
+            .collect::<Result<_, Failure>>()?;
         let servers = self.servers()?;
         for server in &servers {
             println!("PostgreSQL {}: {}", server.version, server.bin.display());
@@ -101,7 +104,7 @@ impl Request {
             } else {
                 Scope::OfVersions
             };
-            let outcome = self.run_on(server, &servers, scope, has_nextest, &moto);
+            let outcome = self.run_on(server, &servers, scope, has_nextest, &programs);
             failed.extend(
                 outcome
                     .err()
@@ -145,13 +148,13 @@ impl Request {
         servers: &[Server],
         scope: Scope,
         has_nextest: bool,
-        moto: &Path,
+        programs: &[(&str, PathBuf)],
     ) -> Result<(), Failure> {
         let others = servers.iter().filter(|other| *other != server);
         let bins = env::join_paths(iter::once(server).chain(others).map(|server| &server.bin))
             .map_err(|error| Failure::new(format!("cannot name the servers in {SERVERS}: {error}")))?;
         for mut command in self.commands(scope, has_nextest) {
-            run::run(command.env(SERVERS, &bins).env(moto::VARIABLE, moto))?;
+            run::run(command.env(SERVERS, &bins).envs(programs.iter().cloned()))?;
         }
         Ok(())
     }

@@ -14,12 +14,29 @@ use crate::failure::Failure;
 const REFUSAL_BYTES_MAX: u64 = 64 << 10;
 const CA_BYTES_MAX: u64 = 8 << 20;
 
-const CONNECT: Duration = Duration::from_secs(10);
-/// Completing a large object takes its time.
-const ANSWER: Duration = Duration::from_secs(300);
-/// A reader goes on where this cut it off, so it is no bound for a whole object.
-const BODY: Duration = Duration::from_secs(120);
-const SEND: Duration = Duration::from_secs(60);
+/// How long something may take.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    connect: Duration,
+    /// Until an answer begins: completing a large object takes its time.
+    answer: Duration,
+    /// A reader goes on where this cut it off, so it is no bound for a whole object.
+    body: Duration,
+    /// Of sending, beside what the length allows.
+    send: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            answer: Duration::from_secs(300),
+            body: Duration::from_secs(120),
+            send: Duration::from_secs(60),
+        }
+    }
+}
+
 /// Slower than this, an upload is given up and tried again.
 const SEND_BYTES_PER_SEC: u64 = 16 << 10;
 
@@ -28,6 +45,7 @@ const SEND_BYTES_PER_SEC: u64 = 16 << 10;
 #[derive(Clone, Debug)]
 pub struct Http {
     agent: Agent,
+    times: Times,
 }
 
 /// The status, the headers and the body of an answer.
@@ -45,6 +63,10 @@ impl Http {
     /// # Errors
     /// The file cannot be read, or has no certificate.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, Error> {
+        Self::with_times(ca_file, Times::default())
+    }
+
+    fn with_times(ca_file: Option<&Path>, times: Times) -> Result<Self, Error> {
         let roots = match ca_file {
             None => RootCerts::WebPki,
             Some(path) => RootCerts::Specific(Arc::new(certificates(path)?)),
@@ -57,12 +79,13 @@ impl Http {
             .user_agent(concat!("backstay/", env!("CARGO_PKG_VERSION")))
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .max_idle_connections_per_host(16)
-            .timeout_connect(Some(CONNECT))
-            .timeout_recv_response(Some(ANSWER))
-            .timeout_recv_body(Some(BODY))
+            .timeout_connect(Some(times.connect))
+            .timeout_recv_response(Some(times.answer))
+            .timeout_recv_body(Some(times.body))
             .build();
         Ok(Self {
             agent: Agent::new_with_config(config),
+            times,
         })
     }
 
@@ -85,7 +108,7 @@ impl Http {
         let answer = match body {
             None => self.agent.run(request.body(()).map_err(invalid)?),
             Some(bytes) => {
-                let time = SEND + Duration::from_secs(bytes.len() as u64 / SEND_BYTES_PER_SEC);
+                let time = self.times.send + Duration::from_secs(bytes.len() as u64 / SEND_BYTES_PER_SEC);
                 let request = self.agent.configure_request(request.body(bytes).map_err(invalid)?);
                 self.agent.run(request.timeout_send_body(Some(time)).build())
             }
@@ -118,14 +141,19 @@ impl Answer {
     /// The answer as a failure where its status is one; `told` finds the server's word and its sentence in the body.
     ///
     /// # Errors
-    /// [`Failure::Refused`].
+    /// [`Failure::Refused`]; [`Failure::Broken`] where the refusal broke off, since its status alone may not tell what is
+    /// refused.
     pub fn succeeded(self, told: impl FnOnce(&[u8]) -> (String, String)) -> Result<Self, Failure> {
         if (200..300).contains(&self.status) {
             return Ok(self);
         }
         let status = self.status;
         let retry_after = self.header("retry-after").and_then(|secs| secs.trim().parse().ok());
-        let (code, message) = told(&self.bytes(REFUSAL_BYTES_MAX).unwrap_or_default());
+        let body = match self.bytes(REFUSAL_BYTES_MAX) {
+            Err(failure @ Failure::Broken(_)) => return Err(failure),
+            body => body.unwrap_or_default(),
+        };
+        let (code, message) = told(&body);
         Err(Failure::Refused {
             status,
             code,
@@ -176,3 +204,6 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Error> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,14 +160,22 @@ fn words_of(root: &Element) -> (String, String) {
     (text("Code"), message)
 }
 
-/// The document in the body of an answer, whose root must have that name; an error that comes with a good status is one
-/// too.
+/// The document in the body of an answer, whose root must have that name, or the one that some servers give it; an error
+/// that comes with a good status is one too.
 pub(crate) fn document(answer: Answer, name: &str) -> Result<Element, Failure> {
     let status = answer.status;
     let unreadable = |error: XmlError| Failure::unusable(error.to_string());
     let root = Element::parse(&answer.bytes(ANSWER_BYTES_MAX)?).map_err(unreadable)?;
     match root.name() {
         found if found == name => Ok(root),
+        // moto lists parts so.
+        found
+            if found
+                .strip_suffix("Response")
+                .is_some_and(|stem| name.strip_suffix("Result") == Some(stem)) =>
+        {
+            Ok(root)
+        }
         "Error" => {
             let (code, message) = words_of(&root);
             Err(Failure::Refused {

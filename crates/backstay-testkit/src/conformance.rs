@@ -10,6 +10,7 @@ mod errors;
 mod half_written;
 mod leftovers;
 mod lists;
+mod network;
 mod reads;
 mod steps;
 mod threads;
@@ -32,6 +33,7 @@ pub use leftovers::{
 pub use lists::{
     ODD_KEYS, keys_with_odd_characters, list_is_sorted_and_complete, list_takes_any_prefix, sizes_agree_everywhere,
 };
+pub use network::assert_kept_over_bad_networks;
 pub use reads::{range_past_end_is_refused, range_reads, readers_are_independent};
 pub use threads::{concurrent_use, writers_are_independent};
 

@@ -8,6 +8,7 @@
 mod aftermath;
 mod backup;
 mod failures;
+mod network;
 mod removal;
 mod unbounded;
 mod written;
@@ -16,6 +17,7 @@ pub use backup::{
     a_backup_in_volumes_is_whole_or_not_there, a_backup_is_whole_or_not_there, spoiled_bytes_are_found_out,
     two_failures_leave_no_half_backup,
 };
+pub use network::a_backup_over_a_bad_network_is_whole_or_not_there;
 pub use removal::{
     a_removal_ends_or_can_be_ended, removing_litter_ends_or_can_be_repeated, removing_volumes_ends_or_can_be_repeated,
 };

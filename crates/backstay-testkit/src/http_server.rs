@@ -112,6 +112,14 @@ impl HttpServer {
         self.state.lock().unwrap().rules.push(rule);
     }
 
+    /// Forgets all faults.
+    ///
+    /// # Panics
+    /// Where a thread of the server panicked.
+    pub fn heal(&self) {
+        self.state.lock().unwrap().rules.clear();
+    }
+
     /// Whether every fault befell.
     ///
     /// # Panics
@@ -144,6 +152,11 @@ impl HttpServer {
                 break;
             }
             request.read_body(&mut reader, length);
+            // What was cut off while it was sent is not carried out.
+            if request.body.len() < length {
+                self.state.lock().unwrap().seen.push(request);
+                break;
+            }
             let mut response = match &fault {
                 Some(Fault::Refuse(status, code)) => (self.refuses)(*status, code),
                 Some(Fault::Answer(response)) => response.clone(),

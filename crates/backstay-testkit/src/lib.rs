@@ -9,6 +9,7 @@ mod faulty;
 pub mod fixtures;
 #[cfg(feature = "http-server")]
 pub mod http_server;
+mod moto_server;
 mod recording;
 #[cfg(feature = "s3-server")]
 mod s3_server;
@@ -21,6 +22,7 @@ mod vercel_server;
 
 pub use damage::Damage;
 pub use faulty::{Fault, Faulty, When};
+pub use moto_server::MotoServer;
 pub use recording::{Call, Recording};
 #[cfg(feature = "s3-server")]
 pub use s3_server::S3Server;

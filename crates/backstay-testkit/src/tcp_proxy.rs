@@ -25,7 +25,7 @@ pub struct TcpProxy {
 struct Shared {
     schedule: Schedule,
     connections: AtomicUsize,
-    /// Connections with numbers up to this one are ended.
+    /// Connections with numbers up to this one end at once.
     cut: AtomicUsize,
     is_over: AtomicBool,
 }
@@ -34,6 +34,11 @@ impl Shared {
     /// Whether the connection of that number has to end.
     fn ends(&self, number: usize) -> bool {
         self.is_over.load(Ordering::SeqCst) || number <= self.cut.load(Ordering::SeqCst)
+    }
+
+    /// Ends connections with numbers up to this one.
+    fn cut(&self, number: usize) {
+        self.cut.store(number, Ordering::SeqCst);
     }
 }
 
@@ -115,12 +120,14 @@ impl TcpProxy {
     /// Forgets all harms; those that have befallen stay: what was cut stays cut, what was stalled for good stays stalled.
     pub fn heal(&self) {
         self.shared.schedule.clear();
+        if self.shared.cut.load(Ordering::SeqCst) == usize::MAX {
+            self.cut();
+        }
     }
 
     /// Ends every connection that there is, as if both sides had gone.
     pub fn cut(&self) {
-        let there_are = self.shared.connections.load(Ordering::SeqCst);
-        self.shared.cut.store(there_are, Ordering::SeqCst);
+        self.shared.cut(self.connections());
     }
 
     /// How many connections were accepted.

@@ -6,8 +6,9 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use backstay_testkit::S3Server;
+use backstay_testkit::{MotoServer, S3Server};
 
+use crate::killed_uploads::Upload;
 use crate::support::{Run, Sandbox};
 
 /// The program with a bucket as its store.
@@ -113,6 +114,35 @@ fn a_killed_backup_leaves_a_bucket_sound() {
         assert!(program.assert_sound() > after, "{millis} ms");
         thread::sleep(Duration::from_millis(1100));
     }
+}
+
+#[test]
+fn a_killed_upload_leaves_a_bucket_sound_and_is_removed() {
+    let sandbox = Sandbox::with_sample();
+    let moto = MotoServer::shared(std::env::var_os("BACKSTAY_TEST_MOTO"));
+    moto.create_bucket("killed");
+    let command = |endpoint: &str, arguments: &[&str]| {
+        let mut command = sandbox.backstay(arguments);
+        command
+            .env("BACKSTAY_STORE", "s3://killed/prod")
+            .env("AWS_ENDPOINT_URL_S3", endpoint)
+            .env("AWS_ACCESS_KEY_ID", MotoServer::ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", MotoServer::SECRET_KEY);
+        command
+    };
+    // This server lists uploads, as those do that people have.
+    let seen = || {
+        let arguments = ["prune", "--litter", "--grace", "0", "--dry-run", "--json"];
+        let seen = Run::of(&mut command(&moto.endpoint(), &arguments)).json();
+        seen["temporary"].as_array().unwrap().len()
+    };
+    let upload = Upload {
+        sandbox: &sandbox,
+        endpoint: moto.endpoint(),
+        command: &command,
+        open_uploads: &seen,
+    };
+    assert!(upload.assert_sound_after_kills() > 0);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The program as people and scripts meet it.
 
+mod aws;
 mod backup;
 mod bucket;
 mod crash;
@@ -7,6 +8,7 @@ mod disasters;
 mod docs;
 mod encryption;
 mod interrupt;
+mod killed_uploads;
 mod messages;
 mod normalise;
 mod restore;

@@ -2,6 +2,7 @@
 
 use backstay_testkit::{SupabaseServer, SupabaseTraits};
 
+use crate::killed_uploads::Upload;
 use crate::support::{Run, Sandbox};
 
 /// The program with a bucket of Supabase.
@@ -97,6 +98,27 @@ fn a_backup_above_the_limit_of_the_project_goes_into_volumes() {
     program.succeed(&[
         "restore", "latest", "--to", &target, "--create", "--prove", "--yes", "copy",
     ]);
+}
+
+#[test]
+fn a_killed_upload_leaves_a_bucket_of_supabase_sound() {
+    let program = AtSupabase::start();
+    let command = |endpoint: &str, arguments: &[&str]| {
+        let mut command = program.command(arguments);
+        let store = program.store("").replace(&program.server.endpoint(), endpoint);
+        command.env("BACKSTAY_STORE", store);
+        command
+    };
+    let upload = Upload {
+        sandbox: &program.sandbox,
+        endpoint: program.server.endpoint(),
+        command: &command,
+        open_uploads: &|| program.server.uploads(),
+    };
+    // An upload that was not completed is seen by nobody, and the service forgets it after a day.
+    assert!(upload.assert_sound_after_kills() > 0);
+    let names = program.server.names();
+    assert!(!names.iter().any(|name| name.contains("tmp")), "{names:?}");
 }
 
 #[test]

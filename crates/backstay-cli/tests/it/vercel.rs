@@ -2,6 +2,7 @@
 
 use backstay_testkit::{VercelBlobServer, VercelTraits};
 
+use crate::killed_uploads::Upload;
 use crate::support::{Run, Sandbox};
 
 /// The program with a private store at Vercel.
@@ -59,6 +60,32 @@ fn a_backup_goes_to_vercel_and_comes_back_row_by_row() {
     program.succeed(&["prune", "--litter", "--grace", "0"]);
     let names = program.server.pathnames();
     assert!(names.contains(&format!("prod/{id}.manifest.json")), "{names:?}");
+}
+
+#[test]
+fn a_killed_upload_leaves_a_store_at_vercel_sound() {
+    let program = AtVercel::start();
+    let bare = program.server.http.endpoint();
+    let command = |endpoint: &str, arguments: &[&str]| {
+        let by_way = |url: String| url.replace(&bare, endpoint);
+        let mut command = program.command(arguments);
+        let read = by_way(program.server.read_endpoint());
+        command
+            .env(
+                "BACKSTAY_STORE",
+                format!("vercel-blob://prod?part-size=5MiB&read-endpoint={read}"),
+            )
+            .env("VERCEL_BLOB_API_URL", by_way(program.server.endpoint()));
+        command
+    };
+    let upload = Upload {
+        sandbox: &program.sandbox,
+        endpoint: bare.clone(),
+        command: &command,
+        open_uploads: &|| program.server.uploads(),
+    };
+    // An upload that was not completed can neither be listed nor ended.
+    assert!(upload.assert_sound_after_kills() > 0);
 }
 
 #[test]

@@ -354,8 +354,13 @@ impl Repository {
         }
         let objects = self.store().list("")?;
         let intents = VolumeIntents::of(&objects);
-        let manifest = names::manifest_key(id);
-        if !intents.is_unfinished(id) || objects.iter().any(|object| object.key == manifest) {
+        // Asked for by its name: a listing may be older than it is.
+        let exists = match self.store().head(&names::manifest_key(id)) {
+            Ok(_) => true,
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(error) => return Err(error.into()),
+        };
+        if exists || !intents.is_unfinished(id) {
             for key in intents.keys(id) {
                 self.store().delete(key)?;
             }

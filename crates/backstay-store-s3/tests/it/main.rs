@@ -7,6 +7,7 @@ mod faults;
 mod lacking;
 mod large;
 mod moto;
+mod network;
 mod real;
 
 mod promises;

@@ -13,7 +13,7 @@ use crate::{causes, config, names, noise, put, read};
 
 /// Promises whose keys or races `s3s-fs` cannot keep, because it keeps objects as files and looks before it renames. They
 /// are asked of the server in memory.
-const BEYOND_FILES: [&str; 5] = [
+pub(crate) const BEYOND_FILES: [&str; 5] = [
     "delete_touches_no_other_key",
     "keys_beside_folders_are_kept_or_refused",
     "long_keys_are_kept_or_refused",
@@ -21,7 +21,7 @@ const BEYOND_FILES: [&str; 5] = [
     "racing_writers_have_one_winner",
 ];
 
-fn open(server: &S3Server, set: impl FnOnce(&mut S3Config)) -> S3Store {
+pub(crate) fn open(server: &S3Server, set: impl FnOnce(&mut S3Config)) -> S3Store {
     let mut config = config(S3Server::BUCKET, &server.endpoint());
     set(&mut config);
     let credentials = Credentials::new(S3Server::ACCESS_KEY, S3Server::SECRET_KEY);

@@ -4,6 +4,7 @@ mod access;
 mod crash_safety;
 mod faults;
 mod keys;
+mod network;
 mod pieces;
 mod promises;
 

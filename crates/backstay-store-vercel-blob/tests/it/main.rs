@@ -5,6 +5,7 @@ mod crash_safety;
 mod faults;
 mod large;
 mod listing;
+mod network;
 mod promises;
 
 use std::io::{Read as _, Write as _};

@@ -41,6 +41,11 @@ impl Written {
         }
     }
 
+    /// The same with a pack of more than 60 kB.
+    pub(super) fn with_bulk(id: &str, compression: Compression) -> Self {
+        Self::of(SampleBackup::kulti(id, compression).with_bulk(2, 60_000))
+    }
+
     pub(super) fn id(&self) -> &BackupId {
         &self.sample.manifest.id
     }

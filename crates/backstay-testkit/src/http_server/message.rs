@@ -18,7 +18,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads all but the body, and how long that is; `None` where the connection ended.
+    /// Reads all but the body, and how long that is; `None` where the connection ended, be it in the middle.
     pub(super) fn read_head(reader: &mut impl BufRead) -> Option<(Self, usize)> {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
@@ -32,9 +32,10 @@ impl Request {
         loop {
             let mut line = String::new();
             reader.read_line(&mut line).ok()?;
-            let Some((name, value)) = line.split_once(':') else {
+            if line == "\r\n" {
                 break;
-            };
+            }
+            let (name, value) = line.strip_suffix("\r\n")?.split_once(':')?;
             request.headers.insert(name.to_lowercase(), value.trim().to_owned());
         }
         let length = request

@@ -146,9 +146,9 @@ impl Lane<'_> {
     fn deliver(&self, mut bytes: Vec<u8>, passed: u64) -> io::Result<()> {
         let schedule = &self.shared.schedule;
         let mut written = 0;
-        for (at, harm) in schedule.befalls(self.number, self.direction, passed, bytes.len() as u64) {
+        for (at, harm) in schedule.befalls(self.number, self.direction, passed, &bytes) {
             let at = usize::try_from(at).expect("it is a place in the bytes");
-            if let Harm::FlipBit { bit, .. } = harm {
+            if let Harm::FlipBit { bit, .. } | Harm::FlipBitOf { bit, .. } = harm {
                 bytes[at] ^= 1 << bit;
                 continue;
             }
@@ -157,8 +157,9 @@ impl Lane<'_> {
             match harm {
                 Harm::CloseAfter(_) => self.end(End::Close),
                 Harm::ResetAfter(_) => self.end(End::Reset),
+                Harm::DownAfter(_) => self.shared.cut(usize::MAX),
                 Harm::StallAfter(_, time) => self.wait(time),
-                Harm::FlipBit { .. } | Harm::Slow(_) | Harm::Delay(_) => {}
+                Harm::FlipBit { .. } | Harm::FlipBitOf { .. } | Harm::Slow(_) | Harm::Delay(_) => {}
             }
         }
         self.write(&bytes[written..])

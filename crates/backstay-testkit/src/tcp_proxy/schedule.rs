@@ -33,12 +33,25 @@ pub enum Harm {
     CloseAfter(u64),
     /// After so many bytes it is reset in both directions, as by a machine that has forgotten it.
     ResetAfter(u64),
+    /// After so many bytes the network is down, until [`heal`](super::TcpProxy::heal): every connection is closed, and so
+    /// is every new one.
+    DownAfter(u64),
     /// After so many bytes nothing more comes in this direction, for so long or, without a time, for ever. Nobody is told.
     StallAfter(u64, Option<Duration>),
     /// One bit of a byte, counted from 0, comes through wrong.
     FlipBit {
         /// The byte.
         byte: u64,
+        /// The bit, from 0 to 7.
+        bit: u8,
+    },
+    /// One bit comes through wrong of a byte of this text, counted from 0, where it comes for the first time. Where the text
+    /// comes in two pieces, the next place is taken.
+    FlipBitOf {
+        /// The text.
+        text: &'static [u8],
+        /// The byte of it.
+        byte: usize,
         /// The bit, from 0 to 7.
         bit: u8,
     },
@@ -52,10 +65,12 @@ pub enum Harm {
 impl Harm {
     fn at(self) -> Option<u64> {
         match self {
-            Self::CloseAfter(at) | Self::ResetAfter(at) | Self::StallAfter(at, _) | Self::FlipBit { byte: at, .. } => {
-                Some(at)
-            }
-            Self::Slow(_) | Self::Delay(_) => None,
+            Self::CloseAfter(at)
+            | Self::ResetAfter(at)
+            | Self::DownAfter(at)
+            | Self::StallAfter(at, _)
+            | Self::FlipBit { byte: at, .. } => Some(at),
+            Self::FlipBitOf { .. } | Self::Slow(_) | Self::Delay(_) => None,
         }
     }
 }
@@ -75,6 +90,12 @@ struct Rule {
     /// Bytes that had come through together when it was set.
     base: u64,
     befallen: usize,
+}
+
+impl Rule {
+    fn is_meant(&self, number: usize, direction: Direction) -> bool {
+        self.direction == direction && !matches!(self.connections, Connections::Nth(nth) if nth != number)
+    }
 }
 
 impl Schedule {
@@ -110,21 +131,29 @@ impl Schedule {
 
     /// Counts bytes that are about to be forwarded, and tells what befalls them: at which of them, in their order. Before
     /// them, `passed` came through on this connection.
-    pub(super) fn befalls(&self, number: usize, direction: Direction, passed: u64, length: u64) -> Vec<(u64, Harm)> {
+    pub(super) fn befalls(&self, number: usize, direction: Direction, passed: u64, bytes: &[u8]) -> Vec<(u64, Harm)> {
+        let length = bytes.len() as u64;
         let mut rules = self.rules();
         let together = self.bytes[direction as usize].fetch_add(length, Ordering::SeqCst);
         let mut found = Vec::new();
-        for rule in rules.iter_mut().filter(|rule| rule.direction == direction) {
+        for rule in rules.iter_mut().filter(|rule| rule.is_meant(number, direction)) {
             let before = match rule.connections {
-                Connections::Each => passed,
-                Connections::Nth(nth) if nth == number => passed,
-                Connections::Nth(_) => continue,
+                Connections::Each | Connections::Nth(_) => passed,
                 Connections::Together => together - rule.base,
             };
-            let Some(at) = rule.harm.at() else { continue };
-            if (before..before + length).contains(&at) {
+            let harmed = match rule.harm {
+                Harm::FlipBitOf { text, byte, .. } if rule.befallen == 0 => {
+                    let place = bytes.windows(text.len()).position(|window| window == text);
+                    place.map(|place| (place + byte) as u64)
+                }
+                harm => harm
+                    .at()
+                    .filter(|at| (before..before + length).contains(at))
+                    .map(|at| at - before),
+            };
+            if let Some(at) = harmed {
                 rule.befallen += 1;
-                found.push((at - before, rule.harm));
+                found.push((at, rule.harm));
             }
         }
         found.sort_by_key(|(at, _)| *at);
@@ -151,9 +180,9 @@ impl Schedule {
 
     fn lasting<T>(&self, number: usize, direction: Direction, of: impl Fn(Harm) -> Option<T>) -> Vec<T> {
         let mut found = Vec::new();
-        for rule in self.rules().iter_mut().filter(|rule| rule.direction == direction) {
-            let is_meant = !matches!(rule.connections, Connections::Nth(nth) if nth != number);
-            if let Some(lasting) = is_meant.then(|| of(rule.harm)).flatten() {
+        let mut rules = self.rules();
+        for rule in rules.iter_mut().filter(|rule| rule.is_meant(number, direction)) {
+            if let Some(lasting) = of(rule.harm) {
                 rule.befallen += 1;
                 found.push(lasting);
             }

@@ -5,6 +5,7 @@ mod copying;
 mod listing;
 mod packs;
 mod removal;
+mod stale;
 mod volumes;
 
 use std::sync::Arc;

@@ -148,6 +148,17 @@ fn one_bit_is_wrong() {
 }
 
 #[test]
+fn one_bit_of_a_text_is_wrong_where_it_comes_first() {
+    let proxy = echo();
+    let (text, byte, bit) = (b"needle".as_slice(), 4, 0);
+    proxy.harm(Connections::Each, ToClient, Harm::FlipBitOf { text, byte, bit });
+    assert_eq!(exchange(&proxy, b"no nettle").0, b"no nettle");
+    assert_eq!(exchange(&proxy, b"a needle, a needle").0, b"a needme, a needle");
+    assert_eq!(exchange(&proxy, b"a needle").0, b"a needle");
+    assert_eq!(proxy.befallen(), 1);
+}
+
+#[test]
 fn a_stall_tells_nobody_and_ends_when_it_is_told_to() {
     let bytes = noise(100_000);
     let proxy = echo();
@@ -220,6 +231,22 @@ fn all_connections_can_be_cut_at_once() {
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     }
     assert_eq!(exchange(&proxy, b"next").0, b"next");
+}
+
+#[test]
+fn a_network_that_is_down_stays_down_until_it_is_healed() {
+    let bytes = noise(50_000);
+    let proxy = echo();
+    let mut idle = connect(&proxy);
+    idle.write_all(b"x").unwrap();
+    idle.read_exact(&mut [0]).unwrap();
+    proxy.harm(Connections::Together, ToServer, Harm::DownAfter(20_000));
+    assert!(exchange(&proxy, &bytes).0.len() <= 20_000);
+    assert_eq!(idle.read(&mut [0]).unwrap(), 0);
+    assert_eq!(exchange(&proxy, b"next").0, b"");
+    proxy.assert_all_befell();
+    proxy.heal();
+    assert!(exchange(&proxy, &bytes).0 == bytes);
 }
 
 #[test]

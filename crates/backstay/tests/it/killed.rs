@@ -10,9 +10,10 @@ use backstay::{
     Atomicity, BackupError, BackupReport, CancelToken, CheckOptions, Phase, ProgressEvent, Repository, RestoreOptions,
     TargetError, TargetPolicy,
 };
+use backstay_testkit::tcp_proxy::TcpProxy;
 
 use crate::sabotage::{
-    Cable, Hook, assert_untouched, await_truth, back_up_hooked, chain, connect, scene, scripted_pg_dump, terminate,
+    Hook, assert_untouched, await_truth, back_up_hooked, chain, connect, scene, scripted_pg_dump, terminate, through,
 };
 use crate::support::{Cluster, default_installation, open, programs, restore};
 
@@ -242,11 +243,11 @@ fn a_server_that_goes_at_any_moment_ends_the_backup() {
 fn a_network_that_drops_connections_at_any_moment_ends_the_backup() {
     let database = "cut_off";
     let (cluster, _) = scene(database, TABLES);
-    let cable = Cable::to(cluster.server.port());
+    let cable = TcpProxy::to_port(cluster.server.port());
     for (number, moment) in MOMENTS.into_iter().skip(2).enumerate() {
         let repository = cluster.repository(&format!("cut_off_{number}"));
         let result = backstay::back_up(
-            &cable.through(cluster.config(database)),
+            &through(&cable, cluster.config(database)),
             &repository,
             jiff::Timestamp::now(),
             &programs(),

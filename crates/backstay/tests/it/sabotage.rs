@@ -1,6 +1,5 @@
 //! Ways to disturb a backup at a moment of one's choice.
 
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -11,6 +10,7 @@ use backstay::{
     BackupError, BackupOptions, BackupReport, CancelToken, ConnectionConfig, Progress, ProgressEvent, Repository,
 };
 use backstay_postgres::{WireConnection, find_pg_dump};
+use backstay_testkit::tcp_proxy::TcpProxy;
 
 use crate::support::{Cluster, default_installation, installation_since, programs};
 
@@ -164,51 +164,12 @@ pub(crate) fn write_program(path: &Path, text: &str) {
     assert!(written.unwrap().success());
 }
 
-/// A way to a server that can be cut: every connection through it ends at once.
-pub(crate) struct Cable {
-    port: u16,
-    ends: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Cable {
-    pub(crate) fn to(port: u16) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let cable = Self {
-            port: listener.local_addr().expect("an address").port(),
-            ends: Arc::default(),
-        };
-        let ends = Arc::clone(&cable.ends);
-        // They end with the program; nobody connects to them any more after the test.
-        thread::spawn(move || {
-            for near in listener.incoming() {
-                let near = near.expect("a client");
-                let far = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the server");
-                for (from, to) in [(&near, &far), (&far, &near)] {
-                    let (mut from, mut to) = (from.try_clone().expect("a socket"), to.try_clone().expect("a socket"));
-                    thread::spawn(move || {
-                        drop(std::io::copy(&mut from, &mut to));
-                        drop(to.shutdown(Shutdown::Both));
-                    });
-                }
-                ends.lock().unwrap().extend([near, far]);
-            }
-        });
-        cable
+/// The same connection by way of a proxy.
+pub(crate) fn through(proxy: &TcpProxy, mut config: ConnectionConfig) -> ConnectionConfig {
+    for endpoint in &mut config.endpoints {
+        endpoint.port = proxy.address().port();
     }
-
-    /// The same connection by way of the cable.
-    pub(crate) fn through(&self, mut config: ConnectionConfig) -> ConnectionConfig {
-        for endpoint in &mut config.endpoints {
-            endpoint.port = self.port;
-        }
-        config
-    }
-
-    pub(crate) fn cut(&self) {
-        for end in self.ends.lock().unwrap().drain(..) {
-            drop(end.shutdown(Shutdown::Both));
-        }
-    }
+    config
 }
 
 /// An error with everything that caused it.
