@@ -20,7 +20,7 @@ pub use backstay_core::repository::{
     BackupReader, BackupSummary, Copied, CopyError, Listing, Litter, LitterItem, ObjectRole, PublishedBackup, ReadBack,
     Removal, Repository, RepositoryError, Seals, checksum_name, object_role,
 };
-pub use backstay_core::retention::{RetentionAction, RetentionDecision, RetentionReason, plan_keep_days};
+pub use backstay_core::retention::{RetentionAction, RetentionDecision, RetentionReason, plan_retention};
 pub use backstay_core::seal;
 pub use backstay_core::store::{
     Error as StoreError, ErrorKind as StoreErrorKind, Leftover, MemoryStore, ObjectKey, ObjectMeta, ObjectWriter, Store,
