@@ -34,7 +34,9 @@ impl FromStr for Tag {
     type Err = InvalidTag;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+        let (name, value) = text
+            .split_once('=')
+            .map_or((text, None), |(name, value)| (name, Some(value)));
         if is_part(name) && value.is_none_or(is_part) {
             Ok(Self(text.to_owned()))
         } else {
@@ -66,7 +68,18 @@ mod tests {
         for good in ["pre-migration", "release=2025.3", "a", &long, &format!("{long}={long}")] {
             assert_eq!(good.parse::<Tag>().unwrap().as_str(), good);
         }
-        for bad in ["", "=", "a=", "=a", "a b", "a=b=c", "ä", "a/b", "a\n", &format!("{long}x")] {
+        for bad in [
+            "",
+            "=",
+            "a=",
+            "=a",
+            "a b",
+            "a=b=c",
+            "ä",
+            "a/b",
+            "a\n",
+            &format!("{long}x"),
+        ] {
             assert!(bad.parse::<Tag>().is_err(), "{bad:?}");
         }
     }

@@ -43,7 +43,12 @@ impl Age {
 
     fn span(&self) -> Span {
         let [years, months, weeks, days, hours] = self.numbers.map(i64::from);
-        Span::new().years(years).months(months).weeks(weeks).days(days).hours(hours)
+        Span::new()
+            .years(years)
+            .months(months)
+            .weeks(weeks)
+            .days(days)
+            .hours(hours)
     }
 }
 
@@ -99,7 +104,9 @@ mod tests {
         for good in ["36h", "7d", "2w", "12m", "1y", "1y6m", "1y2m3w4d5h", "9999d"] {
             assert_eq!(good.parse::<Age>().unwrap().to_string(), good);
         }
-        for bad in ["", "7", "d", "0d", "7 d", "7D", "-7d", "10000d", "6m1y", "1d1d", "7d3", "7ä", "1.5d"] {
+        for bad in [
+            "", "7", "d", "0d", "7 d", "7D", "-7d", "10000d", "6m1y", "1d1d", "7d3", "7ä", "1.5d",
+        ] {
             assert!(bad.parse::<Age>().is_err(), "{bad:?}");
         }
         assert_eq!(Age::days(0).to_string(), "1d");
@@ -128,6 +135,9 @@ mod tests {
         let age: Age = "9999y".parse().unwrap();
         let now: Timestamp = "2025-03-30T10:00:00Z".parse().unwrap();
         assert_eq!(age.after(now, &TimeZone::UTC), Timestamp::MAX);
-        assert_eq!(Age::days(1).after(now, &TimeZone::UTC).to_string(), "2025-03-31T10:00:00Z");
+        assert_eq!(
+            Age::days(1).after(now, &TimeZone::UTC).to_string(),
+            "2025-03-31T10:00:00Z"
+        );
     }
 }

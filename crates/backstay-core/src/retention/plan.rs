@@ -195,7 +195,11 @@ impl<'f> Series<'f> {
 
     fn keep_by_rules(&mut self, policy: &RetentionPolicy) {
         let count = policy.keep_last;
-        self.keep_newest_per(count, |backup, _| (backup.id.time(), RetentionReason::Last { count }), policy);
+        self.keep_newest_per(
+            count,
+            |backup, _| (backup.id.time(), RetentionReason::Last { count }),
+            policy,
+        );
         let whole = self.newest_that(|backup| backup.is_whole);
         if let (Some(age), Some(newest)) = (policy.keep_within, whole.or(self.newest_that(|_| true))) {
             let first = age.before(self.backups[newest].id.time(), &policy.time_zone);

@@ -15,7 +15,9 @@ fn backups(line: &str) -> Vec<BackupFacts> {
         [prefix, "every", hours, "from", from, "to", to] => {
             let step = 3600 * hours.trim_end_matches('h').parse::<usize>().unwrap();
             let seconds = (time(from).as_second()..=time(to).as_second()).step_by(step);
-            seconds.map(|second| sound(prefix, Timestamp::from_second(second).unwrap())).collect()
+            seconds
+                .map(|second| sound(prefix, Timestamp::from_second(second).unwrap()))
+                .collect()
         }
         [prefix, at, ref marks @ ..] => vec![marked(sound(prefix, time(at)), marks)],
         _ => panic!("{line}"),

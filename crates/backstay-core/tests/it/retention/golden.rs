@@ -5,7 +5,10 @@ use super::calendars::{calendar, policy, time};
 /// The golden file has what stays and why, and what goes, newest first.
 fn check(name: &str, backups: &str, rules: &str, now: &str) {
     let policy = policy(rules);
-    let mut text = format!("policy: {}\nnow:    {now}\n\n", if rules.is_empty() { "(no rules)" } else { rules });
+    let mut text = format!(
+        "policy: {}\nnow:    {now}\n\n",
+        if rules.is_empty() { "(no rules)" } else { rules }
+    );
     for decision in plan_retention(&calendar(backups), &policy, time(now)).iter().rev() {
         let action = match decision.action {
             RetentionAction::Keep => "keep  ",
@@ -28,7 +31,12 @@ const NOW: &str = "2025-01-20T12:00";
 
 #[test]
 fn rules_by_themselves() {
-    check("no-rules", "a every 24h from 2025-01-17T02:00 to 2025-01-20T02:00", "", NOW);
+    check(
+        "no-rules",
+        "a every 24h from 2025-01-17T02:00 to 2025-01-20T02:00",
+        "",
+        NOW,
+    );
     check("last-1", NIGHTS, "last=1", NOW);
     check("last-3", NIGHTS, "last=3", NOW);
     check("daily-7", NIGHTS, "daily=7", NOW);
@@ -39,7 +47,12 @@ fn rules_by_themselves() {
     check("within-1m", NIGHTS, "within=1m", NOW);
     check("within-36h", NIGHTS, "within=36h", NOW);
     // It keeps, and lets nothing go by itself.
-    check("min-age-alone", "a every 24h from 2025-01-17T02:00 to 2025-01-20T02:00", "min-age=1d", NOW);
+    check(
+        "min-age-alone",
+        "a every 24h from 2025-01-17T02:00 to 2025-01-20T02:00",
+        "min-age=1d",
+        NOW,
+    );
 }
 
 #[test]
@@ -48,7 +61,12 @@ fn rules_together() {
     check("daily-weekly-monthly", NIGHTS, "daily=7 weekly=4 monthly=12", NOW);
     check("all-counts", NIGHTS, "last=1 daily=2 weekly=2 monthly=2 yearly=2", NOW);
     check("min-age-over-last", NIGHTS, "last=1 min-age=3d", NOW);
-    check("more-than-there-is", "a every 24h from 2025-01-17T02:00 to 2025-01-20T02:00", "daily=4000000000", NOW);
+    check(
+        "more-than-there-is",
+        "a every 24h from 2025-01-17T02:00 to 2025-01-20T02:00",
+        "daily=4000000000",
+        NOW,
+    );
 }
 
 /// What the first user keeps: 7 nights, 30 days of weeks, 12 months; before changes for 30 days; a legal hold.
@@ -61,8 +79,18 @@ const FIRST_USER: &str = "
 
 #[test]
 fn the_first_user() {
-    check("first-user", FIRST_USER, "daily=7 weekly=5 monthly=12", "2024-03-01T12:00");
-    check("first-user-by-tag", FIRST_USER, "daily=1 tag=pre-change", "2024-03-01T12:00");
+    check(
+        "first-user",
+        FIRST_USER,
+        "daily=7 weekly=5 monthly=12",
+        "2024-03-01T12:00",
+    );
+    check(
+        "first-user-by-tag",
+        FIRST_USER,
+        "daily=1 tag=pre-change",
+        "2024-03-01T12:00",
+    );
 }
 
 #[test]
@@ -71,7 +99,12 @@ fn several_a_day() {
     check("newest-of-each-day", hours, "daily=3", NOW);
     // The evening in Europe is the next day in India.
     check("newest-of-each-day-in-kolkata", hours, "daily=3 zone=kolkata", NOW);
-    check("newest-of-each-day-in-kiritimati", hours, "daily=3 zone=kiritimati", NOW);
+    check(
+        "newest-of-each-day-in-kiritimati",
+        hours,
+        "daily=3 zone=kiritimati",
+        NOW,
+    );
 }
 
 #[test]
@@ -96,23 +129,58 @@ fn summer_time() {
     let spring = "a every 1h from 2025-03-29T21:00 to 2025-03-30T23:00";
     check("berlin-in-spring", spring, "daily=3 zone=berlin", "2025-03-31T00:00");
     // One day before noon is noon, 23 hours before.
-    check("berlin-in-spring-within-1d", spring, "within=1d zone=berlin", "2025-03-31T00:00");
-    check("berlin-in-spring-within-24h", spring, "within=24h zone=berlin", "2025-03-31T00:00");
+    check(
+        "berlin-in-spring-within-1d",
+        spring,
+        "within=1d zone=berlin",
+        "2025-03-31T00:00",
+    );
+    check(
+        "berlin-in-spring-within-24h",
+        spring,
+        "within=24h zone=berlin",
+        "2025-03-31T00:00",
+    );
     let autumn = "a every 1h from 2025-10-25T20:00 to 2025-10-26T23:00";
     check("berlin-in-autumn", autumn, "daily=3 zone=berlin", "2025-10-27T00:00");
-    check("berlin-in-autumn-within-1d", autumn, "within=1d zone=berlin", "2025-10-27T00:00");
+    check(
+        "berlin-in-autumn-within-1d",
+        autumn,
+        "within=1d zone=berlin",
+        "2025-10-27T00:00",
+    );
     let october = "a every 1h from 2025-10-04T12:00 to 2025-10-05T15:00";
-    check("lord-howe-in-spring", october, "daily=3 zone=lord-howe", "2025-10-05T16:00");
+    check(
+        "lord-howe-in-spring",
+        october,
+        "daily=3 zone=lord-howe",
+        "2025-10-05T16:00",
+    );
     let april = "a every 1h from 2025-04-05T12:00 to 2025-04-06T15:00";
-    check("lord-howe-in-autumn", april, "daily=3 zone=lord-howe", "2025-04-06T16:00");
-    check("lord-howe-in-autumn-within-1d", april, "within=1d zone=lord-howe", "2025-04-06T16:00");
+    check(
+        "lord-howe-in-autumn",
+        april,
+        "daily=3 zone=lord-howe",
+        "2025-04-06T16:00",
+    );
+    check(
+        "lord-howe-in-autumn-within-1d",
+        april,
+        "within=1d zone=lord-howe",
+        "2025-04-06T16:00",
+    );
     // The 26th begins, goes back into the 25th, and begins again: it is one day.
     let twice = "
         a 2025-10-25T21:50
         a 2025-10-25T22:10
         a 2025-10-25T22:40
         a 2025-10-25T23:30";
-    check("a-midnight-that-is-there-twice", twice, "daily=2 zone=midnight", "2025-10-26T12:00");
+    check(
+        "a-midnight-that-is-there-twice",
+        twice,
+        "daily=2 zone=midnight",
+        "2025-10-26T12:00",
+    );
 }
 
 #[test]
@@ -125,7 +193,12 @@ fn turns_of_the_year() {
     // New Year is at eleven in the evening of UTC.
     let evening = "a every 1h from 2024-12-31T20:00 to 2025-01-01T01:00";
     check("new-year", evening, "yearly=2", "2025-01-01T02:00");
-    check("new-year-in-berlin", evening, "yearly=2 zone=berlin", "2025-01-01T02:00");
+    check(
+        "new-year-in-berlin",
+        evening,
+        "yearly=2 zone=berlin",
+        "2025-01-01T02:00",
+    );
 }
 
 #[test]
@@ -178,7 +251,12 @@ fn clocks_that_are_wrong() {
     check("future-last", ahead, "last=2", NOW);
     check("future-within", ahead, "within=3d", NOW);
     // The clock of the machine that prunes went back.
-    check("clock-went-back", "a every 24h from 2025-01-10T02:00 to 2025-01-20T02:00", "last=1", "2020-01-01");
+    check(
+        "clock-went-back",
+        "a every 24h from 2025-01-10T02:00 to 2025-01-20T02:00",
+        "last=1",
+        "2020-01-01",
+    );
 }
 
 #[test]

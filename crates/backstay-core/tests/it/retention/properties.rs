@@ -19,21 +19,31 @@ fn facts() -> impl Strategy<Value = BackupFacts> {
         1 => Just(ProofState::Proven),
     ];
     let rarely = || prop::bool::weighted(0.1);
-    (-48..HOURS_MAX, any::<bool>(), proof, rarely(), rarely(), rarely(), rarely(), prop::option::of(-100i64..100)).prop_map(
-        |(hours_old, is_first, proof, is_held, is_unread, is_lacking, is_tagged, until)| {
-            let now = time(NOW).as_second();
-            let at = Timestamp::from_second(now - hours_old * 3600).unwrap();
-            BackupFacts {
-                is_read: !is_unread,
-                is_whole: !is_unread && !is_lacking,
-                proof,
-                holds: is_held.then(HoldFacts::default).into_iter().collect(),
-                tags: is_tagged.then(|| "t".parse().unwrap()).into_iter().collect(),
-                keep_until: until.map(|hours| Timestamp::from_second(now + hours * 3600).unwrap()),
-                ..sound(if is_first { "a" } else { "b" }, at)
-            }
-        },
+    (
+        -48..HOURS_MAX,
+        any::<bool>(),
+        proof,
+        rarely(),
+        rarely(),
+        rarely(),
+        rarely(),
+        prop::option::of(-100i64..100),
     )
+        .prop_map(
+            |(hours_old, is_first, proof, is_held, is_unread, is_lacking, is_tagged, until)| {
+                let now = time(NOW).as_second();
+                let at = Timestamp::from_second(now - hours_old * 3600).unwrap();
+                BackupFacts {
+                    is_read: !is_unread,
+                    is_whole: !is_unread && !is_lacking,
+                    proof,
+                    holds: is_held.then(HoldFacts::default).into_iter().collect(),
+                    tags: is_tagged.then(|| "t".parse().unwrap()).into_iter().collect(),
+                    keep_until: until.map(|hours| Timestamp::from_second(now + hours * 3600).unwrap()),
+                    ..sound(if is_first { "a" } else { "b" }, at)
+                }
+            },
+        )
 }
 
 fn backups() -> impl Strategy<Value = Vec<BackupFacts>> {
@@ -68,7 +78,9 @@ fn policies() -> impl Strategy<Value = RetentionPolicy> {
 
 fn kept(backups: &[BackupFacts], policy: &RetentionPolicy) -> BTreeSet<BackupId> {
     let plan = plan_retention(backups, policy, time(NOW));
-    let kept = plan.into_iter().filter(|decision| decision.action == RetentionAction::Keep);
+    let kept = plan
+        .into_iter()
+        .filter(|decision| decision.action == RetentionAction::Keep);
     kept.map(|decision| decision.id).collect()
 }
 
@@ -78,7 +90,9 @@ fn newest<'f>(
     condition: impl Fn(&BackupFacts) -> bool,
 ) -> Option<&'f BackupFacts> {
     let fitting = backups.iter().filter(|backup| backup.id.prefix().as_str() == prefix);
-    fitting.filter(|backup| condition(backup)).max_by_key(|backup| backup.id.time())
+    fitting
+        .filter(|backup| condition(backup))
+        .max_by_key(|backup| backup.id.time())
 }
 
 proptest! {
