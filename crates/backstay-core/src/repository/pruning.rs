@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -109,25 +109,31 @@ impl Pruning<'_> {
             Err(error) => return Err(error.into()),
         }
         // Behind the tombstone: who holds looks for it after the hold was written, so one of the two sees the other.
-        let held = match self.repository.holds(id, now) {
-            Ok(holds) => holds.into_iter().next(),
-            Err(error) => {
-                // It is ours, and nothing was deleted. If it stays, it is litter.
-                let _ = store.delete(&tombstone);
-                return Err(error);
-            }
-        };
-        if let Some(hold) = held {
-            store.delete(&tombstone)?;
-            return Err(RepositoryError::Held {
-                id: id.clone(),
-                hold: hold.facts(),
-            });
+        if let Err(error) = self.refuse_held(id, now) {
+            // The tombstone is ours, and nothing was deleted. If it stays, it is litter.
+            let _ = store.delete(&tombstone);
+            return Err(error);
         }
         store.delete(&manifest)?;
         let mut removal = self.finish_removal(id)?;
         removal.deleted.insert(0, manifest);
         Ok(removal)
+    }
+
+    /// Fails where somebody holds the backup, or another has removed it.
+    fn refuse_held(&self, id: &BackupId, now: Timestamp) -> Result<(), RepositoryError> {
+        let keys = self.repository.beside(id)?;
+        let manifest = names::manifest_key(id);
+        if !keys.contains(&manifest) {
+            return Err(Error::new(ErrorKind::NotFound, "remove", manifest.as_str()).into());
+        }
+        match self.repository.read_records(&keys)?.in_force(now).first() {
+            None => Ok(()),
+            Some(hold) => Err(RepositoryError::Held {
+                id: id.clone(),
+                hold: hold.facts(),
+            }),
+        }
     }
 
     /// Removes what is left of a backup that has no manifest any more.
@@ -229,7 +235,7 @@ impl Pruning<'_> {
 }
 
 /// The manifests among the objects of a store.
-fn manifests(objects: &[ObjectMeta]) -> HashMap<BackupId, &ObjectMeta> {
+fn manifests(objects: &[ObjectMeta]) -> BTreeMap<BackupId, &ObjectMeta> {
     let manifests = objects.iter().filter_map(|object| match object_role(&object.key)? {
         (id, ObjectRole::Manifest) => Some((id, object)),
         _ => None,

@@ -9,7 +9,7 @@ use crate::retention::{HoldFacts, ProofState};
 use crate::store::{Error, ErrorKind, ObjectKey, Store};
 
 use super::pending::put;
-use super::{ObjectRole, Repository, RepositoryError, names, object_role, read_small};
+use super::{Repository, RepositoryError, names, object_role, read_small};
 
 /// The longest record that is written or read.
 pub(super) const RECORD_BYTES_MAX: u64 = 64 << 10;
@@ -194,19 +194,28 @@ impl Repository {
     /// # Errors
     /// Those of the store. A hold that cannot be read is in force; a release that cannot be read releases nothing.
     pub fn holds(&self, id: &BackupId, now: Timestamp) -> Result<Vec<Hold>, RepositoryError> {
-        let listed = self.store().list(&format!("{id}."))?.into_iter();
-        // The id of another backup may begin with this one and a dot.
-        let is_record = |key: &ObjectKey| object_role(key) == Some((id.clone(), ObjectRole::Record));
-        let keys: Vec<ObjectKey> = listed.map(|object| object.key).filter(is_record).collect();
-        Ok(self.read_records(&keys)?.in_force(now))
+        Ok(self.read_records(&self.beside(id)?)?.in_force(now))
     }
 
-    /// Reads records; of proofs only as many as it takes to find one.
+    /// The names of the objects of a backup.
+    pub(super) fn beside(&self, id: &BackupId) -> Result<Vec<ObjectKey>, Error> {
+        let listed = self
+            .store()
+            .list(&format!("{id}."))?
+            .into_iter()
+            .map(|object| object.key);
+        // The id of another backup may begin with this one and a dot.
+        Ok(listed
+            .filter(|key| object_role(key).is_some_and(|(found, _)| found == *id))
+            .collect())
+    }
+
+    /// Reads those that are records, by their names; of proofs only as many as it takes to find one.
     pub(super) fn read_records(&self, keys: &[ObjectKey]) -> Result<Records, Error> {
         let mut records = Records::default();
         // The newest first.
         for key in keys.iter().rev() {
-            let kind = names::record_kind(key).unwrap_or_default();
+            let Some(kind) = names::record_kind(key) else { continue };
             if kind == PROOF && records.proof == Some(ProofState::Proven) {
                 continue;
             }

@@ -183,7 +183,7 @@ fn a_backup_of_a_pack_whose_last_backup_is_removed() {
     write(Arc::clone(&sound), &small(FIRST).manifest, &shared).unwrap();
     Repository::new(sound).remove(&id(BASE), NOW.parse().unwrap()).unwrap();
     assert!(is_whole(&store, FIRST), "its pack is another's");
-    let actors = vec![writer(SECOND, &shared), remover(FIRST), sweeper(BASE)];
+    let actors = vec![writer(SECOND, &shared), remover(FIRST).with_own(FIRST), sweeper(BASE)];
     let ends = dones(&assert_none_is_lost(&store, actors, &[(0, SECOND)]));
     for expected in [true, false] {
         assert!(ends.iter().any(|told| told[0] == expected), "{ends:?}");

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -7,8 +8,36 @@ use backstay_core::ObjectKey;
 use backstay_core::store::{Error, ErrorKind, Leftover, MemoryStore, ObjectMeta, ObjectWriter, Store};
 
 /// The objects of a store, as a value.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Objects(BTreeMap<String, Arc<Vec<u8>>>);
+#[derive(Clone, Debug, Default, Hash)]
+pub(super) struct Objects(BTreeMap<String, Bytes>);
+
+/// What an object holds, hashed once.
+#[derive(Clone, Debug)]
+pub(super) struct Bytes {
+    all: Arc<Vec<u8>>,
+    digest: u64,
+}
+
+impl Bytes {
+    fn new(all: Vec<u8>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        all.hash(&mut hasher);
+        Self {
+            digest: hasher.finish(),
+            all: Arc::new(all),
+        }
+    }
+
+    fn length(&self) -> u64 {
+        self.all.len() as u64
+    }
+}
+
+impl Hash for Bytes {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.digest.hash(state);
+    }
+}
 
 impl Objects {
     pub(super) fn of(store: &MemoryStore) -> Self {
@@ -16,7 +45,7 @@ impl Objects {
         let object = |object: ObjectMeta| {
             let mut bytes = Vec::new();
             store.read(&object.key, None).unwrap().read_to_end(&mut bytes).unwrap();
-            (object.key.to_string(), Arc::new(bytes))
+            (object.key.to_string(), Bytes::new(bytes))
         };
         Self(listed.into_iter().map(object).collect())
     }
@@ -24,32 +53,23 @@ impl Objects {
     pub(super) fn to_store(&self) -> MemoryStore {
         let store = MemoryStore::new();
         for (name, bytes) in &self.0 {
-            crate::repository::put(&store, name, bytes);
+            crate::repository::put(&store, name, &bytes.all);
         }
         store
     }
 
     fn answer(&mut self, call: &Call<'_>) -> Answer {
         match call {
-            Call::Publish(key, bytes) if self.0.contains_key(*key) => {
-                let _ = bytes;
-                Answer::Error(ErrorKind::AlreadyExists)
-            }
+            Call::Publish(key, _) if self.0.contains_key(*key) => Answer::Error(ErrorKind::AlreadyExists),
             Call::Publish(key, bytes) => {
-                self.0.insert((*key).to_owned(), Arc::clone(bytes));
-                Answer::Size(bytes.len() as u64)
+                self.0.insert((*key).to_owned(), bytes.clone());
+                Answer::Size(bytes.length())
             }
-            Call::Read(key) => self
-                .0
-                .get(*key)
-                .map_or(MISSING, |bytes| Answer::Bytes(Arc::clone(bytes))),
-            Call::Head(key) => self
-                .0
-                .get(*key)
-                .map_or(MISSING, |bytes| Answer::Size(bytes.len() as u64)),
+            Call::Read(key) => self.0.get(*key).map_or(MISSING, |bytes| Answer::Bytes(bytes.clone())),
+            Call::Head(key) => self.0.get(*key).map_or(MISSING, |bytes| Answer::Size(bytes.length())),
             Call::List(prefix) => {
                 let listed = self.0.iter().filter(|(name, _)| name.starts_with(prefix));
-                Answer::List(listed.map(|(name, bytes)| (name.clone(), bytes.len() as u64)).collect())
+                Answer::List(listed.map(|(name, bytes)| (name.clone(), bytes.length())).collect())
             }
             Call::Delete(key) => {
                 self.0.remove(*key);
@@ -63,7 +83,7 @@ const MISSING: Answer = Answer::Error(ErrorKind::NotFound);
 
 #[derive(Debug)]
 enum Call<'c> {
-    Publish(&'c str, Arc<Vec<u8>>),
+    Publish(&'c str, Bytes),
     Read(&'c str),
     Head(&'c str),
     List(&'c str),
@@ -84,14 +104,20 @@ impl Call<'_> {
 pub(super) enum Answer {
     Done,
     Size(u64),
-    Bytes(Arc<Vec<u8>>),
+    Bytes(Bytes),
     List(Vec<(String, u64)>),
     Error(ErrorKind),
 }
 
-impl std::hash::Hash for Answer {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        format!("{self:?}").hash(state);
+impl Hash for Answer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Done => 0.hash(state),
+            Self::Size(size) => (1, size).hash(state),
+            Self::Bytes(bytes) => (2, bytes).hash(state),
+            Self::List(listed) => (3, listed).hash(state),
+            Self::Error(kind) => (4, format!("{kind:?}")).hash(state),
+        }
     }
 }
 
@@ -111,7 +137,7 @@ struct Inner {
 #[derive(Debug)]
 struct Now {
     objects: Objects,
-    answers: Vec<Answer>,
+    answers: Vec<(String, Answer)>,
     /// How many of the answers were given again.
     position: usize,
     has_stepped: bool,
@@ -119,7 +145,7 @@ struct Now {
 }
 
 impl Replay {
-    pub(super) fn new(objects: &Objects, answers: &[Answer], own: Option<&'static str>) -> Self {
+    pub(super) fn new(objects: &Objects, answers: &[(String, Answer)], own: Option<&'static str>) -> Self {
         let now = Mutex::new(Now {
             objects: objects.clone(),
             answers: answers.to_vec(),
@@ -136,7 +162,7 @@ impl Replay {
         self.inner.now.lock().unwrap().objects.clone()
     }
 
-    pub(super) fn answers(&self) -> Vec<Answer> {
+    pub(super) fn answers(&self) -> Vec<(String, Answer)> {
         self.inner.now.lock().unwrap().answers.clone()
     }
 
@@ -150,8 +176,10 @@ impl Inner {
     fn call(&self, doing: &'static str, call: &Call<'_>) -> Result<Answer, Error> {
         let mut now = self.now.lock().unwrap();
         let now = &mut *now;
-        let answer = if now.position < now.answers.len() {
-            now.answers[now.position].clone()
+        let asked = format!("{doing} {}", call.subject());
+        let answer = if let Some((before, answer)) = now.answers.get(now.position) {
+            assert_eq!(asked, *before, "an actor must do the same again");
+            answer.clone()
         } else {
             if now.is_stopped || (now.has_stepped && !self.is_private(call)) {
                 now.is_stopped = true;
@@ -159,7 +187,7 @@ impl Inner {
             }
             now.has_stepped |= !self.is_private(call);
             let answer = now.objects.answer(call);
-            now.answers.push(answer.clone());
+            now.answers.push((asked, answer.clone()));
             answer
         };
         now.position += 1;
@@ -198,8 +226,9 @@ impl Store for Replay {
     fn read(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send>, Error> {
         match self.inner.call("read", &Call::Read(key.as_str()))? {
             Answer::Bytes(bytes) => {
-                let range = range.unwrap_or(0..bytes.len() as u64);
-                let piece = bytes[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()].to_vec();
+                let range = range.unwrap_or(0..bytes.length());
+                let piece =
+                    bytes.all[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()].to_vec();
                 Ok(Box::new(io::Cursor::new(piece)))
             }
             answer => panic!("{key} was read, and {answer:?} was the answer"),
@@ -251,7 +280,7 @@ impl ObjectWriter for ReplayWriter {
 
     fn publish(self: Box<Self>) -> Result<ObjectMeta, Error> {
         let Self { inner, key, bytes } = *self;
-        match inner.call("publish", &Call::Publish(&key, Arc::new(bytes)))? {
+        match inner.call("publish", &Call::Publish(&key, Bytes::new(bytes)))? {
             Answer::Size(size) => Ok(meta(&key, size)),
             answer => panic!("{key} was published, and {answer:?} was the answer"),
         }
