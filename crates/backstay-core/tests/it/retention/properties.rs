@@ -56,7 +56,7 @@ fn backups() -> impl Strategy<Value = Vec<BackupFacts>> {
 
 fn policies() -> impl Strategy<Value = RetentionPolicy> {
     let count = || prop_oneof![2 => Just(0u32), 3 => 1u32..8];
-    let age = || prop::option::weighted(0.3, (1u16..400).prop_map(Age::days));
+    let age = || prop::option::weighted(0.3, (1u32..400).prop_map(Age::days));
     let zones = prop::sample::select(vec!["berlin", "lord-howe", "kolkata", "midnight", "kiritimati"]);
     let counts = (count(), count(), count(), count(), count());
     (counts, age(), age(), any::<bool>(), zones).prop_map(|(counts, within, min_age, is_tag_kept, zone_name)| {
