@@ -124,9 +124,9 @@ fn is_whole(store: &MemoryStore, name: &str) -> bool {
 /// Explores, and asserts at every step that whoever was told of a backup has it, and in the end that every backup is
 /// whole. Gives what was told in all the ends that there are.
 #[track_caller]
-fn assert_none_is_lost(store: &MemoryStore, actors: Vec<Actor>, made_by: &[(usize, &str)]) -> BTreeSet<Vec<Told>> {
+fn assert_none_is_lost(store: &MemoryStore, actors: &[Actor], made_by: &[(usize, &str)]) -> BTreeSet<Vec<Told>> {
     let mut ends = BTreeSet::new();
-    explore(store, &actors, |store, told| {
+    explore(store, actors, |store, told| {
         for (actor, name) in made_by {
             if told[*actor] == Some(Told::Done) {
                 assert!(is_whole(store, name), "{name} was made, and is not whole: {told:?}");
@@ -155,8 +155,8 @@ fn dones(ends: &BTreeSet<Vec<Told>>) -> BTreeSet<Vec<bool>> {
 #[test]
 fn two_backups_and_a_removal_of_the_pack_that_they_share() {
     let (store, shared) = with_base();
-    let actors = vec![writer(FIRST, &shared), writer(SECOND, &shared), remover(BASE)];
-    let ends = dones(&assert_none_is_lost(&store, actors, &[(0, FIRST), (1, SECOND)]));
+    let actors = [writer(FIRST, &shared), writer(SECOND, &shared), remover(BASE)];
+    let ends = dones(&assert_none_is_lost(&store, &actors, &[(0, FIRST), (1, SECOND)]));
     // The removal always succeeds, and both, one or none of the writers came in time.
     for expected in [[true, true], [true, false], [false, true], [false, false]] {
         assert!(ends.contains(&[&expected[..], &[true]].concat()), "{ends:?}");
@@ -169,8 +169,8 @@ fn a_backup_beside_two_sweeps() {
     // The base is gone, and its pack was kept for a backup that was begun and did not come to its end.
     store.delete(&key(&format!("{BASE}.manifest.json"))).unwrap();
     crate::repository::put(&store, &format!("tombstones/{BASE}.json"), b"");
-    let actors = vec![writer(FIRST, &shared), sweeper(BASE), sweeper(BASE)];
-    let ends = dones(&assert_none_is_lost(&store, actors, &[(0, FIRST)]));
+    let actors = [writer(FIRST, &shared), sweeper(BASE), sweeper(BASE)];
+    let ends = dones(&assert_none_is_lost(&store, &actors, &[(0, FIRST)]));
     for expected in [true, false] {
         assert!(ends.iter().any(|told| told[0] == expected), "{ends:?}");
     }
@@ -183,8 +183,8 @@ fn a_backup_of_a_pack_whose_last_backup_is_removed() {
     write(Arc::clone(&sound), &small(FIRST).manifest, &shared).unwrap();
     Repository::new(sound).remove(&id(BASE), NOW.parse().unwrap()).unwrap();
     assert!(is_whole(&store, FIRST), "its pack is another's");
-    let actors = vec![writer(SECOND, &shared), remover(FIRST).with_own(FIRST), sweeper(BASE)];
-    let ends = dones(&assert_none_is_lost(&store, actors, &[(0, SECOND)]));
+    let actors = [writer(SECOND, &shared), remover(FIRST).with_own(FIRST), sweeper(BASE)];
+    let ends = dones(&assert_none_is_lost(&store, &actors, &[(0, SECOND)]));
     for expected in [true, false] {
         assert!(ends.iter().any(|told| told[0] == expected), "{ends:?}");
     }
@@ -193,8 +193,8 @@ fn a_backup_of_a_pack_whose_last_backup_is_removed() {
 #[test]
 fn a_backup_whose_intent_is_taken_for_litter() {
     let (store, shared) = with_base();
-    let actors = vec![writer(FIRST, &shared), remover(BASE), expiry(FIRST)];
-    let ends = dones(&assert_none_is_lost(&store, actors, &[(0, FIRST)]));
+    let actors = [writer(FIRST, &shared), remover(BASE), expiry(FIRST)];
+    let ends = dones(&assert_none_is_lost(&store, &actors, &[(0, FIRST)]));
     for expected in [true, false] {
         assert!(ends.iter().any(|told| told[0] == expected), "{ends:?}");
     }
@@ -203,8 +203,8 @@ fn a_backup_whose_intent_is_taken_for_litter() {
 #[test]
 fn a_hold_beside_two_removals() {
     let (store, _) = with_base();
-    let actors = vec![holder(BASE), remover(BASE), remover(BASE)];
-    let ends = dones(&assert_none_is_lost(&store, actors, &[(0, BASE)]));
+    let actors = [holder(BASE), remover(BASE), remover(BASE)];
+    let ends = dones(&assert_none_is_lost(&store, &actors, &[(0, BASE)]));
     // It came in time, it came too late and said so, and of two removals one did it.
     for expected in [[true, false, false], [false, true, false], [false, false, true]] {
         assert!(ends.contains(&expected[..]), "{ends:?}");
