@@ -10,6 +10,7 @@ mod interrupt;
 mod messages;
 mod normalise;
 mod restore;
+mod retention;
 mod secrets;
 mod stores;
 mod supabase;
