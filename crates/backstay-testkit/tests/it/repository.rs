@@ -4,7 +4,9 @@ mod begin;
 mod copying;
 mod listing;
 mod packs;
+mod records;
 mod removal;
+mod sharing;
 mod volumes;
 
 use std::sync::Arc;
