@@ -31,7 +31,7 @@ pub fn a_backup_over_a_bad_network_is_whole_or_not_there(endpoint: &str, open: i
         let places = (0..12).map(|part| part * (bytes - 1) / 11).chain([1, 200]);
         let mut failed = 0;
         for at in places {
-            failed += usize::from(!scene.told(direction, Harm::DownAfter(at)).is_ok());
+            failed += usize::from(scene.told(direction, Harm::DownAfter(at)).is_err());
             for end in [Harm::CloseAfter(at), Harm::ResetAfter(at)] {
                 let told = scene.told(direction, end);
                 assert!(told.is_ok(), "{direction:?} {end:?}: {:?}", told.err());
