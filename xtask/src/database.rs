@@ -24,13 +24,23 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
     // Only the program is measured; what starts it may be built as it is for tests.
     run::run(cargo().args(["build", "--package", "xtask-database"]))?;
     run::run(cargo().args(["build", "--release", "--package", "backstay-cli"]))?;
+    run::run(cargo().args([
+        "build",
+        "--release",
+        "--package",
+        "backstay-testkit",
+        "--features",
+        "s3-server",
+    ]))?;
     let mut command = cargo();
     command
         .current_dir(".")
         .args(["run", "--quiet", "--package", "xtask-database"]);
     command.arg("--manifest-path").arg(root().join("Cargo.toml"));
     command.args(["--", "bench"]).arg(programs);
-    command.arg(run::target().join("release/backstay"));
+    for program in ["backstay", "s3-server"] {
+        command.arg(run::target().join("release").join(program));
+    }
     for argument in arguments {
         if argument == "--with-pg17" {
             command.arg("--clients").arg(postgres::fetch(17)?.bin);

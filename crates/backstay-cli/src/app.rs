@@ -12,8 +12,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{complain, print, print_text};
 use crate::settle::{
-    SettledBackup, SettledCopy, SettledDoctor, SettledKey, SettledList, SettledPrune, SettledRekey, SettledRestore,
-    SettledShow, SettledSign, SettledStoreCheck, SettledVerify,
+    SettledBackup, SettledCopy, SettledDoctor, SettledHold, SettledKey, SettledList, SettledLog, SettledPrune,
+    SettledRekey, SettledRestore, SettledShow, SettledSign, SettledStoreCheck, SettledVerify,
 };
 
 /// Runs the program.
@@ -46,15 +46,18 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
     let environment = Environment::of_process()?;
     match command {
         Command::Backup(typed) => command::back_up(SettledBackup::settle(*typed, &environment)?, &environment),
-        Command::Verify(typed) => command::verify(&SettledVerify::settle(typed, &environment)?),
+        Command::Verify(typed) => command::verify(&SettledVerify::settle(typed, &environment)?, &environment),
         Command::Restore(typed) => command::restore(&SettledRestore::settle(*typed, &environment)?, &environment),
         Command::List(typed) => command::list(&SettledList::settle(typed, &environment)?),
         Command::Show(typed) => command::show(&SettledShow::settle(typed, &environment)?),
         Command::Doctor(typed) => command::examine(&SettledDoctor::settle(typed, &environment)?, &environment),
         Command::Key(typed) => command::key(&SettledKey::settle(typed, &environment)?),
-        Command::Rekey(typed) => command::rekey(&SettledRekey::settle(*typed, &environment)?),
-        Command::Prune(typed) => command::prune(&SettledPrune::settle(typed, &environment)?),
-        Command::Copy(typed) => command::copy(&SettledCopy::settle(typed, &environment)?),
+        Command::Rekey(typed) => command::rekey(&SettledRekey::settle(*typed, &environment)?, &environment),
+        Command::Prune(typed) => command::prune(&SettledPrune::settle(*typed, &environment)?, &environment),
+        Command::Hold(typed) => command::hold(&SettledHold::settle_hold(typed, &environment)?),
+        Command::Release(typed) => command::release(&SettledHold::settle_release(typed, &environment)?),
+        Command::Log(typed) => command::log(&SettledLog::settle(typed, &environment)?),
+        Command::Copy(typed) => command::copy(&SettledCopy::settle(typed, &environment)?, &environment),
         Command::Sign(typed) => command::sign(&SettledSign::settle(typed, &environment)?),
         Command::Store(typed) => command::check_store(&SettledStoreCheck::settle(typed, &environment)?),
         Command::Completions { .. } | Command::Man => Ok(Exit::Done),

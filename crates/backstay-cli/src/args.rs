@@ -6,12 +6,13 @@
 
 mod encryption;
 mod restore;
+mod retention;
 mod stores;
 mod verify;
 
 use std::path::PathBuf;
 
-use backstay::{Compression, Prefix};
+use backstay::{Age, Compression, Prefix, Tag};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
@@ -19,6 +20,9 @@ use crate::exit::Exit;
 
 pub(crate) use encryption::{EncryptArguments, IdentityArguments, KeyCheckArguments, KeyCommand, RekeyArguments};
 pub(crate) use restore::RestoreArguments;
+pub(crate) use retention::{
+    HoldArguments, LogArguments, PlaceArguments, PolicyArguments, PruneArguments, ReleaseArguments,
+};
 pub(crate) use stores::{CopyArguments, PeriodArgument, SignArguments, StoreCheckArguments, StoreCommand};
 pub(crate) use verify::{LevelArgument, VerifyArguments};
 
@@ -58,8 +62,16 @@ pub(crate) enum Command {
     Show(ShowArguments),
     /// Look whether a backup of a database would work, and write nothing.
     Doctor(DoctorArguments),
-    /// Remove what crashes left in a store.
-    Prune(PruneArguments),
+    /// Remove backups that a policy does not keep, and what crashes left.
+    ///
+    /// Each rule keeps backups of each database by itself, and a backup stays if one rule keeps it. Try it with --dry-run.
+    Prune(Box<PruneArguments>),
+    /// Hold a backup, so that nothing removes it.
+    Hold(HoldArguments),
+    /// End the holds of a backup.
+    Release(ReleaseArguments),
+    /// Tell what was done with the backups of a store: by whom, when, from where.
+    Log(LogArguments),
     /// Copy backups to another store, as far as they are not there.
     ///
     /// A copy that was interrupted is taken up. No keys are needed for encrypted backups.
@@ -128,6 +140,12 @@ pub(crate) struct BackupArguments {
     /// gzip or zstd, each with an optional level: gzip:1 to gzip:12, zstd:1 to zstd:19 (default level: 1, the fastest).
     #[arg(long, value_name = "CODEC[:LEVEL]", default_value = "gzip")]
     pub(crate) compress: Compression,
+    /// A word to know the backup by, such as pre-migration or release=7; may be repeated. It is not encrypted.
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub(crate) tag: Vec<Tag>,
+    /// Let no policy remove the backup before it is older than this: 36h, 30d, 2w, 12m (months), 1y.
+    #[arg(long, value_name = "AGE")]
+    pub(crate) keep_at_least: Option<Age>,
     /// Cut the file into volumes of at most so much, at least 16M: bytes, or with K, M or G behind it.
     #[arg(long, value_name = "SIZE", value_parser = volume_bytes)]
     pub(crate) volume_size: Option<u64>,
@@ -237,27 +255,6 @@ pub(crate) struct DoctorArguments {
     /// The pg_dump to use (default: the best that is found).
     #[arg(long, value_name = "PATH", value_hint = ValueHint::ExecutablePath)]
     pub(crate) pg_dump: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) output: OutputArguments,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct PruneArguments {
-    /// Where backups are (default: BACKSTAY_STORE, else ./backups).
-    #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
-    pub(crate) positional_store: Option<String>,
-    /// The same as STORE.
-    #[arg(long, value_name = "STORE", value_hint = ValueHint::DirPath, conflicts_with = "positional_store")]
-    pub(crate) store: Option<String>,
-    /// Remove unpublished files whose writer is gone, and what deletions that were begun left.
-    #[arg(long, required = true)]
-    pub(crate) litter: bool,
-    /// Pass over files that were written to within this time.
-    #[arg(long, value_name = "SECS", default_value_t = 3600)]
-    pub(crate) grace: u32,
-    /// Print what would be removed, and remove nothing.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
 }

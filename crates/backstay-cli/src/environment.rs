@@ -6,7 +6,8 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
-use backstay::{DotenvError, SearchPath, Variables, parse_dotenv};
+use backstay::{DotenvError, SearchPath, Variables, Witness, parse_dotenv};
+use jiff::Timestamp;
 
 /// The files that are read in the working folder; the first one wins.
 const FILES: [&str; 2] = [".env.local", ".env"];
@@ -84,6 +85,18 @@ impl Environment {
             programs: SearchPath::only(Vec::new()),
             processors: 8,
             can_ask: true,
+        }
+    }
+
+    /// Who does what this process does: `BACKSTAY_ACTOR`, else the user of the machine.
+    pub(crate) fn witness(&self) -> Witness {
+        let named = ["BACKSTAY_ACTOR", "USER", "LOGNAME"]
+            .iter()
+            .find_map(|name| self.get(name));
+        Witness {
+            who: named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())),
+            from: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            clock: Timestamp::now,
         }
     }
 

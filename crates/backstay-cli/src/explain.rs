@@ -273,6 +273,7 @@ fn class_of_connect(error: &ConnectError) -> Exit {
 fn class_of_repository(error: &RepositoryError) -> Exit {
     match error {
         RepositoryError::Codec(_) => Exit::Internal,
+        RepositoryError::Held { .. } => Exit::Refused,
         _ => Exit::Storage,
     }
 }

@@ -2,6 +2,7 @@
 
 mod encryption;
 mod restore;
+mod retention;
 mod stores;
 mod verify;
 
@@ -15,7 +16,7 @@ use backstay::{
 
 use crate::args::{
     BackupArguments, BackupNameArguments, DoctorArguments, FromArguments, ListArguments, OutputArguments,
-    PruneArguments, SelectionArguments, ShowArguments,
+    SelectionArguments, ShowArguments,
 };
 use crate::environment::Environment;
 use crate::keys::{Keys, SealRequest};
@@ -25,6 +26,7 @@ use crate::select::{BackupName, NameError, PathKind, looks_like_a_connection};
 pub(crate) use encryption::{RekeyWhich, SettledKey, SettledKeyCheck, SettledRekey};
 use encryption::{settle_keys, settle_seals};
 pub(crate) use restore::{Confirmation, RestoreMode, SettledRestore, WayBack};
+pub(crate) use retention::{PruneMode, SettledHold, SettledLog, SettledPrune};
 pub(crate) use stores::{CopyWhich, SettledCopy, SettledSign, SettledStoreCheck};
 pub(crate) use verify::SettledVerify;
 
@@ -47,6 +49,8 @@ pub(crate) enum SettleError {
     SseWithoutBucket,
     #[error("the store that was given is empty text")]
     StoreEmpty,
+    #[error("the reason that was given is empty text")]
+    ReasonEmpty,
     #[error("{location} is named twice, and a copy in the same store is none")]
     SameStore { location: String },
     /// Two names that must be one.
@@ -104,22 +108,6 @@ pub(crate) struct SettledDoctor {
     pub(crate) output: Output,
 }
 
-/// What `prune --litter` is to do.
-#[derive(Debug)]
-pub(crate) struct SettledPrune {
-    pub(crate) store: SettledStore,
-    pub(crate) grace_secs: i64,
-    pub(crate) mode: PruneMode,
-    pub(crate) output: Output,
-}
-
-/// Whether `prune` removes anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PruneMode {
-    Show,
-    Remove,
-}
-
 /// The place of backups, not opened yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SettledStore {
@@ -163,6 +151,8 @@ impl SettledBackup {
         options.source = source;
         options.prefix = arguments.name;
         options.compression = arguments.compress;
+        options.tags = arguments.tag;
+        options.keep_at_least = arguments.keep_at_least;
         options.pg_dump = arguments.pg_dump;
         options.volume_bytes_max = arguments.volume_size;
         if arguments.no_read_back {
@@ -226,21 +216,6 @@ impl SettledDoctor {
             source: settle_source(&arguments.from, environment)?,
             jobs: jobs(arguments.jobs, environment),
             pg_dump: arguments.pg_dump,
-            output: arguments.output.into(),
-        })
-    }
-}
-
-impl SettledPrune {
-    pub(crate) fn settle(arguments: PruneArguments, environment: &Environment) -> Result<Self, SettleError> {
-        Ok(Self {
-            store: SettledStore::settle(arguments.store.or(arguments.positional_store), environment)?,
-            grace_secs: arguments.grace.into(),
-            mode: if arguments.dry_run {
-                PruneMode::Show
-            } else {
-                PruneMode::Remove
-            },
             output: arguments.output.into(),
         })
     }

@@ -14,6 +14,7 @@ pub mod script;
 pub mod seal;
 pub mod sql;
 pub mod store;
+mod tag;
 mod text;
 
 pub use codec::{
@@ -25,4 +26,5 @@ pub use id::{BackupId, InvalidBackupId, InvalidPrefix, Prefix};
 pub use manifest::Manifest;
 pub use repository::Repository;
 pub use store::{InvalidObjectKey, ObjectKey};
+pub use tag::{InvalidTag, Tag};
 pub use text::DbText;

@@ -20,6 +20,7 @@ use crate::codec::Codec;
 use crate::digest::{DigestKey, RowDigest, RowHasher, Sha256Digest};
 use crate::id::BackupId;
 use crate::pack::VolumeName;
+use crate::tag::Tag;
 use crate::text::DbText;
 
 /// The newest version of the format that this program reads. It writes the lowest that can say what a backup is.
@@ -34,6 +35,10 @@ pub struct Manifest {
     pub id: BackupId,
     /// When the snapshot was taken, by the clock of the machine that made the backup.
     pub taken_at: Timestamp,
+    /// The words that it was given, for people and for policies of retention.
+    pub tags: Vec<Tag>,
+    /// Until when it is to be kept at least; what deletes by age must heed it.
+    pub keep_until: Option<Timestamp>,
     /// How members are compressed.
     pub codec: Codec,
     /// The key of digests of members and rows, where the backup is sealed.

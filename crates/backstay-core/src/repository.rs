@@ -1,11 +1,15 @@
 //! The handle to the backups in a store: naming, write order and read-back live here and nowhere else.
 
 mod copy;
+mod log;
 mod names;
 mod pending;
+mod pruning;
 mod reader;
+mod records;
 mod rekey;
 mod removal;
+mod reuse;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -20,13 +24,17 @@ use crate::manifest::{
     MANIFEST_TEXT_BYTES_MAX, Manifest, ManifestError, SealedManifest, Sidecar, from_json, sidecar_from_json,
 };
 use crate::pack::{PackError, VOLUMES_MAX, WritePackError, open_pack};
+use crate::retention::HoldFacts;
 use crate::seal::{ClearStore, SealError, SealMethod, Sealer, Unsealer};
 use crate::store::{Error, ErrorKind, ObjectKey, ObjectMeta, Store};
 
 pub use copy::{Copied, CopyError, CopyWatch};
+pub use log::{Deed, LogEntry, LogFilter, LogItem, Outcome, UnknownLogWord};
 pub use names::{ObjectRole, checksum_line, checksum_name, object_role, parse_checksums};
 pub use pending::{PendingBackup, PublishedBackup, ReadBack};
+pub use pruning::Pruning;
 pub use reader::BackupReader;
+pub use records::{Hold, Proof, Statement};
 pub use rekey::Rekeyed;
 pub use removal::{Litter, LitterItem, Removal};
 
@@ -424,6 +432,38 @@ pub enum RepositoryError {
         key: ObjectKey,
         /// Why.
         source: PackError,
+    },
+    /// Somebody holds it.
+    #[error("{id} is held{hold}")]
+    Held {
+        /// The backup.
+        id: BackupId,
+        /// Who, and why.
+        hold: HoldFacts,
+    },
+    /// There is a tombstone: somebody removes it, or was interrupted.
+    #[error("{id} is being removed, or that was interrupted")]
+    BeingRemoved {
+        /// The backup.
+        id: BackupId,
+    },
+    /// Somebody deletes packs that this backup was going to name, or has done so.
+    #[error("{key} is gone or about to go, so no new backup can rely on it")]
+    PackGoing {
+        /// The pack, or the intent to use packs.
+        key: ObjectKey,
+    },
+    /// Members of sealed backups have digests under keys of their own.
+    #[error("{id} is encrypted, so it cannot share members with other backups")]
+    SealedReuse {
+        /// The new backup.
+        id: BackupId,
+    },
+    /// A small object is not what its name says.
+    #[error("{key} cannot be read")]
+    Unreadable {
+        /// Its name.
+        key: ObjectKey,
     },
     /// A member could not be compressed.
     #[error(transparent)]

@@ -147,6 +147,8 @@ pub struct ObjectMeta {
 pub struct Leftover {
     /// The store's own name for it.
     pub name: String,
+    /// The key that it was to get, where the store tells that, and others than Backstay may write there too.
+    pub key: Option<ObjectKey>,
     /// Its length in bytes.
     pub size: u64,
     /// When it was last written, in seconds since the Unix epoch by the store's own clock.

@@ -4,8 +4,9 @@
 //! It is a crate of its own because cryptography is trusted in another way than the rest, and weighs much: what seals and
 //! opens stands behind the contract of `backstay_core::seal`, so nothing else has to be looked at for it.
 //!
-//! It reads no files (and writes one without a name, for what an `OpenPGP` message holds), asks for no passphrases and knows no environment: whoever uses it hands the texts in. Secrets are
-//! wiped from memory when they are dropped, and no message repeats one.
+//! It reads no files (and writes one without a name, for what an `OpenPGP` message holds), asks for no passphrases and knows
+//! no environment: whoever uses it hands the texts in. Secrets are wiped from memory when they are dropped, and no message
+//! repeats one.
 
 mod age_file;
 mod identity;
@@ -15,6 +16,7 @@ mod openpgp;
 mod output;
 mod passphrase;
 mod recipient;
+mod stored;
 
 pub use age_file::AgeSealer;
 pub use identity::{Identities, IdentityError, SecretKey};

@@ -11,6 +11,7 @@ use backstay_core::seal::{SealError, SealedObject, Unsealed};
 use zeroize::Zeroizing;
 
 use crate::identity::Identities;
+use crate::stored::{failure, told, untold};
 
 /// Bytes of an age file that are kept: its header, which is longer only with hundreds of recipients, and the beginning.
 const HEAD_BYTES: u64 = 64 << 10;
@@ -37,10 +38,7 @@ impl AgeObject {
     pub(crate) fn open(object: SealedObject, identities: &Identities) -> Result<Self, SealError> {
         let mut head = Vec::new();
         let head_bytes = object.bytes().min(HEAD_BYTES);
-        object
-            .read(0..head_bytes)?
-            .read_to_end(&mut head)
-            .map_err(SealError::Io)?;
+        object.read(0..head_bytes)?.read_to_end(&mut head).map_err(failure)?;
         let stored = Arc::new(Stored { object, head });
         let decryptor = Decryptor::new(Window::new(&stored, 0)).map_err(as_seal_error)?;
         let capturing = Capturing {
@@ -116,7 +114,8 @@ impl<R: Read> Read for Exactly<R> {
         if most == 0 {
             return Ok(0);
         }
-        match self.reader.read(&mut buffer[..most])? {
+        let count = self.reader.read(&mut buffer[..most]);
+        match count.map_err(|error| untold(error).unwrap_or_else(|own| own))? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             count => {
                 self.left -= count as u64;
@@ -167,11 +166,17 @@ impl Read for Window {
             Some((position, reader)) if *position == self.position => reader,
             open => {
                 let stop = if self.stop > self.position { self.stop } else { end };
-                let reader = self.stored.object.read(self.position..stop).map_err(io::Error::other)?;
+                let reader = self.stored.object.read(self.position..stop);
+                let reader = reader.map_err(|error| told(io::Error::other(error)))?;
                 &mut open.insert((self.position, reader)).1
             }
         };
-        let count = reader.read(buffer)?;
+        let count = match reader.read(buffer) {
+            // A reader of a store gives all or fails.
+            Ok(0) => return Err(told(io::ErrorKind::UnexpectedEof.into())),
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(told(error)),
+            count => count?,
+        };
         self.position += count as u64;
         if let Some((position, _)) = &mut self.open {
             *position = self.position;
@@ -251,12 +256,14 @@ fn as_seal_error(error: DecryptError) -> SealError {
 
 /// What was read does not decrypt, ends too early, or could not be read.
 fn as_damage(error: io::Error) -> SealError {
-    match error.kind() {
-        io::ErrorKind::InvalidData => SealError::Damaged("a piece of it was changed, or its end is missing".to_owned()),
-        io::ErrorKind::UnexpectedEof => SealError::Damaged("it is cut off".to_owned()),
-        _ => match error.downcast::<backstay_core::store::Error>() {
-            Ok(error) => SealError::Store(error),
-            Err(error) => SealError::Io(error),
+    match untold(error) {
+        Ok(of_store) => failure(of_store),
+        Err(error) => match error.kind() {
+            io::ErrorKind::InvalidData => {
+                SealError::Damaged("a piece of it was changed, or its end is missing".to_owned())
+            }
+            io::ErrorKind::UnexpectedEof => SealError::Damaged("it is cut off".to_owned()),
+            _ => SealError::Io(error),
         },
     }
 }

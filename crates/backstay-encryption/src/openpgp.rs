@@ -3,8 +3,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use age::secrecy::ExposeSecret as _;
@@ -18,6 +18,7 @@ use rand::thread_rng;
 
 use crate::output::Output;
 use crate::passphrase::Passphrase;
+use crate::stored;
 
 /// How long a passphrase is stretched: 65 million bytes of SHA-256, the most that the format has (RFC 4880, 3.7.1.3).
 const STRETCHING: u8 = 255;
@@ -179,7 +180,12 @@ impl OpenPgpObject {
 }
 
 fn decrypt(object: &SealedObject, passphrase: &Passphrase) -> Result<OpenPgpObject, SealError> {
-    let source = Source(BufReader::with_capacity(PIECE_BYTES, object.read(0..object.bytes())?));
+    let (stored, failed) = Whole::new(object.read(0..object.bytes())?, object.bytes());
+    decrypt_stored(stored, passphrase).map_err(|error| failed.or(error))
+}
+
+fn decrypt_stored(stored: Whole, passphrase: &Passphrase) -> Result<OpenPgpObject, SealError> {
+    let source = Source(BufReader::with_capacity(PIECE_BYTES, stored));
     let unreadable = |error: pgp::errors::Error| SealError::Damaged(format!("no whole OpenPGP message: {error}"));
     let message = Message::from_bytes(source).map_err(unreadable)?;
     if !message.is_encrypted() {
@@ -222,8 +228,60 @@ fn decrypt(object: &SealedObject, passphrase: &Passphrase) -> Result<OpenPgpObje
     })
 }
 
+/// Stored bytes of which all must come. What goes wrong is kept aside, since the library may not hand it on.
+struct Whole {
+    reader: Box<dyn Read + Send>,
+    left: u64,
+    failed: Aside,
+}
+
+/// What went wrong.
+#[derive(Clone, Default)]
+struct Aside(Arc<Mutex<Option<io::Error>>>);
+
+impl Aside {
+    /// The store's failure, or else what the library made of the bytes.
+    fn or(&self, error: SealError) -> SealError {
+        let failed = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failed.map_or(error, stored::failure)
+    }
+}
+
+impl Whole {
+    fn new(reader: Box<dyn Read + Send>, bytes: u64) -> (Self, Aside) {
+        let failed = Aside::default();
+        let whole = Self {
+            reader,
+            left: bytes,
+            failed: failed.clone(),
+        };
+        (whole, failed)
+    }
+}
+
+impl Read for Whole {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let outcome = match self.reader.read(buffer) {
+            Ok(0) if self.left > 0 && !buffer.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            outcome => outcome,
+        };
+        match outcome {
+            Ok(count) => {
+                self.left = self.left.saturating_sub(count as u64);
+                Ok(count)
+            }
+            Err(error) => {
+                let again = io::Error::from(error.kind());
+                *self.failed.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                Err(again)
+            }
+        }
+    }
+}
+
 /// The stored bytes, with the form that the library asks for.
-struct Source(BufReader<Box<dyn Read + Send>>);
+struct Source(BufReader<Whole>);
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -25,6 +25,7 @@ pub(crate) fn list(store: &LocalStore) -> Result<Vec<Leftover>, Error> {
             name: file.path.to_owned(),
             size: file.found.size,
             modified_unix_secs: file.found.modified_unix_secs,
+            key: None,
             in_use,
         });
         Ok(())

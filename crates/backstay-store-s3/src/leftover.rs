@@ -21,6 +21,7 @@ pub(crate) fn list(client: &Client) -> Result<Vec<Leftover>, Error> {
             name: object.key,
             size: object.size,
             modified_unix_secs: object.modified_unix_secs,
+            key: None,
             in_use: false,
         });
     }
@@ -120,6 +121,7 @@ fn look_at(client: &Client, upload: &Open) -> Result<Option<Leftover>, Error> {
         name: format!("{}{UPLOAD}{}", upload.key, upload.id),
         size: 0,
         modified_unix_secs: upload.initiated_unix_secs,
+        key: upload.key.parse().ok(),
         in_use: false,
     };
     let mut after = String::new();

@@ -97,6 +97,7 @@ pub(crate) fn leftovers(client: &Client) -> Result<Vec<Leftover>, Error> {
                 size: listed.size().unwrap_or(0),
                 modified_unix_secs: listed.modified_unix_secs().map_err(told)?,
                 name: key,
+                key: None,
                 in_use: false,
             });
         }

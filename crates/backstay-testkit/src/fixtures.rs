@@ -457,6 +457,8 @@ fn manifest(id: BackupId, compression: Compression) -> Manifest {
     Manifest {
         writer: "backstay testkit".to_owned(),
         taken_at: id.time(),
+        tags: Vec::new(),
+        keep_until: None,
         id,
         codec: compression.codec(),
         digest_key: None,

@@ -3,13 +3,15 @@ use std::path::PathBuf;
 
 use backstay_core::manifest::{Manifest, MemberContent};
 use backstay_core::repository::{PendingBackup, PublishedBackup, ReadBack, Repository, RepositoryError};
-use backstay_core::{BackupId, Codec, Compression, EncodedMember, Prefix};
+use backstay_core::retention::Age;
+use backstay_core::{BackupId, Codec, Compression, EncodedMember, Prefix, Tag};
 use backstay_postgres::{
     CancelToken, ConnectionConfig, FindProgramError, Globals, MemberSink, PgDumpall, Preflight, PreflightError,
     PreflightFinding, PreflightNeeds, SearchPath, SourceError, SourceEvent, SourceObserver, SourceOptions,
     find_pg_dumpall, preflight, read_database, settle_endpoint,
 };
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::progress::{Phase, Progress, ProgressEvent};
 
@@ -24,6 +26,10 @@ pub struct BackupOptions {
     /// Cuts the pack into volumes of at most so many bytes; of less where the store takes less. What a volume holds is
     /// cut nowhere within: 16 MiB are enough for all but rows that are longer than that when they are compressed.
     pub volume_bytes_max: Option<u64>,
+    /// The words that it is given, for people and for policies of retention. They stand in clear also where it is sealed.
+    pub tags: Vec<Tag>,
+    /// For how long no policy of retention lets it go.
+    pub keep_at_least: Option<Age>,
     /// Whether the backup is read again before it counts.
     pub read_back: ReadBack,
     /// What is read of the database, and by how many connections.
@@ -187,6 +193,8 @@ pub fn back_up(
         writer: concat!("backstay ", env!("CARGO_PKG_VERSION")).to_owned(),
         id,
         taken_at: now,
+        tags: options.tags.clone(),
+        keep_until: options.keep_at_least.map(|age| age.after(now, &TimeZone::UTC)),
         codec: Codec::Gzip,
         digest_key: None,
         source: image.source,

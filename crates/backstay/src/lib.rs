@@ -10,22 +10,28 @@ mod check;
 mod copy;
 mod foreign;
 mod progress;
+mod prune;
 mod restore;
 mod store;
 mod verify;
+mod witness;
 
 pub use backstay_core::manifest;
 pub use backstay_core::pack::{PackError, TrailerError};
 pub use backstay_core::repository::{
-    BackupReader, BackupSummary, Copied, CopyError, Listing, Litter, LitterItem, ObjectRole, PublishedBackup, ReadBack,
-    Removal, Repository, RepositoryError, Seals, checksum_name, object_role,
+    BackupReader, BackupSummary, Copied, CopyError, Deed, Hold, Listing, Litter, LitterItem, LogEntry, LogFilter,
+    LogItem, ObjectRole, Outcome, Proof, Pruning, PublishedBackup, ReadBack, Removal, Repository, RepositoryError,
+    Seals, Statement, UnknownLogWord, checksum_name, object_role,
 };
-pub use backstay_core::retention::{RetentionAction, RetentionDecision, RetentionReason, plan_keep_days};
+pub use backstay_core::retention::{
+    Age, BackupFacts, HoldFacts, InvalidAge, ProofState, RetentionAction, RetentionDecision, RetentionPolicy,
+    RetentionReason, plan_retention,
+};
 pub use backstay_core::seal;
 pub use backstay_core::store::{
     Error as StoreError, ErrorKind as StoreErrorKind, Leftover, MemoryStore, ObjectKey, ObjectMeta, ObjectWriter, Store,
 };
-pub use backstay_core::{BackupId, Compression, DbText, InvalidPrefix, Manifest, Prefix};
+pub use backstay_core::{BackupId, Compression, DbText, InvalidPrefix, InvalidTag, Manifest, Prefix, Tag};
 /// Encryption: to whom backups are sealed, and with what they are opened.
 #[cfg(feature = "encryption")]
 pub use backstay_encryption as encryption;
@@ -43,9 +49,11 @@ pub use check::{PromiseSeen, StoreCheck, check_store};
 pub use copy::{Period, copy_backup, newest_per};
 pub use foreign::{ForeignArchive, ForeignError};
 pub use progress::{Phase, Progress, ProgressEvent, Silent};
+pub use prune::{Pruned, plan_prune, prune};
 pub use restore::{plan_restore, prove, restore};
 pub use store::{OpenStoreError, WhenMissing, open_store, open_store_with, supabase_project_of_store};
 pub use verify::{Archive, CheckOptions, OpenArchiveError, previous_manifest, verify};
+pub use witness::Witness;
 
 /// Compiles the Rust in the README.
 #[cfg(doctest)]

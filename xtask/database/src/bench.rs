@@ -1,5 +1,5 @@
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use backstay::CancelToken;
 
@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::interrupt;
 
 mod backup;
+mod bucket;
 mod data;
 mod floor;
 mod lab;
@@ -16,6 +17,7 @@ mod report;
 mod restore;
 mod verify;
 
+use bucket::Bucket;
 use lab::Lab;
 use measure::Sample;
 use report::{Facts, Group};
@@ -33,6 +35,9 @@ options of bench:
 
 /// From this scale on the ratios say something.
 const JUDGED_SCALE_MIN: f64 = 0.1;
+
+/// By how much later the answers of a bucket come that is far away.
+const DELAY: Duration = Duration::from_millis(30);
 
 /// What is measured, and how often.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,6 +87,14 @@ impl Options {
     }
 }
 
+/// What is started to be measured, and what serves it.
+pub(crate) struct Programs<'a> {
+    /// The folder of PostgreSQL's.
+    pub(crate) postgres: &'a Path,
+    pub(crate) backstay: &'a Path,
+    pub(crate) s3_server: &'a Path,
+}
+
 /// Something that is measured.
 struct Contender<'l> {
     /// For machines and for comparisons.
@@ -104,22 +117,18 @@ impl<'l> Contender<'l> {
 /// Measures backups, restores and verifications beside what others do, on a server that is gone afterwards.
 ///
 /// Nothing is asserted of times: machines differ, and are busy.
-pub(crate) fn run(programs: &Path, backstay: &Path, options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(programs: &Programs<'_>, options: &Options) -> Result<(), Failure> {
     let cancel = interrupt::watch()?;
-    match measure_all(programs, backstay, options, &cancel) {
+    match measure_all(programs, options, &cancel) {
         Err(_) if cancel.is_cancelled() => Err(Failure::new("cancelled; everything was removed")),
         other => other.map(drop),
     }
 }
 
-fn measure_all(
-    programs: &Path,
-    backstay: &Path,
-    options: &Options,
-    cancel: &CancelToken,
-) -> Result<Vec<Group>, Failure> {
+fn measure_all(programs: &Programs<'_>, options: &Options, cancel: &CancelToken) -> Result<Vec<Group>, Failure> {
     let begun = Instant::now();
-    let lab = Lab::start(programs, backstay, options.clone(), cancel.clone())?;
+    let lab = Lab::start(programs.postgres, programs.backstay, options.clone(), cancel.clone())?;
+    let bucket = Bucket::start(programs.s3_server)?;
     println!("building a database of scale {}", options.scale);
     lab.fill()?;
     let facts = lab.facts()?;
@@ -132,6 +141,8 @@ fn measure_all(
         ("backup", backup::contenders(&lab), backup::PEERS),
         ("restore", restore::contenders(&lab), restore::PEERS),
         ("verify", verify::contenders(&lab), verify::PEERS),
+        ("into a bucket", bucket::backups(&lab, &bucket), bucket::PEERS),
+        ("out of a bucket", bucket::restores(&lab, &bucket), bucket::PEERS),
         ("memory", memory::contenders(&lab), memory::PEERS),
     ] {
         let group = measure_group(&lab, name, &contenders, peers)?;

@@ -23,7 +23,7 @@ use failure::Failure;
 
 const USAGE: &str = "\
 usage: xtask-database demo FOLDER-OF-POSTGRESQL-PROGRAMS
-       xtask-database bench FOLDER-OF-POSTGRESQL-PROGRAMS BACKSTAY [OPTIONS]";
+       xtask-database bench FOLDER-OF-POSTGRESQL-PROGRAMS BACKSTAY S3-SERVER [OPTIONS]";
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
@@ -31,8 +31,14 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let outcome = match (task.as_deref(), rest.as_slice()) {
         (Some("demo"), [programs]) => demo::run(Path::new(programs)),
-        (Some("bench"), [programs, backstay, options @ ..]) => bench::Options::parse(options)
-            .and_then(|options| bench::run(Path::new(programs), Path::new(backstay), &options)),
+        (Some("bench"), [postgres, backstay, s3_server, options @ ..]) => {
+            let programs = bench::Programs {
+                postgres: Path::new(postgres),
+                backstay: Path::new(backstay),
+                s3_server: Path::new(s3_server),
+            };
+            bench::Options::parse(options).and_then(|options| bench::run(&programs, &options))
+        }
         _ => Err(Failure::new(USAGE)),
     };
     match outcome {

@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 use backstay::manifest::{Table, TableKind, TableRows};
 use backstay::{
-    BackupReport, Manifest, PreflightFinding, PreflightSeverity, Repository, Resolved, RetentionAction, Seals,
-    WhenMissing, plan_keep_days, supabase_project_of_store,
+    Age, BackupReport, Deed, Manifest, Outcome, PreflightFinding, PreflightSeverity, Repository, RepositoryError,
+    Resolved, RetentionPolicy, Seals, WhenMissing, Witness, supabase_project_of_store,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -18,6 +18,8 @@ use crate::progress;
 use crate::settle::{SettledBackup, SettledStore};
 
 use super::copy::{AlsoJson, copy_to_others};
+use super::log::{complain_unnoted, note};
+use super::prune::tell_unremoved;
 use super::{finding_lines, remark_warnings};
 
 /// Backs a database up, then removes what may go.
@@ -56,7 +58,23 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
         interrupt.token(),
     );
     shown.clear();
-    let report = made?;
+    let witness = environment.witness();
+    let report = match made {
+        Ok(report) => report,
+        Err(error) => {
+            let why = error.to_string();
+            note(&witness, &repository, Deed::Backup, Outcome::Failed, None, &why);
+            return Err(error.into());
+        }
+    };
+    note(
+        &witness,
+        &repository,
+        Deed::Backup,
+        Outcome::Done,
+        Some(&report.published.manifest.id),
+        "",
+    );
     // Notes are for `doctor`; what was left out is part of the report.
     let warnings = |finding: &&PreflightFinding| finding.severity > PreflightSeverity::Note;
     for finding in report.findings.iter().filter(warnings) {
@@ -64,10 +82,18 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
     }
     let took = begun.elapsed();
     let id = &report.published.manifest.id;
-    let (also, exit) = copy_to_others(&repository, id, &also, options.read_back, output, interrupt.token());
+    let (also, exit) = copy_to_others(
+        &repository,
+        id,
+        &also,
+        options.read_back,
+        output,
+        &witness,
+        interrupt.token(),
+    );
     let mut removed = Ok(Vec::new());
     if let Some(days) = keep_days.filter(|_| exit != Exit::Cancelled) {
-        removed = remove_old(&repository, &report, days);
+        removed = remove_old(&repository, &report, days, &witness);
     }
     // The backup is told of first, whatever became of older ones.
     let known = removed.as_deref().unwrap_or_default();
@@ -104,14 +130,26 @@ pub(super) fn sealing(repository: Repository, seals: Option<Seals>) -> Repositor
     }
 }
 
-/// Removes backups of the same prefix that the plan lets go, oldest first; gives their ids.
-fn remove_old(repository: &Repository, report: &BackupReport, days: u32) -> Result<Vec<String>, Failure> {
-    let id = &report.published.manifest.id;
+/// Removes backups of the same prefix that are too old, oldest first; gives their ids.
+fn remove_old(
+    repository: &Repository,
+    report: &BackupReport,
+    days: u32,
+    witness: &Witness,
+) -> Result<Vec<String>, Failure> {
+    let mut policy = RetentionPolicy::default();
+    policy.keep_within = Some(Age::days(days));
+    let prefix = report.published.manifest.id.prefix();
+    let pruned = backstay::prune(repository, &policy, Some(prefix), witness)?;
+    for error in pruned.unnoted {
+        complain_unnoted(error);
+    }
     let mut removed = Vec::new();
-    for decision in plan_keep_days(&repository.list()?, id.prefix(), id.time(), days) {
-        if decision.action == RetentionAction::Delete {
-            repository.remove(&decision.id)?;
-            removed.push(decision.id.to_string());
+    for (id, removal) in pruned.removed {
+        match removal {
+            Ok(_) => removed.push(id.to_string()),
+            Err(error @ RepositoryError::Held { .. }) => drop(tell_unremoved(&id, error)),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(removed)

@@ -1,6 +1,10 @@
-use backstay::{BackupId, CancelToken, Copied, CopyError, ReadBack, Repository, WhenMissing, copy_backup, newest_per};
+use backstay::{
+    BackupId, CancelToken, Copied, CopyError, Deed, Outcome, ReadBack, Repository, WhenMissing, Witness, copy_backup,
+    newest_per,
+};
 use serde::Serialize;
 
+use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -9,8 +13,11 @@ use crate::progress;
 use crate::select::newest;
 use crate::settle::{CopyWhich, SettledCopy, SettledStore};
 
+use super::log::note;
+
 /// Copies backups to another store, one after another. One that fails does not keep the others from being copied.
-pub(crate) fn copy(settled: &SettledCopy) -> Result<Exit, Failure> {
+pub(crate) fn copy(settled: &SettledCopy, environment: &Environment) -> Result<Exit, Failure> {
+    let witness = environment.witness();
     let interrupt = Interrupt::watch()?;
     let from = settled.from.open(WhenMissing::Fail)?;
     let ids = chosen(&settled.which, &from)?;
@@ -25,6 +32,7 @@ pub(crate) fn copy(settled: &SettledCopy) -> Result<Exit, Failure> {
         shown.clear();
         match copied {
             Ok(copied) => {
+                note_copy(&witness, &from, &to, &id);
                 if settled.output.form == Form::Text && settled.output.voice == Voice::Normal {
                     print_text(&format!("{id}: {}\n", told(&copied)))?;
                 }
@@ -52,6 +60,12 @@ pub(crate) fn copy(settled: &SettledCopy) -> Result<Exit, Failure> {
         Output { .. } => {}
     }
     Ok(exit)
+}
+
+/// Notes a copy in the store that has it now.
+fn note_copy(witness: &Witness, from: &Repository, to: &Repository, id: &BackupId) {
+    let detail = format!("from {}", from.store().location());
+    note(witness, to, Deed::Copy, Outcome::Done, Some(id), &detail);
 }
 
 fn chosen(which: &CopyWhich, from: &Repository) -> Result<Vec<BackupId>, Failure> {
@@ -126,6 +140,7 @@ pub(super) fn copy_to_others(
     others: &[SettledStore],
     read_back: ReadBack,
     output: Output,
+    witness: &Witness,
     cancel: &CancelToken,
 ) -> (Vec<AlsoJson>, Exit) {
     let mut exit = Exit::Done;
@@ -142,6 +157,7 @@ pub(super) fn copy_to_others(
                 }
                 .into());
             }
+            note_copy(witness, made, &to, id);
             Ok(to.store().location())
         });
         shown.clear();

@@ -1,29 +1,51 @@
-use backstay::{BackupSummary, Listing, WhenMissing};
+use std::collections::BTreeMap;
+
+use backstay::{BackupId, BackupSummary, Hold, Listing, WhenMissing};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Columns, Form, age, bytes, print_json, print_text, quoted, time};
+use crate::output::{Columns, Form, age, bytes, harmless, print_json, print_text, quoted, time};
 use crate::settle::SettledList;
 
-/// Lists the backups of a store; costs one listing and reads none of them.
+use super::hold::HeldJson;
+
+/// Lists the backups of a store; costs one listing, and reads nothing but the records of what was ever held.
 pub(crate) fn list(settled: &SettledList) -> Result<Exit, Failure> {
     let repository = settled.store.open(WhenMissing::Fail)?;
     let listing = repository.list()?;
+    let now = Timestamp::now();
+    let mut holds = BTreeMap::new();
+    for backup in &listing.backups {
+        // Only what was ever held is looked at.
+        if backup.records.iter().any(|record| record.as_str().contains(".hold-")) {
+            holds.insert(backup.id.clone(), repository.holds(&backup.id, now)?);
+        }
+    }
+    let holds = Holds(holds);
     let location = repository.store().location();
     match settled.output.form {
-        Form::Json => print_json(&json(&listing, &location))?,
-        Form::Text => print_text(&text(&listing, &location, Timestamp::now()))?,
+        Form::Json => print_json(&json(&listing, &holds, &location))?,
+        Form::Text => print_text(&text(&listing, &holds, &location, now))?,
     }
     Ok(Exit::Done)
 }
 
-fn text(listing: &Listing, location: &str, now: Timestamp) -> String {
+/// The holds in force of what was ever held.
+struct Holds(BTreeMap<BackupId, Vec<Hold>>);
+
+impl Holds {
+    fn of(&self, id: &BackupId) -> &[Hold] {
+        self.0.get(id).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+fn text(listing: &Listing, holds: &Holds, location: &str, now: Timestamp) -> String {
     let mut text = String::new();
     for series in listing.backups.chunk_by(|a, b| a.id.prefix() == b.id.prefix()) {
         if let Some(first) = series.first() {
-            text.push_str(&format!("{}\n{}", first.id.prefix(), table(series, now)));
+            text.push_str(&format!("{}\n{}", first.id.prefix(), table(series, holds, now)));
         }
     }
     if listing.backups.is_empty() {
@@ -53,18 +75,27 @@ fn text(listing: &Listing, location: &str, now: Timestamp) -> String {
     text
 }
 
-fn table(series: &[BackupSummary], now: Timestamp) -> Columns {
+fn table(series: &[BackupSummary], holds: &Holds, now: Timestamp) -> Columns {
     let mut columns = Columns::default();
-    columns.row(["ID", "TIME", "AGE", "SIZE", "FILES", "CHECKSUM"]);
+    let is_any_held = series.iter().any(|backup| !holds.of(&backup.id).is_empty());
+    let held = |held: String| is_any_held.then_some(held);
+    let heading = ["ID", "TIME", "AGE", "SIZE", "FILES", "CHECKSUM"].map(str::to_owned);
+    columns.row(heading.into_iter().chain(held("HELD".to_owned())));
     for backup in series {
-        columns.row([
+        let why = holds
+            .of(&backup.id)
+            .iter()
+            .map(|hold| hold.facts().to_string().replace('\n', " "));
+        let why: Vec<String> = why.map(|why| harmless(why.trim_start_matches([' ', ':']))).collect();
+        let cells = [
             backup.id.to_string(),
             time(backup.id.time()),
             age(now, backup.id.time()),
             bytes(backup.pack_bytes),
             backup.packs.len().to_string(),
             if backup.has_checksum { "yes" } else { "MISSING" }.to_owned(),
-        ]);
+        ];
+        columns.row(cells.into_iter().chain(held(why.join("; "))));
     }
     columns
 }
@@ -87,9 +118,10 @@ struct BackupJson {
     packs: Vec<String>,
     has_checksum: bool,
     records: Vec<String>,
+    holds: Vec<HeldJson>,
 }
 
-fn json(listing: &Listing, location: &str) -> ListJson {
+fn json(listing: &Listing, holds: &Holds, location: &str) -> ListJson {
     let texts = |keys: &[backstay::ObjectKey]| keys.iter().map(ToString::to_string).collect();
     let backup = |backup: &BackupSummary| BackupJson {
         id: backup.id.to_string(),
@@ -100,6 +132,7 @@ fn json(listing: &Listing, location: &str) -> ListJson {
         packs: texts(&backup.packs),
         has_checksum: backup.has_checksum,
         records: texts(&backup.records),
+        holds: holds.of(&backup.id).iter().map(HeldJson::from).collect(),
     };
     ListJson {
         store: location.to_owned(),

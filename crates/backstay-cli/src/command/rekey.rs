@@ -1,12 +1,15 @@
-use backstay::{BackupId, Repository, WhenMissing};
+use backstay::{BackupId, Deed, Outcome, Repository, WhenMissing};
 use serde::Serialize;
 
+use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::keys::KeyError;
 use crate::output::{Form, Output, Voice, print_json, print_text};
 use crate::select::open_archive;
 use crate::settle::{RekeyWhich, SettledRekey};
+
+use super::log::note;
 
 #[derive(Serialize)]
 struct RekeyJson {
@@ -16,14 +19,36 @@ struct RekeyJson {
 }
 
 /// Encrypts backups anew, one after another.
-pub(crate) fn rekey(settled: &SettledRekey) -> Result<Exit, Failure> {
+pub(crate) fn rekey(settled: &SettledRekey, environment: &Environment) -> Result<Exit, Failure> {
+    let witness = environment.witness();
     let repository = settled.keys.give(settled.store.open(WhenMissing::Fail)?)?;
     let seals = settled.seals.seals(&settled.store.variables, settled.keys.can_ask)?;
     let seals = seals.ok_or(KeyError::NoRecipient)?;
     let mut done = Vec::new();
     for id in chosen(settled, &repository)? {
-        let rekeyed = repository.rekey(&id, &seals)?;
+        let rekeyed = match repository.rekey(&id, &seals) {
+            Ok(rekeyed) => rekeyed,
+            Err(error) => {
+                note(
+                    &witness,
+                    &repository,
+                    Deed::Rekey,
+                    Outcome::Failed,
+                    Some(&id),
+                    &error.to_string(),
+                );
+                return Err(error.into());
+            }
+        };
         let recipients = rekeyed.manifest.recipients;
+        note(
+            &witness,
+            &repository,
+            Deed::Rekey,
+            Outcome::Done,
+            Some(&id),
+            &recipients.join(", "),
+        );
         if settled.output.form == Form::Text && settled.output.voice == Voice::Normal {
             print_text(&format!("{id} is for: {}\n", recipients.join(", ")))?;
         }

@@ -4,8 +4,8 @@ mod report;
 use std::time::Instant;
 
 use backstay::{
-    Archive, BackupOptions, BackupReader, CheckOptions, ForeignArchive, ForeignPlan, Level, RestorePlan, RestoreReport,
-    Store, TargetError, WhenMissing, plan_restore,
+    Archive, BackupOptions, BackupReader, CheckOptions, Deed, ForeignArchive, ForeignPlan, Level, Outcome, Repository,
+    RestorePlan, RestoreReport, Store, TargetError, WhenMissing, plan_restore,
 };
 use jiff::Timestamp;
 
@@ -21,6 +21,7 @@ use crate::select::open_archive;
 use crate::settle::{Confirmation, RestoreMode, SettledRestore, SettledStore, WayBack};
 
 use super::backup::sealing;
+use super::log::note;
 use super::remark_warnings;
 use super::verify::with_previous;
 
@@ -131,6 +132,7 @@ impl Run<'_> {
         let begun = Instant::now();
         let applied = restorable.apply(&plan);
         self.shown.clear();
+        self.note(archive, &applied);
         let outcome = report::Outcome {
             database: &self.settled.target.config.database,
             report: applied?,
@@ -149,6 +151,24 @@ impl Run<'_> {
             complain(outcome.text().trim_end());
         }
         Ok(Exit::Incomplete)
+    }
+
+    /// Notes beside a backup of a store that it was restored, and into which database.
+    fn note(&self, archive: &Archive, applied: &Result<RestoreReport, TargetError>) {
+        let Archive::Backup(reader) = archive else { return };
+        let repository = Repository::new(reader.store().clone());
+        let is_complete = applied.as_ref().is_ok_and(RestoreReport::is_complete);
+        let outcome = if is_complete { Outcome::Done } else { Outcome::Failed };
+        let into = format!("into {}", self.settled.target.config.database);
+        let id = &reader.manifest().id;
+        note(
+            &self.environment.witness(),
+            &repository,
+            Deed::Restore,
+            outcome,
+            Some(id),
+            &into,
+        );
     }
 
     /// Checks the whole archive; what is wrong with it goes to standard error.

@@ -2,7 +2,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use backstay::manifest::{PackId, RowSecurity, Table, TableKind, TableRows, to_json};
-use backstay::{Archive, Manifest};
+use backstay::{Archive, Manifest, Tag};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -87,6 +87,13 @@ fn facts(manifest: &Manifest) -> Columns {
         ),
     );
     fact("taken", format!("{} by {}", time(manifest.taken_at), manifest.writer));
+    if !manifest.tags.is_empty() {
+        let tags: Vec<&str> = manifest.tags.iter().map(Tag::as_str).collect();
+        fact("tags", tags.join(", "));
+    }
+    if let Some(until) = manifest.keep_until {
+        fact("keep until", time(until));
+    }
     fact("holds", holdings(manifest));
     if let Some(size) = source.database_bytes {
         fact("on server", bytes(size));

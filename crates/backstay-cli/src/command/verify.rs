@@ -1,18 +1,24 @@
-use backstay::{Archive, CheckOptions, OpenArchiveError, Report, Repository, previous_manifest};
+use backstay::{
+    Archive, CheckOptions, Deed, Level, OpenArchiveError, Outcome, Proof, Report, Repository, Witness,
+    previous_manifest,
+};
 use serde::Serialize;
 
+use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::explain::is_finding;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::keys::Keys;
-use crate::output::{Form, Output, OutputError, Voice, print, print_json, print_text};
+use crate::output::{Form, Output, OutputError, Voice, complain, print, print_json, print_text};
 use crate::progress;
 use crate::select::{SelectError, open_archive_even_sealed};
 use crate::settle::SettledVerify;
 
+use super::log::note;
+
 /// Checks a backup and tells what was found.
-pub(crate) fn verify(settled: &SettledVerify) -> Result<Exit, Failure> {
+pub(crate) fn verify(settled: &SettledVerify, environment: &Environment) -> Result<Exit, Failure> {
     let interrupt = Interrupt::watch()?;
     let archive = match open_archive_even_sealed(&settled.backup) {
         Err(SelectError::Archive(error)) if is_finding(&error) => return tell_of_damage(error, settled.output),
@@ -23,8 +29,40 @@ pub(crate) fn verify(settled: &SettledVerify) -> Result<Exit, Failure> {
     let verified = backstay::verify(&archive, &options, &*shown, interrupt.token());
     shown.clear();
     let report = verified?;
+    note_verification(&archive, &report, options.level, &environment.witness());
     tell(&report, settled.output)?;
     Ok(if report.is_sound() { Exit::Done } else { Exit::Findings })
+}
+
+/// Notes beside a backup of a store what was seen of it, and, where that proves it, the proof. A file that was opened by
+/// itself has no store.
+fn note_verification(archive: &Archive, report: &Report, level: Level, witness: &Witness) {
+    let Archive::Backup(reader) = archive else { return };
+    let repository = Repository::new(reader.store().clone());
+    let id = &reader.manifest().id;
+    let outcome = if report.is_sound() {
+        Outcome::Done
+    } else {
+        Outcome::Failed
+    };
+    note(
+        witness,
+        &repository,
+        Deed::Verification,
+        outcome,
+        Some(id),
+        &level.to_string(),
+    );
+    if report.is_sound() && level >= Level::Standard {
+        let proof = Proof {
+            level: level.to_string(),
+            passed: true,
+        };
+        if let Err(error) = repository.note_proof(id, &witness.statement(""), &proof) {
+            let why = Failure::from(error).in_one_line();
+            complain(&format!("warning: the proof is not noted: {why}"));
+        }
+    }
 }
 
 /// Adds the backup before that one, to compare with; a file that was opened by itself has none.

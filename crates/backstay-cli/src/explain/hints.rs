@@ -326,8 +326,13 @@ fn of_bucket(error: &StoreError) -> Option<&'static str> {
 fn of_repository(error: &RepositoryError) -> Option<&'static str> {
     Some(match error {
         RepositoryError::Exists { key, .. } if key.as_str().contains(".rekey") => {
-            "it is being encrypted anew, or that was interrupted: backstay prune --litter ends what is older than an hour"
+            "it is being encrypted anew, or that was interrupted: backstay prune --litter ends what is older than a day"
         }
+        RepositoryError::BeingRemoved { .. } => {
+            "backstay prune --litter ends a removal that was interrupted more than an hour ago; then try again"
+        }
+        RepositoryError::Held { .. } => "backstay release ends the hold",
+        RepositoryError::PackGoing { .. } => "try again: the next backup does without it",
         RepositoryError::Exists { .. } => "an id has the time to the second: try again",
         RepositoryError::Manifest { .. } | RepositoryError::ForeignManifest { .. } => {
             "if its pack is whole, it can be opened by its path: backstay verify PATH"

@@ -12,6 +12,7 @@ mod killed_uploads;
 mod messages;
 mod normalise;
 mod restore;
+mod retention;
 mod secrets;
 mod stores;
 mod supabase;

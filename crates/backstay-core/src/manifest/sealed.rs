@@ -3,12 +3,13 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::v1::{self, PackJson, ascii_json, invalid, not_json};
+use super::v1::{self, PackJson, ascii_json, invalid, not_json, tag_words, tags_from};
 use super::validate::misplaced_volume;
 use super::{MANIFEST_TEXT_BYTES_MAX, Manifest, ManifestError, Pack, PackId};
 use crate::id::BackupId;
 use crate::seal::SealMethod;
 use crate::store::ObjectKey;
+use crate::tag::Tag;
 
 /// The manifest beside a sealed backup: what may stand in clear. The whole manifest is in its pack.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,10 @@ pub struct SealedManifest {
     pub id: BackupId,
     /// When the snapshot was taken.
     pub taken_at: Timestamp,
+    /// The words that it was given.
+    pub tags: Vec<Tag>,
+    /// Until when it is to be kept at least.
+    pub keep_until: Option<Timestamp>,
     /// How the packs are sealed.
     pub method: SealMethod,
     /// Who can open them: public keys, or the word `passphrase`.
@@ -61,6 +66,24 @@ impl Sidecar {
             Self::Sealed(sealed) => &sealed.packs,
         }
     }
+
+    /// The words that it was given.
+    #[must_use]
+    pub fn tags(&self) -> &[Tag] {
+        match self {
+            Self::Plain(manifest) => &manifest.tags,
+            Self::Sealed(sealed) => &sealed.tags,
+        }
+    }
+
+    /// Until when it is to be kept at least.
+    #[must_use]
+    pub fn keep_until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Plain(manifest) => manifest.keep_until,
+            Self::Sealed(sealed) => sealed.keep_until,
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -70,6 +93,10 @@ struct SealedJson {
     id: String,
     kind: String,
     taken_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keep_until: Option<Timestamp>,
     sealed: MethodJson,
     packs: Vec<PackJson>,
 }
@@ -99,6 +126,8 @@ impl SealedManifest {
             id: self.id.to_string(),
             kind: "full".to_owned(),
             taken_at: self.taken_at,
+            tags: tag_words(&self.tags),
+            keep_until: self.keep_until,
             sealed: MethodJson {
                 method: self.method.extension().to_owned(),
                 recipients: self.recipients.clone(),
@@ -139,6 +168,8 @@ impl SealedManifest {
             writer: wire.writer,
             id,
             taken_at: wire.taken_at,
+            tags: tags_from(wire.tags)?,
+            keep_until: wire.keep_until,
             method,
             recipients: wire.sealed.recipients,
             packs,
@@ -174,6 +205,8 @@ mod tests {
             writer: "backstay 0.1.0".to_owned(),
             id: id.parse().unwrap(),
             taken_at: "2025-01-16T14:30:22Z".parse().unwrap(),
+            tags: vec!["release=7".parse().unwrap()],
+            keep_until: Some("2025-02-16T14:30:22Z".parse().unwrap()),
             method: SealMethod::Age,
             recipients: vec!["age1x".to_owned()],
             packs: vec![Pack {
@@ -208,6 +241,7 @@ mod tests {
             ("_143022\",\"kind", "\",\"kind"),
             (&Sha256Digest::of(b"x").to_string(), "self"),
             ("\"format\":2", "\"format\":3"),
+            ("release=7", "release="),
         ] {
             assert!(text.contains(from), "{from}");
             let json = text.replacen(from, to, 1);

@@ -28,6 +28,7 @@ use super::{
     PackId, Refresh, Sequence, Source, Stage, Table,
 };
 use crate::digest::{DigestKey, RowDigest, parse_sum};
+use crate::tag::Tag;
 use crate::text::DbText;
 use entries::EntryJson;
 use members::MemberJson;
@@ -166,6 +167,10 @@ struct ManifestJson {
     id: String,
     kind: String,
     taken_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keep_until: Option<Timestamp>,
     codec: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     digest_key: Option<String>,
@@ -237,6 +242,15 @@ words!(stage_word, stage_from, Stage, "stage", {
     "last" = Stage::Last => Stage::Last,
 });
 
+pub(super) fn tag_words(tags: &[Tag]) -> Vec<String> {
+    tags.iter().map(ToString::to_string).collect()
+}
+
+pub(super) fn tags_from(words: Vec<String>) -> Result<Vec<Tag>, ManifestError> {
+    let tag = |word: String| word.parse().map_err(|_| invalid("tag", &word));
+    words.into_iter().map(tag).collect()
+}
+
 fn text(json: &str) -> DbText {
     DbText::from_json(json)
 }
@@ -261,6 +275,8 @@ impl From<&Manifest> for ManifestJson {
             id: m.id.to_string(),
             kind: "full".to_owned(),
             taken_at: m.taken_at,
+            tags: tag_words(&m.tags),
+            keep_until: m.keep_until,
             codec: m.codec.name().to_owned(),
             digest_key: m.digest_key.as_ref().map(DigestKey::reveal),
             source: SourceJson::from(&m.source),
@@ -344,6 +360,8 @@ impl TryFrom<ManifestJson> for Manifest {
             writer: m.writer,
             id: m.id.parse().map_err(|_| invalid("id", &m.id))?,
             taken_at: m.taken_at,
+            tags: tags_from(m.tags)?,
+            keep_until: m.keep_until,
             codec: m.codec.parse().map_err(|_| invalid("codec", &m.codec))?,
             digest_key: match m.digest_key {
                 Some(key) => Some(key.parse().map_err(|_| invalid("digest key", "not shown"))?),

@@ -8,6 +8,7 @@ use crate::pack::VolumeName;
 use crate::store::{Error, ErrorKind, ObjectKey, Store};
 
 use super::pending::{publish_manifest, put};
+use super::reuse::uses_json;
 use super::{ObjectRole, ReadBack, Repository, RepositoryError, checksum_line, names, object_role, read_small};
 
 const PIECE_BYTES: usize = 1 << 20;
@@ -163,6 +164,12 @@ impl Copying<'_> {
         if volumes > 1 && !is_present {
             self.intend(volumes)?;
         }
+        let is_foreign = |pack: &&Pack| !pack.name.starts_with(&format!("{}.", self.id));
+        let foreign: Vec<Pack> = packs.iter().filter(is_foreign).cloned().collect();
+        let is_sharing = !foreign.is_empty() && !is_present;
+        if is_sharing {
+            self.intend_uses(to, &foreign)?;
+        }
         for (pack, key) in packs.iter().zip(&keys) {
             self.copy_pack(pack, key)?;
         }
@@ -191,6 +198,12 @@ impl Copying<'_> {
         })?;
         refuse_removed()?;
         to.end_volumes(self.id, volumes);
+        if is_sharing {
+            to.refuse_without_uses(self.id)
+                .map_err(|source| self.failed_to(source))?;
+            // What this leaves is litter, and no reason to fail.
+            let _ = self.to.delete(&names::uses_key(self.id));
+        }
         self.copied.bytes += json.len() as u64;
         self.copied.written.push(manifest);
         Ok(self.copied)
@@ -226,6 +239,16 @@ impl Copying<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Says which packs of other backups are going to be named, so that nobody who removes those deletes what was found
+    /// or copied here. A copy that was interrupted may have said so.
+    fn intend_uses(&self, to: &Repository, packs: &[Pack]) -> Result<(), CopyError> {
+        match put(self.to, &names::uses_key(self.id), &uses_json(packs)) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(self.failed_to(error.into())),
+            _ => {}
+        }
+        to.refuse_swept(packs).map_err(|source| self.failed_to(source))
     }
 
     fn copy_pack(&mut self, pack: &Pack, key: &ObjectKey) -> Result<(), CopyError> {

@@ -170,6 +170,9 @@ pub(super) fn is_sealed_part(key: &ObjectKey) -> bool {
     SealMethod::of_name(name.strip_suffix(".sha256").unwrap_or(name)).is_some()
 }
 
+/// Where the log is.
+pub(super) const LOG: &str = "log/";
+
 pub(super) const INTENTS: &str = "intents/";
 
 /// The intent to put another manifest beside a backup that was sealed anew.
@@ -195,6 +198,18 @@ pub(super) fn last_volume_key(id: &BackupId, number: u32) -> ObjectKey {
 /// The intent to remove volumes whose writer did not come to the end.
 pub(super) fn volumes_removal_key(id: &BackupId) -> ObjectKey {
     ObjectKey::from_valid(format!("{INTENTS}{id}.volumes-removal.json"))
+}
+
+/// The intent to name packs of other backups.
+pub(super) fn uses_key(id: &BackupId) -> ObjectKey {
+    ObjectKey::from_valid(format!("{INTENTS}{id}{USES}"))
+}
+
+const USES: &str = ".uses.json";
+
+/// The backup that is going to name packs of others, by its intent.
+pub(super) fn uses_id(key: &ObjectKey) -> Option<BackupId> {
+    key.as_str().strip_prefix(INTENTS)?.strip_suffix(USES)?.parse().ok()
 }
 
 /// What is intended with the volumes of a backup; in the order in which intents are taken back.
@@ -223,7 +238,9 @@ pub(super) fn volumes_intent(key: &ObjectKey) -> Option<(BackupId, VolumesIntent
 
 /// Whether an intent of any kind is about that backup.
 pub(super) fn is_intent_of(key: &ObjectKey, id: &BackupId) -> bool {
-    rekey_id(key).as_ref() == Some(id) || volumes_intent(key).is_some_and(|(found, _)| found == *id)
+    rekey_id(key).as_ref() == Some(id)
+        || uses_id(key).as_ref() == Some(id)
+        || volumes_intent(key).is_some_and(|(found, _)| found == *id)
 }
 
 /// The backup that an intent to seal anew, of either kind, is about.
@@ -247,6 +264,44 @@ pub(super) fn tombstone_id(key: &ObjectKey) -> Option<BackupId> {
         .strip_suffix(".json")?
         .parse()
         .ok()
+}
+
+/// Whether only Backstay gives an object such a name. A bucket may be others' too.
+pub(super) fn is_own(key: &ObjectKey) -> bool {
+    let name = key.as_str();
+    object_role(key).is_some() || [INTENTS, TOMBSTONES].iter().any(|folder| name.starts_with(folder))
+}
+
+/// What the marks of those begin with who are about to delete packs of that backup.
+pub(super) fn sweeps_of(id: &BackupId) -> String {
+    format!("{TOMBSTONES}{id}{SWEEP}")
+}
+
+const SWEEP: &str = ".packs-";
+
+/// The mark of one of them.
+pub(super) fn sweep_key(id: &BackupId, number: u32) -> ObjectKey {
+    ObjectKey::from_valid(format!("{}{number:04}.json", sweeps_of(id)))
+}
+
+pub(super) fn is_sweep(key: &ObjectKey) -> bool {
+    let behind = key
+        .as_str()
+        .strip_prefix(TOMBSTONES)
+        .and_then(|name| name.rsplit_once(SWEEP));
+    behind.is_some_and(|(id, _)| id.parse::<BackupId>().is_ok())
+}
+
+/// The name of a record; of several of one second the number tells them apart.
+pub(super) fn record_key(id: &BackupId, kind: &str, at: &str, number: u32) -> ObjectKey {
+    key(id, &format!(".{kind}-{at}-{number:04}.json"))
+}
+
+/// What a record is: `hold`, `release`, `proof`.
+pub(super) fn record_kind(key: &ObjectKey) -> Option<&str> {
+    let (id, role) = object_role(key)?;
+    let (kind, _) = behind_id(&id, key.as_str()).split_once('-')?;
+    (role == ObjectRole::Record).then_some(kind)
 }
 
 /// The line that `sha256sum` writes and checks: digest, two spaces, name.

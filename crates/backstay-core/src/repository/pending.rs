@@ -2,8 +2,8 @@ use crate::codec::{Codec, Compression, EncodedMember, MemberEncoder};
 use crate::digest::{DigestKey, RowHasher, Sha256Digest};
 use crate::id::BackupId;
 use crate::manifest::{
-    Manifest, ManifestError, Member, MemberContent, SealedManifest, keyed, manifest_from_member, manifest_member_text,
-    to_json,
+    Manifest, ManifestError, Member, MemberContent, Pack, SealedManifest, keyed, manifest_from_member,
+    manifest_member_text, to_json,
 };
 use crate::seal::{SealError, Sealer};
 use crate::store::{Error, ErrorKind, ObjectKey, Store};
@@ -45,6 +45,10 @@ pub struct PendingBackup {
     compression: Compression,
     packs: NewPacks,
     members: Vec<Member>,
+    /// Packs of other backups that hold some of the members.
+    reused: Vec<Pack>,
+    /// Of each of the members, whether it lies in one of those; its pack is an index in them then.
+    is_reused: Vec<bool>,
     /// Where the backup is sealed.
     digest_key: Option<DigestKey>,
 }
@@ -77,6 +81,8 @@ impl Repository {
             compression,
             packs: NewPacks::begin(self, id, compression.codec())?,
             members: Vec::new(),
+            reused: Vec::new(),
+            is_reused: Vec::new(),
             digest_key: sealer.map(Sealer::new_digest_key),
         })
     }
@@ -109,6 +115,7 @@ impl PendingBackup {
     /// [`RepositoryError::TooManyVolumes`]. The backup cannot be finished then.
     pub fn append(&mut self, member: &EncodedMember, content: MemberContent) -> Result<u32, RepositoryError> {
         let (pack, offset) = self.packs.append(member, &content)?;
+        self.is_reused.push(false);
         self.members.push(Member {
             pack,
             offset,
@@ -118,6 +125,30 @@ impl PendingBackup {
             content,
         });
         Ok(u32::try_from(self.members.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// Says that members may lie in these packs of other backups, which must be done once and before anybody relies on
+    /// them. While this backup is being written nobody who removes those deletes the packs.
+    ///
+    /// # Errors
+    /// [`RepositoryError::PackGoing`] where a pack is not there as it is described, or somebody is about to delete it;
+    /// [`RepositoryError::SealedReuse`]; [`RepositoryError::Exists`] where it was done already; those of the store.
+    pub fn reuse(&mut self, packs: Vec<Pack>) -> Result<(), RepositoryError> {
+        if self.digest_key.is_some() {
+            return Err(RepositoryError::SealedReuse { id: self.id.clone() });
+        }
+        self.repository.declare_uses(&self.id, &packs, self.packs.written())?;
+        self.repository.refuse_missing(&packs)?;
+        self.reused = packs;
+        Ok(())
+    }
+
+    /// Adds a member that lies in a pack of another backup; its `pack` is the index in what [`PendingBackup::reuse`] was
+    /// given. Gives its index in the list of members.
+    pub fn append_reused(&mut self, member: Member) -> u32 {
+        self.is_reused.push(true);
+        self.members.push(member);
+        u32::try_from(self.members.len() - 1).unwrap_or(u32::MAX)
     }
 
     /// Ends the pack and makes the backup exist, in this order: pack or last volume, `.sha256`, index where it is sealed, read-back,
@@ -138,6 +169,8 @@ impl PendingBackup {
             compression,
             mut packs,
             members,
+            reused,
+            is_reused,
             digest_key,
         } = self;
         packs.refuse_spent()?;
@@ -147,10 +180,26 @@ impl PendingBackup {
             id: id.clone(),
             codec,
             digest_key,
-            packs: packs.embedded(),
+            packs: Vec::new(),
             members,
             ..manifest
         };
+        let set_packs = |manifest: &mut Manifest, own: Vec<Pack>| {
+            // Those of other backups stand behind the own ones, of which there may be more at the end.
+            let shift = |packs: usize| u32::try_from(packs).unwrap_or(u32::MAX);
+            let before = shift(manifest.packs.len().saturating_sub(reused.len()));
+            let now = shift(own.len());
+            let in_reused = manifest
+                .members
+                .iter_mut()
+                .zip(&is_reused)
+                .filter(|(_, is_reused)| **is_reused);
+            for (member, _) in in_reused {
+                member.pack = member.pack - before + now;
+            }
+            manifest.packs = own.into_iter().chain(reused.iter().cloned()).collect();
+        };
+        set_packs(&mut manifest, packs.embedded());
         let refused = |source: ManifestError| RepositoryError::Manifest {
             key: manifest_key.clone(),
             source,
@@ -162,7 +211,7 @@ impl PendingBackup {
             if !packs.make_room_for_manifest(&embedded)? {
                 break embedded;
             }
-            manifest.packs = packs.embedded();
+            set_packs(&mut manifest, packs.embedded());
         };
         let index = match &repository.seals {
             None => None,
@@ -174,7 +223,7 @@ impl PendingBackup {
         };
         // Dropping `written` deletes what no manifest is going to name.
         let PublishedPacks { packs, mut written } = packs.finish(&embedded)?;
-        manifest.packs = packs.iter().map(FinishedVolume::pack).collect();
+        set_packs(&mut manifest, packs.iter().map(FinishedVolume::pack).collect());
         let Some(last) = packs.last() else {
             unreachable!("the pack that was finished is one of them")
         };
@@ -200,6 +249,9 @@ impl PendingBackup {
         if packs.len() > 1 {
             repository.refuse_removed(&id, packs.iter().map(|pack| &pack.key))?;
         }
+        if !reused.is_empty() {
+            repository.refuse_without_uses(&id)?;
+        }
         let sidecar = match &repository.seals {
             None => to_json(&manifest),
             Some(seals) => in_clear(&manifest, &*seals.packs).to_json(),
@@ -219,8 +271,36 @@ impl PendingBackup {
             }
             return Err(error);
         }
+        if !reused.is_empty() {
+            // Behind the manifest: as long as the intent is there, everybody who looked for it kept the packs, and who
+            // looks later sees the manifest.
+            match repository.refuse_without_uses(&id) {
+                Ok(()) => {}
+                Err(RepositoryError::Store(source)) => {
+                    written.keep();
+                    return Err(RepositoryError::Unknown {
+                        key: manifest_key,
+                        source,
+                    });
+                }
+                Err(error) => {
+                    if let Err(source) = store.delete(&manifest_key) {
+                        written.keep();
+                        return Err(RepositoryError::Unknown {
+                            key: manifest_key,
+                            source,
+                        });
+                    }
+                    return Err(error);
+                }
+            }
+        }
         written.keep();
         repository.end_volumes(&id, packs.len());
+        if !reused.is_empty() {
+            // What this leaves is litter, and no reason to fail.
+            let _ = store.delete(&names::uses_key(&id));
+        }
         Ok(PublishedBackup {
             pack: last.key.clone(),
             sha256: last.sha256,
@@ -258,6 +338,8 @@ fn in_clear(manifest: &Manifest, sealer: &dyn Sealer) -> SealedManifest {
         writer: manifest.writer.clone(),
         id: manifest.id.clone(),
         taken_at: manifest.taken_at,
+        tags: manifest.tags.clone(),
+        keep_until: manifest.keep_until,
         method: sealer.method(),
         recipients: sealer.recipients(),
         packs: manifest.packs.clone(),

@@ -151,8 +151,17 @@ impl Repository {
         Ok(ids)
     }
 
-    /// Fails where another backup's manifest names one of the packs, or cannot be read.
+    /// Fails where another backup's manifest names one of the packs, or cannot be read, or where one is another's.
     fn refuse_shared(&self, sealed: &SealedManifest) -> Result<(), RepositoryError> {
+        for pack in &sealed.packs {
+            // While the manifest is replaced, nothing would name the pack, and whoever removes its backup would delete it.
+            let key = ObjectKey::from_valid(pack.name.clone());
+            match object_role(&key) {
+                Some((id, _)) if id == sealed.id => {}
+                Some((id, _)) => return Err(RepositoryError::Shared { key, id }),
+                None => return Err(RepositoryError::PackGoing { key }),
+            }
+        }
         for backup in self.list()?.backups {
             if backup.id == sealed.id {
                 continue;
@@ -224,6 +233,8 @@ impl Repository {
             writer: old.writer.clone(),
             id: old.id.clone(),
             taken_at: old.taken_at,
+            tags: old.tags.clone(),
+            keep_until: old.keep_until,
             method,
             recipients: seals.packs.recipients(),
             packs,

@@ -1,15 +1,18 @@
-use std::collections::HashSet;
-
 use crate::id::BackupId;
-use crate::store::{Error, ErrorKind, Leftover, ObjectKey, ObjectWriter};
+use crate::store::{Error, ErrorKind, Leftover, ObjectKey, ObjectMeta};
 
 use super::volumes::VolumeIntents;
-use super::{Listing, ObjectRole, Repository, RepositoryError, names, object_role};
+use super::{Listing, Repository, RepositoryError, names, object_role};
 
 /// For how long neither an intent nor a volume of a backup must have been written before its volumes count as litter.
 /// Nothing tells whether their writer lives, and one that reads a large table from a slow server writes nothing for hours;
 /// waiting costs room and nothing else.
 const VOLUMES_GRACE_SECS: i64 = 7 * 24 * 3600;
+/// The same for intents to use packs of other backups, whose writers may take as long.
+const USES_GRACE_SECS: i64 = VOLUMES_GRACE_SECS;
+/// How old the mark of a sweep must be before it counts as litter. A sweep reads manifests and deletes packs; while its
+/// mark stands, new backups write what they could have found in the packs.
+const SWEEP_GRACE_SECS: i64 = 24 * 3600;
 
 /// What removing a backup did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,33 +51,16 @@ pub enum LitterItem {
         /// Whether somebody began to remove them, and did not come to the end either.
         removal_begun: bool,
     },
+    /// A backup that was going to name packs of others, and whose writer did not come to the end.
+    HalfReused(BackupId),
+    /// A mark that packs of a backup are about to be deleted, whose writer did not come to the end.
+    Sweep(ObjectKey),
 }
 
 impl Repository {
-    /// Removes a backup: a tombstone first, then the manifest (which ends the backup's existence), then the packs that
-    /// no other manifest names, then what stood beside them, and the tombstone last.
-    ///
-    /// # Errors
-    /// The backup does not exist (then [`RepositoryError::is_not_found`]; a pack without a manifest is no backup, and
-    /// stays); those of the store. What was begun is finished by [`Repository::remove_litter`].
-    pub fn remove(&self, id: &BackupId) -> Result<Removal, RepositoryError> {
-        self.store().head(&names::manifest_key(id))?;
-        let tombstone = names::tombstone_key(id);
-        match self.store().create(&tombstone).and_then(ObjectWriter::publish) {
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error.into()),
-        }
-        let manifest = names::manifest_key(id);
-        self.store().delete(&manifest)?;
-        let mut removal = self.finish_removal(id)?;
-        removal.deleted.insert(0, manifest);
-        Ok(removal)
-    }
-
-    /// Looks for what crashes left. Temporary objects younger than `grace_secs` at `now_unix_secs` by the store's
-    /// clock, or whose writer lives, are passed over, and so are volumes of which the newest is younger, or younger than
-    /// seven days.
+    /// Looks for what crashes left. What is younger than `grace_secs` at `now_unix_secs` by the store's clock is passed
+    /// over, and so are temporary objects whose writer lives, or that were to be no file of a backup. Volumes and intents have to be seven days old, marks of sweeps
+    /// one.
     ///
     /// # Errors
     /// Those of the store.
@@ -84,14 +70,25 @@ impl Repository {
             .list_leftovers()?
             .into_iter()
             .filter(|left| !left.in_use && left.modified_unix_secs <= now_unix_secs.saturating_sub(grace_secs))
+            .filter(|left| left.key.as_ref().is_none_or(names::is_own))
             .map(LitterItem::Temporary)
             .collect();
+        let not_later = now_unix_secs.saturating_sub(grace_secs);
         let tombstones = self.store().list(names::TOMBSTONES)?;
+        // Whoever wrote a younger one may still be about it: where it went, a hold would come too late and not know.
         let half_deleted: Vec<BackupId> = tombstones
             .iter()
+            .filter(|object| object.modified_unix_secs <= not_later)
             .filter_map(|object| names::tombstone_id(&object.key))
             .collect();
-        let not_later = now_unix_secs.saturating_sub(grace_secs);
+        let sweeps_not_later = now_unix_secs.saturating_sub(grace_secs.max(SWEEP_GRACE_SECS));
+        let is_old_sweep =
+            |object: &ObjectMeta| names::is_sweep(&object.key) && object.modified_unix_secs <= sweeps_not_later;
+        let sweeps: Vec<ObjectKey> = tombstones
+            .iter()
+            .filter(|object| is_old_sweep(object))
+            .map(|object| object.key.clone())
+            .collect();
         let half_rekeyed = self.half_rekeyed(not_later)?;
         let is_known = |id: &BackupId| half_deleted.contains(id) || half_rekeyed.contains(id);
         let objects = self.store().list("")?;
@@ -104,10 +101,19 @@ impl Repository {
             id: id.clone(),
             removal_begun,
         }));
+        let uses_not_later = now_unix_secs.saturating_sub(grace_secs.max(USES_GRACE_SECS));
+        let old = objects
+            .iter()
+            .filter(|object| object.modified_unix_secs <= uses_not_later);
+        items.extend(
+            old.filter_map(|object| names::uses_id(&object.key))
+                .map(LitterItem::HalfReused),
+        );
         let mut adoptable = Listing::of(&objects).adoptable;
         adoptable.retain(|key| object_role(key).is_none_or(|(id, _)| !is_known(&id)));
         items.extend(half_rekeyed.iter().cloned().map(LitterItem::HalfRekeyed));
         items.extend(half_deleted.into_iter().map(LitterItem::HalfDeleted));
+        items.extend(sweeps.into_iter().map(LitterItem::Sweep));
         Ok(Litter { items, adoptable })
     }
 
@@ -117,74 +123,21 @@ impl Repository {
     /// # Errors
     /// Those of the store.
     pub fn remove_litter(&self, litter: &Litter) -> Result<(), RepositoryError> {
+        let mut pruning = self.pruning();
         for item in &litter.items {
             match item {
                 LitterItem::Temporary(leftover) => self.store().delete_leftover(leftover)?,
                 LitterItem::HalfRekeyed(id) => self.end_rekeying(id)?,
                 LitterItem::HalfWritten { id, removal_begun } => self.remove_half_written(id, *removal_begun)?,
+                LitterItem::HalfReused(id) => self.store().delete(&names::uses_key(id))?,
+                LitterItem::Sweep(key) => self.store().delete(key)?,
                 LitterItem::HalfDeleted(id) => match self.store().head(&names::manifest_key(id)) {
                     Ok(_) => self.store().delete(&names::tombstone_key(id))?,
-                    Err(error) if error.kind() == ErrorKind::NotFound => drop(self.finish_removal(id)?),
+                    Err(error) if error.kind() == ErrorKind::NotFound => drop(pruning.finish_removal(id)?),
                     Err(error) => return Err(error.into()),
                 },
             }
         }
         Ok(())
-    }
-
-    pub(super) fn finish_removal(&self, id: &BackupId) -> Result<Removal, RepositoryError> {
-        let mut removal = Removal::default();
-        let needed = self.packs_in_use()?;
-        let mut beside = Vec::new();
-        for object in self.store().list(&format!("{id}."))? {
-            // The id of another backup may begin with this one and a dot.
-            let Some((_, role)) = object_role(&object.key).filter(|(found, _)| found == id) else {
-                continue;
-            };
-            match role {
-                ObjectRole::Pack => {
-                    if needed
-                        .as_ref()
-                        .is_none_or(|needed| needed.contains(object.key.as_str()))
-                    {
-                        removal.kept.push(object.key);
-                    } else {
-                        self.store().delete(&object.key)?;
-                        removal.deleted.push(object.key);
-                    }
-                }
-                ObjectRole::Checksum | ObjectRole::Index | ObjectRole::Record => beside.push(object.key),
-                ObjectRole::Manifest => {}
-            }
-        }
-        if removal.kept.is_empty() {
-            for key in beside {
-                self.store().delete(&key)?;
-                removal.deleted.push(key);
-            }
-            for object in self.store().list(&format!("{}{id}.", names::INTENTS))? {
-                if names::is_intent_of(&object.key, id) {
-                    self.store().delete(&object.key)?;
-                }
-            }
-            self.store().delete(&names::tombstone_key(id))?;
-        }
-        Ok(removal)
-    }
-
-    /// The names of all packs that a manifest names; `None` where a manifest cannot be read, so that every pack may be
-    /// needed.
-    fn packs_in_use(&self) -> Result<Option<HashSet<String>>, RepositoryError> {
-        let mut packs = HashSet::new();
-        for backup in self.list()?.backups {
-            match self.read_sidecar(&backup.id) {
-                Ok(sidecar) => packs.extend(sidecar.packs().iter().map(|pack| pack.name.clone())),
-                // Deleted by somebody else in the meantime.
-                Err(error) if error.is_not_found() => {}
-                Err(RepositoryError::Store(error)) => return Err(error.into()),
-                Err(_) => return Ok(None),
-            }
-        }
-        Ok(Some(packs))
     }
 }

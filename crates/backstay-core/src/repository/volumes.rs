@@ -113,6 +113,11 @@ impl NewPacks {
         Ok(packs)
     }
 
+    /// What was put into the store so far.
+    pub(super) fn written(&mut self) -> &mut Written {
+        &mut self.written
+    }
+
     /// Bytes of members so far.
     pub(super) fn bytes(&self) -> u64 {
         let finished: u64 = self.finished.iter().map(|pack| pack.bytes).sum();
@@ -368,7 +373,7 @@ impl Repository {
         }
         match put(&**self.store(), &names::tombstone_key(id), b"") {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
-            _ => self.finish_removal(id).map(drop),
+            _ => self.pruning().finish_removal(id).map(drop),
         }
     }
 }

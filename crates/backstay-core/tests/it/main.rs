@@ -4,3 +4,4 @@ mod checksums;
 mod corpora;
 mod ids;
 mod manifest;
+mod retention;

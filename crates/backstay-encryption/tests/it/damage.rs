@@ -1,3 +1,12 @@
+use std::io;
+use std::sync::Arc;
+
+use backstay_core::ObjectKey;
+use backstay_core::seal::{SealError, SealedObject, Unsealer as _};
+use backstay_core::store::{ErrorKind, MemoryStore, Store as _};
+use backstay_encryption::Identities;
+use backstay_testkit::{Fault, Faulty, Verb, When};
+
 use crate::{bytes, open, pair, read, read_all, sealed};
 
 const PIECE: usize = 64 << 10;
@@ -91,5 +100,58 @@ fn pieces_that_were_moved_or_taken_from_another_object_are_told() {
             let within = (PIECE + 5) as u64..(2 * PIECE + 10) as u64;
             assert!(read(&*unsealed, within).is_err(), "{what}, a range");
         }
+    }
+}
+
+/// Opens it in a store that fails, and reads all of it and a part.
+fn try_in(name: &str, stored: &[u8], identities: &Identities, when: When, fault: Fault) -> Result<(), String> {
+    let store = MemoryStore::new();
+    let key: ObjectKey = name.parse().unwrap();
+    let mut writer = store.create(&key).unwrap();
+    writer.append(stored).unwrap();
+    writer.publish().unwrap();
+    let faulty = Faulty::new(store).with_fault(when, fault);
+    let object = SealedObject::new(Arc::new(faulty), &key).unwrap();
+    let unsealed = identities.open(object).map_err(|error| match error {
+        SealError::Store(_) | SealError::Io(_) => String::new(),
+        other => format!("taken for something else: {other:?}"),
+    })?;
+    for range in [0..unsealed.bytes(), 1..unsealed.bytes() - 1] {
+        read(&*unsealed, range).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => format!("taken for damage: {error:?}"),
+            _ => String::new(),
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_failure_of_the_store_is_neither_damage_nor_a_wrong_key() {
+    let (sealer, mut identities) = pair();
+    let plain = bytes(3 * PIECE + 100);
+    let mut objects = vec![("x.sql.gz.age", sealed(&sealer, &plain, PIECE))];
+    #[cfg(feature = "openpgp")]
+    {
+        let passphrase = || backstay_encryption::Passphrase::new("correct horse battery staple".to_owned()).unwrap();
+        let sealer = backstay_encryption::OpenPgpSealer::new(passphrase());
+        objects.push(("x.sql.gz.gpg", sealed(&sealer, &plain, PIECE)));
+        identities.add_passphrase(&passphrase());
+    }
+    for (name, stored) in objects {
+        let mut failed = 0;
+        for nth in 1..=6 {
+            let at = [0, 1, 40, 300, PIECE as u64, 2 * PIECE as u64 + 17];
+            let breaks = at.map(Fault::BreakAt);
+            for fault in breaks.into_iter().chain([Fault::Error(ErrorKind::Transient)]) {
+                match try_in(name, &stored, &identities, When::nth(Verb::Read, nth), fault) {
+                    Ok(()) => {}
+                    Err(wrong) => {
+                        assert_eq!(wrong, "", "read {nth}: {fault:?}");
+                        failed += 1;
+                    }
+                }
+            }
+        }
+        assert!(failed >= 7, "{name}: {failed} failures");
     }
 }

@@ -140,6 +140,7 @@ fn symbolic_links_lead_nowhere() {
         name: "sub/.backstay-tmp-1-2".to_owned(),
         size: 1,
         modified_unix_secs: 0,
+        key: None,
         in_use: false,
     };
     store.delete_leftover(&through).unwrap();

@@ -31,9 +31,11 @@ fn litter_is_old_and_of_nobody() {
         let litter = repository.litter(now_unix_secs, grace_secs).unwrap();
         let name = |item| match item {
             LitterItem::Temporary(leftover) => leftover.name,
-            LitterItem::HalfDeleted(id) | LitterItem::HalfRekeyed(id) | LitterItem::HalfWritten { id, .. } => {
-                id.to_string()
-            }
+            LitterItem::Sweep(key) => panic!("{key}"),
+            LitterItem::HalfDeleted(id)
+            | LitterItem::HalfRekeyed(id)
+            | LitterItem::HalfReused(id)
+            | LitterItem::HalfWritten { id, .. } => id.to_string(),
         };
         litter.items.into_iter().map(name).collect::<Vec<_>>()
     };

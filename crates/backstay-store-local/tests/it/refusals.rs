@@ -61,6 +61,7 @@ fn a_folder_that_vanished_is_not_an_empty_store() {
         name: ".backstay-tmp-1-2".to_owned(),
         size: 0,
         modified_unix_secs: 0,
+        key: None,
         in_use: false,
     };
     fs::remove_dir_all(&path).unwrap();

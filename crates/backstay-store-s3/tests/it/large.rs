@@ -1,5 +1,9 @@
 //! Objects of several parts.
 
+use std::sync::Arc;
+
+use backstay_core::Repository;
+use backstay_core::repository::LitterItem;
 use backstay_core::store::{ErrorKind, Store as _};
 use backstay_store_s3::{PartSizes, S3Store};
 
@@ -164,6 +168,25 @@ fn uploads_that_were_left_are_listed_and_removed() {
     }
     assert_eq!(store.list_leftovers().unwrap(), []);
     assert_eq!(names(&store), ["kept"]);
+}
+
+#[test]
+fn uploads_of_other_programs_are_no_litter() {
+    let fake = Fake::start(Traits::default());
+    let store = store(&fake);
+    let own = "kulti_backup_20250116_143022.sql.gz";
+    let uploads = [own, "film.mp4", "elsewhere/kulti_backup_20250116_143022.sql.gz"];
+    for name in uploads {
+        fake.fail("DELETE", "uploadId", Fault::Refuse(403, "AccessDenied"));
+        store.create(&key(name)).unwrap().append(&noise(6 << 20)).unwrap();
+    }
+    assert_eq!(store.list_leftovers().unwrap().len(), uploads.len());
+    let repository = Repository::new(Arc::new(store));
+    let litter = repository.litter(i64::MAX, 0).unwrap();
+    let [LitterItem::Temporary(leftover)] = &litter.items[..] else {
+        panic!("{litter:?}");
+    };
+    assert_eq!(leftover.key, Some(key(own)));
 }
 
 #[test]

@@ -78,6 +78,7 @@ fn no_name_is_a_leftover() {
         name: "a".to_owned(),
         size: 1,
         modified_unix_secs: 0,
+        key: None,
         in_use: false,
     };
     let error = store.delete_leftover(&leftover).unwrap_err();

@@ -59,6 +59,7 @@ pub fn deleting_a_leftover_spares_objects(store: &dyn Store) {
             name: name.to_owned(),
             size: 1,
             modified_unix_secs: 0,
+            key: None,
             in_use: false,
         };
         // Whether such a name is refused or counts as removed is the store's choice.

@@ -167,7 +167,7 @@ impl History {
     }
 
     fn remove(&self, store: Arc<dyn Store>) -> Result<Removal, RepositoryError> {
-        Repository::new(store).remove(self.removed.id())
+        Repository::new(store).remove(self.removed.id(), self.later.id().time())
     }
 
     /// Asserts that a removal without faults told what it did.
@@ -202,7 +202,9 @@ impl History {
         let mut expected = BTreeSet::from(adoptable);
         if self.packs == Packs::Shared {
             assert!(aftermath.keys().contains(&self.removed.pack_key()), "{what}");
-            Repository::new(shared).remove(self.later.id()).unwrap();
+            Repository::new(shared)
+                .remove(self.later.id(), self.later.id().time())
+                .unwrap();
             aftermath.assert_litter_goes();
         } else {
             let suffixes = ["manifest.json", "sql.gz", "sql.gz.sha256"];

@@ -116,6 +116,7 @@ fn leftover(name: String) -> Leftover {
         name,
         size: 0,
         modified_unix_secs: 0,
+        key: None,
         in_use: false,
     }
 }

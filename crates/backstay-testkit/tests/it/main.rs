@@ -6,6 +6,7 @@ mod crash_safety;
 mod damage;
 mod external_readers;
 mod faulty;
+mod interleaving;
 mod memory;
 mod recording;
 mod repository;

@@ -20,6 +20,7 @@ fn every_call_is_noted_with_its_bytes() {
         name: "x".to_owned(),
         size: 0,
         modified_unix_secs: 0,
+        key: None,
         in_use: false,
     };
     store.delete_leftover(&leftover).unwrap();

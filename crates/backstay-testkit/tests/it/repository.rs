@@ -4,7 +4,9 @@ mod begin;
 mod copying;
 mod listing;
 mod packs;
+mod records;
 mod removal;
+mod sharing;
 mod stale;
 mod volumes;
 
@@ -13,16 +15,23 @@ use std::sync::Arc;
 use backstay_core::store::{MemoryStore, Store};
 use backstay_core::{BackupId, Codec, Compression, MemberEncoder, ObjectKey, Repository};
 use backstay_testkit::fixtures::SampleBackup;
+use jiff::Timestamp;
 
+/// When backups are removed and held.
+const NOW: &str = "2025-02-01T00:00:00Z";
 const FIRST: &str = "kulti_backup_20250116_143022";
 const SECOND: &str = "kulti_backup_20250117_143022";
 
-fn id(text: &str) -> BackupId {
+pub(crate) fn id(text: &str) -> BackupId {
     text.parse().unwrap()
 }
 
-fn key(text: &str) -> ObjectKey {
+pub(crate) fn key(text: &str) -> ObjectKey {
     text.parse().unwrap()
+}
+
+fn now() -> Timestamp {
+    NOW.parse().unwrap()
 }
 
 fn sample(id: &str, codec: Codec) -> SampleBackup {
@@ -38,7 +47,7 @@ fn store_with(ids: &[&str]) -> Arc<dyn Store> {
     store
 }
 
-fn put(store: &dyn Store, name: &str, bytes: &[u8]) {
+pub(crate) fn put(store: &dyn Store, name: &str, bytes: &[u8]) {
     let mut writer = store.create(&key(name)).unwrap();
     writer.append(bytes).unwrap();
     writer.publish().unwrap();

@@ -364,6 +364,7 @@ fn leftovers(bench: &Bench<'_>) -> Result<String, Broken> {
         name: key.as_str().to_owned(),
         size: 0,
         modified_unix_secs: 0,
+        key: None,
         in_use: false,
     }));
     bench.expect_present(&key, name, b"an object")?;

@@ -216,31 +216,37 @@ fn names_comments_bodies_and_rows_never_become_commands() {
 #[test]
 fn a_function_that_changes_what_literals_mean_opens_no_way_out() {
     let touched = Path::new("/tmp/.backstay-literals");
-    let database = "literals";
     let attack = format!("E'\\\\\\'; \\\\! touch {} \\n--'", touched.display());
-    let (cluster, repository) = scene(
-        database,
-        &format!(
-            "CREATE FUNCTION turn(x int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
-               PERFORM set_config('standard_conforming_strings', 'off', false);
-               PERFORM set_config('client_encoding', 'SJIS', false);
-               PERFORM set_config('search_path', 'public', false);
-               RETURN x; END $$;
-             CREATE TABLE t (x int CHECK (turn(x) > 0), y text); INSERT INTO t VALUES (1, {attack});
-             CREATE TABLE u (x int, y text DEFAULT {attack}); INSERT INTO u VALUES (2, {attack});
-             CREATE INDEX i ON u (turn(x)); COMMENT ON INDEX i IS {attack};
-             CREATE INDEX j ON u ((y || {attack}));
-             CREATE MATERIALIZED VIEW m AS SELECT turn(x), {attack}::text FROM t; COMMENT ON MATERIALIZED VIEW m IS {attack};
-             SELECT lo_from_bytea(7, '\\x5c5c'); COMMENT ON LARGE OBJECT 7 IS {attack};"
-        ),
-    );
-    let report = back_up(&cluster, database, &repository, |_| {}).unwrap_or_else(|error| panic!("{}", chain(&error)));
-    let pack = cluster.path(database).join(report.published.pack.as_str());
-    cluster.create_database("literals_copy");
-    let output = psql(&cluster, "literals_copy", &pack, &[]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(!touched.exists(), "a command was executed");
-    assert_same(&cluster, database, "literals_copy");
+    let large_object = format!("SELECT lo_from_bytea(7, '\\x5c5c'); COMMENT ON LARGE OBJECT 7 IS {attack};");
+    // The member of large objects sets what literals mean by itself, and would help those behind it.
+    for (database, more) in [("literals", ""), ("literals_large", large_object.as_str())] {
+        let (cluster, repository) = scene(
+            database,
+            &format!(
+                "CREATE FUNCTION turn(x int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+                   PERFORM set_config('standard_conforming_strings', 'off', false);
+                   PERFORM set_config('client_encoding', 'SJIS', false);
+                   PERFORM set_config('search_path', 'public', false);
+                   RETURN x; END $$;
+                 CREATE TABLE t (x int CHECK (turn(x) > 0), y text); INSERT INTO t VALUES (1, {attack});
+                 CREATE TABLE u (x int, y text DEFAULT {attack}); INSERT INTO u VALUES (2, {attack});
+                 CREATE INDEX i ON u (turn(x)); COMMENT ON INDEX i IS {attack};
+                 CREATE INDEX j ON u ((y || {attack}));
+                 CREATE MATERIALIZED VIEW m AS SELECT turn(x), {attack}::text FROM t;
+                 COMMENT ON MATERIALIZED VIEW m IS {attack};
+                 {more}"
+            ),
+        );
+        let report =
+            back_up(&cluster, database, &repository, |_| {}).unwrap_or_else(|error| panic!("{}", chain(&error)));
+        let pack = cluster.path(database).join(report.published.pack.as_str());
+        let copy = format!("{database}_copy");
+        cluster.create_database(&copy);
+        let output = psql(&cluster, &copy, &pack, &[]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(!touched.exists(), "a command was executed");
+        assert_same(&cluster, database, &copy);
+    }
 }
 
 /// Words that psql takes for the beginning of a body, and references to its own variables: refused by name, or right.

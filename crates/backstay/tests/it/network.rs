@@ -23,6 +23,7 @@ const TABLES: &str = "
 
 /// Rows in `TABLES`.
 const ROWS: u64 = 20_001;
+const NOW: jiff::Timestamp = jiff::Timestamp::UNIX_EPOCH;
 
 /// Backs up by way of a proxy.
 fn back_up_through(
@@ -83,7 +84,7 @@ fn a_connection_that_ends_at_any_byte_ends_the_backup() {
                 Ok(report) => {
                     assert_eq!(at, 0, "{direction:?} {harm:?}");
                     assert_sound(&repository, &report, ROWS);
-                    repository.remove(&report.published.manifest.id).unwrap();
+                    repository.remove(&report.published.manifest.id, NOW).unwrap();
                 }
                 Err(error) => {
                     failed += 1;
@@ -189,7 +190,7 @@ fn damage_to_a_message_ends_the_backup_and_damage_to_a_row_is_for_tls_to_see() {
                 let restored = restore(&cluster, &open(&repository, &report), copy, &options).unwrap();
                 assert!(restored.is_complete(), "it is what came");
                 assert_eq!(cluster.sql(copy, "SELECT DISTINCT x FROM t WHERE x <> 'A'"), "I");
-                repository.remove(&report.published.manifest.id).unwrap();
+                repository.remove(&report.published.manifest.id, NOW).unwrap();
             }
             Err(BackupError::Cancelled) => silent += 1,
             Err(error) => assert!(!chain(&error).is_empty()),

@@ -90,7 +90,9 @@ fn whoever_is_named_opens_it_and_whoever_is_not_does_not() {
     assert!(names(&*store)[0].contains(".key3."), "{:?}", names(&*store));
     let listed = Repository::new(Arc::clone(&store)).list().unwrap();
     assert_eq!((listed.backups.len(), listed.adoptable.len()), (1, 0));
-    Repository::new(Arc::clone(&store)).remove(&id()).unwrap();
+    Repository::new(Arc::clone(&store))
+        .remove(&id(), jiff::Timestamp::UNIX_EPOCH)
+        .unwrap();
     assert!(names(&*store).is_empty(), "{:?}", names(&*store));
 }
 

@@ -232,7 +232,9 @@ fn damage_anywhere_in_a_sealed_backup_is_told_before_a_row_is_read() {
 fn a_sealed_backup_is_removed_without_a_key_and_leaves_nothing() {
     let sealed = Sealed::publish("gzip");
     let keyless = Repository::new(Arc::clone(&sealed.store));
-    let removal = keyless.remove(&ID.parse().unwrap()).unwrap();
+    let removal = keyless
+        .remove(&ID.parse().unwrap(), jiff::Timestamp::UNIX_EPOCH)
+        .unwrap();
     assert!(removal.kept.is_empty(), "{removal:?}");
     assert!(sealed.store.list("").unwrap().is_empty());
 }

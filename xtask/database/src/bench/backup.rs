@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,6 +20,10 @@ pub(super) const PEERS: &[(&str, &str)] = &[
 
 /// What a newer `pg_dump` compresses with.
 const NEWER: [&str; 3] = ["gzip:1", "zstd:1", "lz4"];
+
+/// A key that nobody has the identity of.
+const RECIPIENT: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+const RECIPIENT_SHOWN: &str = "age1…";
 
 pub(super) fn contenders(lab: &Lab) -> Vec<Contender<'_>> {
     let jobs = lab.options.jobs;
@@ -51,6 +56,11 @@ pub(super) fn contenders(lab: &Lab) -> Vec<Contender<'_>> {
             format!("{key}-believed"),
             format!("{title} --no-read-back"),
             move || ours(lab, compression, &["--no-read-back"]),
+        ));
+        all.push(Contender::new(
+            format!("{key}-sealed"),
+            format!("{title} --encrypt-to {RECIPIENT_SHOWN}"),
+            move || ours(lab, compression, &["--encrypt-to", RECIPIENT]),
         ));
         all.push(Contender::new(key, title, move || ours(lab, compression, &[])));
     }
@@ -110,13 +120,13 @@ fn directory(lab: &Lab, pg_dump: &Path, compression: &str, name: &str) -> Result
 
 fn ours(lab: &Lab, compression: &str, more: &[&str]) -> Result<Sample, Failure> {
     let store = lab.empty_path(&format!("ours-{compression}"))?;
-    let mut command = backup(lab, &lab.source(), lab.options.jobs, compression, &store);
+    let mut command = backup(lab, &lab.source(), lab.options.jobs, compression, store.as_os_str());
     let sample = lab.measure(command.args(more), Success::Zero)?;
     written(sample, &store)
 }
 
 /// Backstay's backup of a database into a store.
-pub(super) fn backup(lab: &Lab, source: &ConnectionConfig, jobs: usize, compression: &str, store: &Path) -> Command {
+pub(super) fn backup(lab: &Lab, source: &ConnectionConfig, jobs: usize, compression: &str, store: &OsStr) -> Command {
     let mut command = Command::new(&lab.backstay);
     command.args(["backup", "--quiet", "--compress", compression]);
     command

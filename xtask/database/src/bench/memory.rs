@@ -26,7 +26,7 @@ pub(super) fn contenders(lab: &Lab) -> Vec<Contender<'_>> {
             Contender::new(format!("ours-restore-{compression}"), to_restore, move || {
                 lab.with_copy(|copy| {
                     let pack = pack(&lab.path(&name))?;
-                    lab.measure(&mut restore(lab, copy, JOBS, &pack), Success::Zero)
+                    lab.measure(&mut restore(lab, copy, JOBS, pack.as_os_str()), Success::Zero)
                 })
             }),
         ]
@@ -38,6 +38,9 @@ fn back_up(lab: &Lab, compression: &str, name: &str) -> Result<Sample, Failure> 
     let source = lab.fill_large()?;
     lab.settle()?;
     let store = lab.empty_path(name)?;
-    let sample = lab.measure(&mut backup(lab, &source, JOBS, compression, &store), Success::Zero)?;
+    let sample = lab.measure(
+        &mut backup(lab, &source, JOBS, compression, store.as_os_str()),
+        Success::Zero,
+    )?;
     written(sample, &store)
 }

@@ -9,18 +9,22 @@ use super::measure::{Sample, median};
 
 /// What is wanted on two processors with two jobs: group, contender, peer, ratio of the medians. Only printed: a
 /// machine that does something else meanwhile proves nothing.
-const WANTED: [(&str, &str, &str, f64); 11] = [
+const WANTED: [(&str, &str, &str, f64); 15] = [
     ("backup", "ours-zstd", "newer-zstd:1", 1.0),
     ("backup", "ours-zstd-believed", "newer-zstd:1", 1.0),
     ("backup", "ours-zstd", "plain", 0.12),
     ("backup", "ours-zstd", "floor", 1.8),
     ("backup", "ours-zstd-believed", "floor", 1.8),
     ("backup", "ours-gzip", "plain", 0.25),
+    ("backup", "ours-gzip-sealed", "ours-gzip", 1.1),
+    ("backup", "ours-zstd-sealed", "ours-zstd", 1.1),
     ("restore", "ours-gzip", "psql", 0.45),
     ("restore", "ours-zstd", "psql", 0.45),
     ("restore", "ours-gzip", "newer-pg_restore", 0.85),
     ("restore", "ours-zstd", "newer-pg_restore", 0.85),
     ("verify", "ours-standard-gzip", "gunzip-gzip", 0.6),
+    ("into a bucket", "ours-far", "local", 1.2),
+    ("out of a bucket", "ours-far", "local", 1.2),
 ];
 
 /// What a backup or restore may have in memory.

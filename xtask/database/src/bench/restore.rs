@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
@@ -78,16 +79,19 @@ fn by_pg_restore(lab: &Lab, pg_restore: &Path, archive: &str) -> Result<Sample, 
 fn ours(lab: &Lab, compression: &str) -> Result<Sample, Failure> {
     lab.measure_restore("backstay", |copy| {
         let pack = pack(&store(lab, compression))?;
-        lab.measure(&mut restore(lab, copy, lab.options.jobs, &pack), Success::Zero)
+        lab.measure(
+            &mut restore(lab, copy, lab.options.jobs, pack.as_os_str()),
+            Success::Zero,
+        )
     })
 }
 
-/// Backstay's restore of a pack into an empty database.
-pub(super) fn restore(lab: &Lab, copy: &ConnectionConfig, jobs: usize, pack: &Path) -> Command {
+/// Backstay's restore of a backup, by its path or its id, into an empty database.
+pub(super) fn restore(lab: &Lab, copy: &ConnectionConfig, jobs: usize, backup: &OsStr) -> Command {
     let mut command = Command::new(&lab.backstay);
     command.args(["restore", "--quiet", "--yes", &copy.database]);
     command
         .args(["--jobs", &jobs.to_string(), "--to", &Lab::url(copy)])
-        .arg(pack);
+        .arg(backup);
     command
 }

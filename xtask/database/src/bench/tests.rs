@@ -38,19 +38,14 @@ fn options_are_understood_or_refused() {
     }
 }
 
-/// The program beside this test, which `cargo test` of the workspace builds; else it is built.
-fn backstay() -> PathBuf {
+/// A program beside this test, which `cargo test` of the workspace builds; else it is built.
+fn program(name: &str, to_build: &[&str]) -> PathBuf {
     let folder = std::env::current_exe().unwrap().parent().unwrap().with_file_name("");
-    let program = folder.join("backstay");
+    let program = folder.join(name);
     if !program.is_file() {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
-            .args(["build", "--package", "backstay-cli"])
-            .status();
-        assert!(
-            status.unwrap().success() && program.is_file(),
-            "the program cannot be built"
-        );
+        let status = Command::new(cargo).arg("build").args(to_build).status();
+        assert!(status.unwrap().success() && program.is_file(), "{name} cannot be built");
     }
     program
 }
@@ -70,13 +65,20 @@ fn everything_that_is_measured_can_be_done() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("figures.json");
     options.json = Some(json.clone());
-    let groups = measure_all(oldest.bin(), &backstay(), &options, &CancelToken::new()).unwrap();
+    let s3_server = ["--package", "backstay-testkit", "--features", "s3-server"];
+    let programs = Programs {
+        postgres: oldest.bin(),
+        backstay: &program("backstay", &["--package", "backstay-cli"]),
+        s3_server: &program("s3-server", &s3_server),
+    };
+    let groups = measure_all(&programs, &options, &CancelToken::new()).unwrap();
 
     let ratio = |group: usize, key, peer| groups[group].ratio(key, peer).is_some_and(|ratio| ratio > 0.0);
     assert!(ratio(0, "ours-zstd", "plain") && ratio(0, "ours-gzip", "floor"));
     assert!(ratio(1, "ours-gzip", "psql") && ratio(1, "ours-zstd", "pg_restore"));
     assert!(ratio(2, "ours-standard-gzip", "gunzip-gzip"));
-    assert!(ratio(1, "ours-gzip", "floor"));
+    assert!(ratio(1, "ours-gzip", "floor") && ratio(0, "ours-gzip-sealed", "ours-gzip"));
+    assert!(ratio(3, "ours-far", "local") && ratio(4, "ours-far", "ours-near"));
     let figures = std::fs::read_to_string(json).unwrap();
     assert!(
         figures.contains("\"heap_bytes\"")

@@ -16,6 +16,8 @@ pub(super) fn manifest() -> impl Strategy<Value = Manifest> {
         any::<String>(),
         id(),
         time(),
+        vec("[a-z0-9.-]{1,8}(=[A-Z_]{1,8})?", 0..3),
+        option::of(time()),
         select(vec![Codec::Gzip, Codec::Zstd]),
         source(),
     );
@@ -32,12 +34,14 @@ pub(super) fn manifest() -> impl Strategy<Value = Manifest> {
         vec(entry(), 0..5),
     );
     (head, lists, parts).prop_map(|(head, lists, (tables, packs, members, entries))| {
-        let (writer, id, taken_at, codec, source) = head;
+        let (writer, id, taken_at, tags, keep_until, codec, source) = head;
         let (sequences, large_objects, refreshes, omissions) = lists;
         let mut manifest = Manifest {
             writer,
             id,
             taken_at,
+            tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
+            keep_until,
             codec,
             digest_key: None,
             source,

@@ -12,6 +12,8 @@ pub(super) fn small_manifest() -> Manifest {
         writer: "backstay 0.1.0".to_owned(),
         id: "kulti_backup_20250116_143022".parse().unwrap(),
         taken_at: "2025-01-16T14:30:22.123456Z".parse().unwrap(),
+        tags: vec!["pre-migration".parse().unwrap(), "release=2025.1".parse().unwrap()],
+        keep_until: Some("2025-02-15T14:30:22Z".parse().unwrap()),
         codec: Codec::Zstd,
         digest_key: None,
         source: source(),

@@ -6,7 +6,7 @@ use backstay_core::store::MemoryStore;
 use backstay_core::{Codec, Repository};
 use backstay_testkit::{Damage, Recording};
 
-use super::{FIRST, SECOND, id, key, names, put, sample, store_with};
+use super::{FIRST, SECOND, id, key, names, now, put, sample, store_with};
 
 const THIRD: &str = "kulti_backup_20250118_143022";
 
@@ -17,7 +17,7 @@ fn what_is_no_backup_is_not_removed() {
     let before = names(&*store);
     let repository = Repository::new(Arc::clone(&store));
     for id in [id(FIRST), id(THIRD)] {
-        assert!(repository.remove(&id).unwrap_err().is_not_found(), "{id}");
+        assert!(repository.remove(&id, now()).unwrap_err().is_not_found(), "{id}");
     }
     assert_eq!(names(&*store), before);
 }
@@ -34,7 +34,7 @@ fn no_pack_goes_while_a_manifest_cannot_be_read() {
         damage.apply_to_object(&*store, &key(&format!("{THIRD}.manifest.json")));
         let repository = Repository::new(Arc::clone(&store));
         let pack = key(&format!("{FIRST}.sql.gz"));
-        let removal = repository.remove(&id(FIRST)).unwrap();
+        let removal = repository.remove(&id(FIRST), now()).unwrap();
         assert_eq!(removal.kept, std::slice::from_ref(&pack));
         assert_eq!(removal.deleted, [key(&format!("{FIRST}.manifest.json"))]);
         let litter = repository.litter(i64::MAX, 0).unwrap();
@@ -43,7 +43,7 @@ fn no_pack_goes_while_a_manifest_cannot_be_read() {
         repository.remove_litter(&litter).unwrap();
         assert!(names(&*store).contains(&pack.to_string()));
         // The damaged backup itself can be removed, and then nothing hinders the rest.
-        repository.remove(&id(THIRD)).unwrap();
+        repository.remove(&id(THIRD), now()).unwrap();
         repository
             .remove_litter(&repository.litter(i64::MAX, 0).unwrap())
             .unwrap();
@@ -68,13 +68,13 @@ fn a_pack_stays_until_the_last_manifest_that_names_it_is_gone() {
     }
     put(&*store, &format!("{FIRST}.proof-1.json"), b"{}");
     let pack = format!("{FIRST}.sql.gz");
-    assert_eq!(repository.remove(&id(FIRST)).unwrap().kept, [key(&pack)]);
+    assert_eq!(repository.remove(&id(FIRST), now()).unwrap().kept, [key(&pack)]);
     for later in [SECOND, THIRD] {
         assert!(names(&*store).contains(&pack));
         let reader = repository.open(&id(later)).unwrap();
         assert!(matches!(reader.manifest().packs[..], [ref pack] if pack.id != PackId::Own));
         assert_eq!(reader.pack_digest_agrees(0).unwrap(), Some(true));
-        let removal = repository.remove(&id(later)).unwrap();
+        let removal = repository.remove(&id(later), now()).unwrap();
         // Their own packs were named by nobody.
         assert!(removal.deleted.contains(&key(&format!("{later}.sql.gz"))));
         repository
@@ -88,9 +88,9 @@ fn a_pack_stays_until_the_last_manifest_that_names_it_is_gone() {
 fn a_removal_goes_through_tombstone_manifest_and_packs() {
     let store = MemoryStore::new();
     sample(FIRST, Codec::Gzip).publish(Arc::new(store.clone()));
-    put(&store, &format!("{FIRST}.hold-1.json"), b"{}");
+    put(&store, &format!("{FIRST}.proof-1.json"), b"{}");
     let store = Arc::new(Recording::new(store));
-    Repository::new(store.clone()).remove(&id(FIRST)).unwrap();
+    Repository::new(store.clone()).remove(&id(FIRST), now()).unwrap();
     let changes: Vec<String> = store
         .calls()
         .iter()
@@ -100,8 +100,10 @@ fn a_removal_goes_through_tombstone_manifest_and_packs() {
     let expected = [
         r#"publish "tombstones/kulti_backup_20250116_143022.json""#,
         r#"delete "kulti_backup_20250116_143022.manifest.json""#,
+        r#"publish "tombstones/kulti_backup_20250116_143022.packs-0001.json""#,
         r#"delete "kulti_backup_20250116_143022.sql.gz""#,
-        r#"delete "kulti_backup_20250116_143022.hold-1.json""#,
+        r#"delete "tombstones/kulti_backup_20250116_143022.packs-0001.json""#,
+        r#"delete "kulti_backup_20250116_143022.proof-1.json""#,
         r#"delete "kulti_backup_20250116_143022.sql.gz.sha256""#,
         r#"delete "tombstones/kulti_backup_20250116_143022.json""#,
     ];

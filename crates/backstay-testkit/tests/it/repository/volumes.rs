@@ -11,7 +11,7 @@ use backstay_core::{Codec, MemberEncoder, Repository, Sha256Digest, script};
 use backstay_testkit::fixtures::SampleBackup;
 use proptest::prelude::*;
 
-use super::{FIRST, SECOND, id, key, names, put};
+use super::{FIRST, SECOND, id, key, names, now, put};
 
 /// Room for the manifest of the sample and for each of its members, and not for all of them.
 const BYTES_MAX: u64 = 6000;
@@ -498,7 +498,7 @@ fn a_removed_backup_takes_its_volumes_and_intents_along() {
     put(&*store, &format!("intents/{FIRST}.volumes-0003.json"), b"{}\n");
     put(&*store, &format!("intents/{FIRST}.rekey-begun.json"), b"{}\n");
     let repository = Repository::new(Arc::clone(&store));
-    let removal = repository.remove(&id(FIRST)).unwrap();
+    let removal = repository.remove(&id(FIRST), now()).unwrap();
     assert_eq!(removal.deleted.len(), published.manifest.packs.len() + 2);
     let left = names(&*store);
     assert!(left.iter().all(|name| name.starts_with(SECOND)), "{left:?}");

@@ -1,0 +1,181 @@
+use std::sync::Arc;
+
+use backstay_core::Repository;
+use backstay_core::repository::{Hold, Proof, RepositoryError, Statement};
+use backstay_core::retention::ProofState;
+use backstay_core::store::MemoryStore;
+use backstay_testkit::{Recording, Verb};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{FIRST, SECOND, id, key, names, now, put, store_with};
+
+fn said(why: &str) -> Statement {
+    Statement {
+        who: "ann".to_owned(),
+        at: now(),
+        why: why.to_owned(),
+    }
+}
+
+fn in_force(repository: &Repository, at: Timestamp) -> Vec<Hold> {
+    repository.holds(&id(FIRST), at).unwrap()
+}
+
+#[test]
+fn nothing_removes_what_is_held() {
+    let store = store_with(&[FIRST]);
+    let before = names(&*store);
+    let repository = Repository::new(Arc::clone(&store));
+    let record = repository.hold(&id(FIRST), &said("case 12"), None).unwrap();
+    assert_eq!(record.as_str(), format!("{FIRST}.hold-20250201_000000-0001.json"));
+    let error = repository.remove(&id(FIRST), now()).unwrap_err();
+    assert!(
+        matches!(&error, RepositoryError::Held { hold, .. } if hold.why == "case 12"),
+        "{error:?}"
+    );
+    assert_eq!(error.to_string(), format!("{FIRST} is held by ann: case 12"));
+    // No tombstone stays either.
+    assert_eq!(names(&*store).len(), before.len() + 1);
+    assert_eq!(repository.release(&id(FIRST), &said("over")).unwrap().len(), 1);
+    assert!(
+        repository.release(&id(FIRST), &said("over")).unwrap().is_empty(),
+        "it is released once"
+    );
+    repository.remove(&id(FIRST), now()).unwrap();
+    assert_eq!(names(&*store), [""; 0]);
+}
+
+#[test]
+fn a_release_ends_the_holds_that_it_names() {
+    let repository = Repository::new(store_with(&[FIRST]));
+    for why in ["first", "second"] {
+        // Of one second: the number tells them apart.
+        repository.hold(&id(FIRST), &said(why), None).unwrap();
+    }
+    assert_eq!(repository.release(&id(FIRST), &said("over")).unwrap().len(), 2);
+    repository.hold(&id(FIRST), &said("third"), None).unwrap();
+    let holds = in_force(&repository, now());
+    let why: Vec<String> = holds.iter().map(|hold| hold.facts().why).collect();
+    assert_eq!(why, ["third"]);
+}
+
+#[test]
+fn a_hold_ends_by_itself_when_it_said_so() {
+    let repository = Repository::new(store_with(&[FIRST]));
+    let until = now() + SignedDuration::from_hours(1);
+    repository.hold(&id(FIRST), &said("an hour"), Some(until)).unwrap();
+    let before = until - SignedDuration::from_secs(1);
+    assert_eq!(in_force(&repository, before).len(), 1);
+    assert!(matches!(
+        repository.remove(&id(FIRST), before),
+        Err(RepositoryError::Held { .. })
+    ));
+    assert!(in_force(&repository, until).is_empty());
+    repository.remove(&id(FIRST), until).unwrap();
+}
+
+#[test]
+fn what_cannot_be_read_holds_and_releases_nothing() {
+    for damage in [
+        "",
+        "{",
+        r#"{"record":"proof","who":"","at":"2025-01-01T00:00:00Z","why":""}"#,
+    ] {
+        let store = store_with(&[FIRST]);
+        let repository = Repository::new(Arc::clone(&store));
+        put(&*store, &format!("{FIRST}.hold-x.json"), damage.as_bytes());
+        let holds = in_force(&repository, now());
+        assert!(
+            matches!(&holds[..], [hold] if hold.said.is_none()),
+            "{damage} {holds:?}"
+        );
+        put(&*store, &format!("{FIRST}.release-x.json"), damage.as_bytes());
+        let error = repository.remove(&id(FIRST), now()).unwrap_err();
+        assert_eq!(error.to_string(), format!("{FIRST} is held"));
+        // By its name it can be released all the same.
+        assert_eq!(repository.release(&id(FIRST), &said("over")).unwrap(), holds);
+        repository.remove(&id(FIRST), now()).unwrap();
+    }
+}
+
+#[test]
+fn a_backup_that_is_not_there_or_being_removed_cannot_be_held() {
+    let store = store_with(&[FIRST]);
+    let repository = Repository::new(Arc::clone(&store));
+    let before = names(&*store);
+    assert!(
+        repository
+            .hold(&id(SECOND), &said("x"), None)
+            .unwrap_err()
+            .is_not_found()
+    );
+    assert!(repository.release(&id(SECOND), &said("x")).unwrap_err().is_not_found());
+    assert_eq!(names(&*store), before);
+    put(&*store, &format!("tombstones/{FIRST}.json"), b"");
+    let error = repository.hold(&id(FIRST), &said("x"), None).unwrap_err();
+    assert!(matches!(error, RepositoryError::BeingRemoved { .. }), "{error:?}");
+    let error = repository.remove(&id(FIRST), now()).unwrap_err();
+    assert!(matches!(error, RepositoryError::BeingRemoved { .. }), "{error:?}");
+    // The record stays: if the removal was interrupted, it holds.
+    assert_eq!(in_force(&repository, now()).len(), 1);
+}
+
+#[test]
+fn the_proof_is_the_best_that_can_be_read() {
+    let store = store_with(&[FIRST]);
+    let repository = Repository::new(Arc::clone(&store));
+    let proof = || repository.pruning().facts(now()).unwrap()[0].proof;
+    assert_eq!(proof(), ProofState::None);
+    let failed = Proof {
+        level: "standard".to_owned(),
+        passed: false,
+    };
+    repository.note_proof(&id(FIRST), &said(""), &failed).unwrap();
+    assert_eq!(proof(), ProofState::None, "it failed");
+    put(&*store, &format!("{FIRST}.proof-x.json"), b"{");
+    assert_eq!(proof(), ProofState::Unread);
+    let passed = Proof { passed: true, ..failed };
+    repository.note_proof(&id(FIRST), &said(""), &passed).unwrap();
+    assert_eq!(proof(), ProofState::Proven);
+}
+
+#[test]
+fn a_long_reason_is_refused() {
+    let repository = Repository::new(store_with(&[FIRST]));
+    let error = repository
+        .hold(&id(FIRST), &said(&"x".repeat(64 << 10)), None)
+        .unwrap_err();
+    assert!(matches!(error, RepositoryError::TooLarge { .. }), "{error:?}");
+    assert!(in_force(&repository, now()).is_empty());
+}
+
+#[test]
+fn facts_tell_what_cannot_be_read_and_what_lacks_a_pack() {
+    let third = "kulti_backup_20250118_143022";
+    let store = store_with(&[FIRST, SECOND, third]);
+    store.delete(&key(&format!("{FIRST}.sql.gz"))).unwrap();
+    let manifest = key(&format!("{SECOND}.manifest.json"));
+    store.delete(&manifest).unwrap();
+    put(&*store, manifest.as_str(), b"{");
+    let facts = Repository::new(store).pruning().facts(now()).unwrap();
+    let told: Vec<(bool, bool)> = facts.iter().map(|backup| (backup.is_read, backup.is_whole)).collect();
+    assert_eq!(told, [(true, false), (false, false), (true, true)]);
+}
+
+#[test]
+fn planning_and_removing_read_each_manifest_once() {
+    let ids: Vec<String> = (10..20).map(|day| format!("kulti_backup_202501{day}_143022")).collect();
+    let store = MemoryStore::new();
+    for id in &ids {
+        super::sample(id, backstay_core::Codec::Gzip).publish(Arc::new(store.clone()));
+    }
+    let store = Arc::new(Recording::new(store));
+    let repository = Repository::new(store.clone());
+    let mut pruning = repository.pruning();
+    assert_eq!(pruning.facts(now()).unwrap().len(), ids.len());
+    assert_eq!((store.calls_of(Verb::List), store.calls_of(Verb::Read)), (1, ids.len()));
+    for removed in &ids[..5] {
+        pruning.remove(&id(removed), now()).unwrap();
+    }
+    assert_eq!(store.calls_of(Verb::Read), ids.len(), "none is read again");
+}
