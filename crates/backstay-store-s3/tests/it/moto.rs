@@ -109,7 +109,7 @@ fn a_locked_object_cannot_be_deleted_and_a_held_one_neither() {
 fn a_storage_class_is_kept() {
     let moto = start();
     let store = store(&moto, "class", |config| {
-        config.storage_class = Some("STANDARD_IA".to_owned())
+        config.storage_class = Some("STANDARD_IA".to_owned());
     });
     put(&store, "a", b"x").unwrap_or_else(|error| panic!("{}", causes(&error)));
     let head = moto.ask("HEAD", "/class/a", "");

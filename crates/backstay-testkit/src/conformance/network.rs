@@ -8,8 +8,8 @@ use crate::tcp_proxy::{Connections, Direction, Harm, TcpProxy};
 const ENDS: [u64; 3] = [60, 9001, 1_500_000];
 
 /// Checks that a store keeps its promises over networks whose connections end again and again, in the middle of what is
-/// sent or of what is answered. `open` gives the store with that prefix on the server at
-/// that endpoint, where it tries four times at least.
+/// sent or of what is answered. `open` gives the store with that prefix on the server at that endpoint, where it tries four
+/// times at least.
 ///
 /// # Panics
 /// Where the store breaks one of its promises but those in `except`, or nothing was harmed.

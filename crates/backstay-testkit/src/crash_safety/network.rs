@@ -28,23 +28,21 @@ pub fn a_backup_over_a_bad_network_is_whole_or_not_there(endpoint: &str, open: i
     };
     for direction in [Direction::ToServer, Direction::ToClient] {
         let bytes = scene.bytes(direction);
-        let places = (0..12).map(|part| part * (bytes - 1) / 11).chain([1, 200]);
         let mut failed = 0;
-        for at in places {
+        for (number, at) in (0..5).map(|part| part * bytes / 5).enumerate() {
             failed += usize::from(scene.told(direction, Harm::DownAfter(at)).is_err());
-            for end in [Harm::CloseAfter(at), Harm::ResetAfter(at)] {
-                let told = scene.told(direction, end);
-                assert!(told.is_ok(), "{direction:?} {end:?}: {:?}", told.err());
-            }
+            let end = [Harm::CloseAfter, Harm::ResetAfter][number % 2](at);
+            let told = scene.told(direction, end);
+            assert!(told.is_ok(), "{direction:?} {end:?}: {:?}", told.err());
         }
         assert!(
-            failed >= 10,
+            failed >= 4,
             "{direction:?}: only {failed} failed where the network was down"
         );
-        // Sent or read back, the pack is most of it.
-        for at in [4, 5, 6, 7].map(|part| part * bytes / 10) {
-            // Whether it was noticed in time or too late, what is told is true.
-            drop(scene.told(direction, Harm::FlipBit { byte: at, bit: 2 }));
+        // Sent or read back, the pack is most of it. Whether another try mends it is the protocol's matter; what is told is
+        // true.
+        for byte in [4, 6].map(|part| part * bytes / 10) {
+            drop(scene.told(direction, Harm::FlipBit { byte, bit: 2 }));
         }
     }
 }
