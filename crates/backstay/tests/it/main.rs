@@ -11,6 +11,7 @@ mod hostile;
 mod killed;
 mod locks;
 mod losses;
+mod pruning;
 mod refusals;
 mod rekeying;
 mod restoring;
