@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 use backstay::manifest::{Table, TableKind, TableRows};
 use backstay::{
-    Age, BackupReport, Deed, Manifest, Outcome, PreflightFinding, PreflightSeverity, Repository, RepositoryError,
-    Resolved, RetentionPolicy, Seals, WhenMissing, Witness, supabase_project_of_store,
+    Age, BackupError, BackupReport, Deed, Manifest, Outcome, PreflightFinding, PreflightSeverity, Repository,
+    RepositoryError, Resolved, RetentionPolicy, Seals, WhenMissing, Witness, supabase_project_of_store,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -61,6 +61,8 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
     let witness = environment.witness();
     let report = match made {
         Ok(report) => report,
+        // Who stopped it knows.
+        Err(error @ BackupError::Cancelled) => return Err(error.into()),
         Err(error) => {
             let why = error.to_string();
             note(&witness, &repository, Deed::Backup, Outcome::Failed, None, &why);

@@ -55,7 +55,7 @@ const STORIES: &[Story] = &[
         page: README,
         backup: None,
         disaster: "SELECT 1",
-        examples: &["first-backup", "cron", "psql-only"],
+        examples: &["first-backup", "cron", "retention", "psql-only"],
         restored: "kulti_again",
     },
     Story {

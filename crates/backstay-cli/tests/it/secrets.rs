@@ -53,6 +53,9 @@ fn no_password_is_printed_stored_or_handed_on_as_an_argument() {
         let store = format!("store{index}");
         let run = Run::of(command.arg(&store));
         assert_eq!(run.code, Some(0), "{run:?}");
+        let log = sandbox.succeed(&["log", &store, "--json"]).stdout;
+        assert!(log.contains("backup"), "{log}");
+        assert_not_in(Path::new("the log"), log.as_bytes());
         for name in sandbox.files(&store) {
             let path = sandbox.path(&store).join(name);
             assert_not_in(&path, &fs::read(&path).unwrap());

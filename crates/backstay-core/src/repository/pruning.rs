@@ -200,6 +200,7 @@ impl Pruning<'_> {
                 Ok(named) => packs.extend(named),
                 Err(error) if error.is_not_found() => {}
                 Err(RepositoryError::Store(error)) => return Err(error.into()),
+                // It may name any pack.
                 Err(_) => return Ok(None),
             }
         }

@@ -112,6 +112,7 @@ mod tests {
             assert!(bad.parse::<Age>().is_err(), "{bad:?}");
         }
         assert_eq!(Age::days(0).to_string(), "1d");
+        assert_eq!(Age::days(36_500).to_string(), "36500d");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod killed;
 mod locks;
 mod losses;
 mod network;
+mod pruning;
 mod refusals;
 mod rekeying;
 mod restoring;

@@ -137,8 +137,8 @@ fn intents_and_marks_are_litter_when_nobody_can_be_about_them_any_more() {
     let items = |age_secs: i64, grace_secs: i64| repository.litter(age_secs, grace_secs).unwrap().items;
     let tombstone = LitterItem::HalfDeleted(id(FIRST));
     assert_eq!(items(3599, 3600), []);
-    assert_eq!(items(3600, 3600), [tombstone.clone()]);
-    assert_eq!(items(DAY_SECS - 1, 0), [tombstone.clone()]);
+    assert_eq!(items(3600, 3600), std::slice::from_ref(&tombstone));
+    assert_eq!(items(DAY_SECS - 1, 0), std::slice::from_ref(&tombstone));
     let sweep = LitterItem::Sweep(key(&mark));
     assert_eq!(items(7 * DAY_SECS - 1, 0), [tombstone.clone(), sweep.clone()]);
     let intent = LitterItem::HalfReused(id(SECOND));
