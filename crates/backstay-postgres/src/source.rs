@@ -4,6 +4,7 @@ mod chunks;
 mod error;
 mod globals;
 pub(crate) mod large_objects;
+mod names;
 mod options;
 mod plan;
 mod prepare;
@@ -29,6 +30,7 @@ use crate::snapshot::Holder;
 
 use chunks::{ChunkJob, Shared, TableJob};
 pub use error::SourceError;
+use names::SchemaNames;
 pub use options::{DatabaseImage, Globals, Inclusion, MemberSink, SourceEvent, SourceObserver, SourceOptions};
 use prepare::{Prepared, UsualSession};
 use schema::Schema;
@@ -99,7 +101,7 @@ impl Reading<'_> {
         &self,
         prepared: Prepared,
         encoding: &str,
-        holder: Holder,
+        mut holder: Holder,
         sink: &mut dyn MemberSink,
     ) -> Result<DatabaseImage, SourceError> {
         let mut encoder = MemberEncoder::new(self.compression)?;
@@ -123,6 +125,7 @@ impl Reading<'_> {
             heap_bytes: plan.chunks.iter().map(|chunk| chunk.heap_bytes).sum(),
         });
 
+        let names = SchemaNames::read(&mut holder.connection)?;
         let holder = Mutex::new(holder);
         let mut tables = plan.tables;
         self.read_rows(
@@ -162,13 +165,11 @@ impl Reading<'_> {
         entries.extend(schema.write(Stage::Last, encoding, &mut encoder, sink)?);
 
         // A lost holder means lost locks: what was read since may not belong together.
-        holder
-            .connection
-            .execute(b"COMMIT")
-            .map_err(|source| SourceError::Wire {
-                doing: "keep the snapshot to the end",
-                source,
-            })?;
+        holder.connection.commit().map_err(|source| SourceError::Wire {
+            doing: "keep the snapshot to the end",
+            source,
+        })?;
+        names.compare(&SchemaNames::read(&mut holder.connection)?, &plan.jobs)?;
         holder.connection.close();
         Ok(DatabaseImage {
             source: prepared.facts,

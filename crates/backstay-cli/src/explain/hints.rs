@@ -126,6 +126,9 @@ fn of_source(error: &SourceError) -> Option<&'static str> {
         SourceError::Disagreement { .. } => {
             Some("try again when nobody changes definitions, such as after a migration")
         }
+        SourceError::Renamed { .. } => {
+            Some("try again when nobody renames schemas, or changes owner or rights of one, such as after a deployment")
+        }
         _ => None,
     }
 }

@@ -78,6 +78,12 @@ pub enum SourceError {
         /// What.
         what: String,
     },
+    /// A name may have meant another table while rows were read by it.
+    #[error("{what} changed while rows were read, which may be those of another table of that name")]
+    Renamed {
+        /// What, for people.
+        what: String,
+    },
     /// `pg_dump` was kept from using standard literals.
     #[error(
         "the database or role sets standard_conforming_strings to off, and the pooler between drops the option that sets it on"
