@@ -109,13 +109,14 @@ impl Reading<'_> {
         if prepared.public_is_closed {
             schema.close_public(&prepared.toc, prepared.facts.server_version_num);
         }
-        let plan = plan::plan(self.options, &prepared)?;
+        let mut plan = plan::plan(self.options, &prepared)?;
 
         let settings = encoder.encode(&settings_text(encoding))?;
         sink.append(settings, MemberContent::Settings)
             .map_err(SourceError::Sink)?;
         if let Globals::Included(program) = &self.options.globals {
-            let text = globals::text(program, self.config, self.cancel)?;
+            let (text, omission) = globals::text(program, self.config, &mut holder.connection, self.cancel)?;
+            plan.omissions.extend(omission);
             sink.append(encoder.encode(&text)?, MemberContent::Globals)
                 .map_err(SourceError::Sink)?;
         }

@@ -31,6 +31,9 @@ pub enum SourceError {
     /// `pg_dump` failed.
     #[error("cannot read the schema")]
     PgDump(#[from] ProgramError),
+    /// `pg_dumpall` failed.
+    #[error("cannot read roles and tablespaces")]
+    Globals(#[source] ProgramError),
     /// The output of `pg_dump` cannot be read.
     #[error("cannot understand the output of pg_dump")]
     Archive(#[from] ReadArchiveError),
