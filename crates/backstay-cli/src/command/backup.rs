@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 use backstay::manifest::{Table, TableKind, TableRows};
 use backstay::{
-    BackupReport, Manifest, PreflightFinding, PreflightSeverity, Repository, Resolved, RetentionAction, Seals,
-    WhenMissing, plan_keep_days, supabase_project_of_store,
+    BackupReport, EarlierBackups, Manifest, Origin, PreflightFinding, PreflightSeverity, Repository, Resolved,
+    RetentionAction, Seals, WhenMissing, origin, plan_keep_days, supabase_project_of_store,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -67,7 +67,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
     let (also, exit) = copy_to_others(&repository, id, &also, options.read_back, output, interrupt.token());
     let mut removed = Ok(Vec::new());
     if let Some(days) = keep_days.filter(|_| exit != Exit::Cancelled) {
-        removed = remove_old(&repository, &report, days);
+        removed = remove_old(&repository, &report, days, options.earlier, output);
     }
     // The backup is told of first, whatever became of older ones.
     let known = removed.as_deref().unwrap_or_default();
@@ -104,15 +104,32 @@ pub(super) fn sealing(repository: Repository, seals: Option<Seals>) -> Repositor
     }
 }
 
-/// Removes backups of the same prefix that the plan lets go, oldest first; gives their ids.
-fn remove_old(repository: &Repository, report: &BackupReport, days: u32) -> Result<Vec<String>, Failure> {
-    let id = &report.published.manifest.id;
+/// Removes backups of the same prefix that the plan lets go, oldest first, if they are of the same database; gives their
+/// ids.
+fn remove_old(
+    repository: &Repository,
+    report: &BackupReport,
+    days: u32,
+    earlier: EarlierBackups,
+    output: Output,
+) -> Result<Vec<String>, Failure> {
+    let Manifest { id, source, .. } = &report.published.manifest;
     let mut removed = Vec::new();
     for decision in plan_keep_days(&repository.list()?, id.prefix(), id.time(), days) {
-        if decision.action == RetentionAction::Delete {
-            repository.remove(&decision.id)?;
-            removed.push(decision.id.to_string());
+        if decision.action != RetentionAction::Delete {
+            continue;
         }
+        let whose = match origin(repository, &decision.id, source) {
+            Origin::OtherDatabase(other) => format!("it is of the database {other}"),
+            Origin::OtherCluster if earlier == EarlierBackups::AsTheySay => "it is of another cluster".to_owned(),
+            Origin::Unknown if earlier == EarlierBackups::AsTheySay => "nothing tells whose it is".to_owned(),
+            Origin::Same | Origin::OtherCluster | Origin::Unknown => {
+                repository.remove(&decision.id)?;
+                removed.push(decision.id.to_string());
+                continue;
+            }
+        };
+        output.remark(&format!("warning: {} is old and stays: {whose}", decision.id));
     }
     Ok(removed)
 }

@@ -71,6 +71,10 @@ fn of_backup(error: &BackupError) -> Option<&'static str> {
         BackupError::ForeignPrefix { .. } => {
             Some("give the backups of this database a prefix of their own with --name")
         }
+        BackupError::ForeignCluster { .. } => Some(
+            "give the backups of this database a prefix of their own with --name; if it is the same database, which has \
+             moved by an upgrade or a restore, say so once with --same-database",
+        ),
         _ => None,
     }
 }

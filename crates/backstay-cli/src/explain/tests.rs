@@ -80,6 +80,10 @@ fn databases() {
             other: "other".to_owned(),
             database: "kulti".to_owned(),
         }),
+        shown(BackupError::ForeignCluster {
+            prefix: "kulti".parse().unwrap(),
+            database: "kulti".to_owned(),
+        }),
         shown(BackupError::Cancelled),
     ];
     insta::assert_snapshot!(all.join("\n"));

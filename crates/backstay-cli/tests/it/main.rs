@@ -2,6 +2,7 @@
 
 mod backup;
 mod bucket;
+mod clusters;
 mod crash;
 mod disasters;
 mod docs;

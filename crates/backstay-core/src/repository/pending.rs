@@ -260,6 +260,7 @@ fn in_clear(manifest: &Manifest, sealer: &dyn Sealer) -> SealedManifest {
         taken_at: manifest.taken_at,
         method: sealer.method(),
         recipients: sealer.recipients(),
+        source: manifest.source.fingerprint(&manifest.id),
         packs: manifest.packs.clone(),
     }
 }

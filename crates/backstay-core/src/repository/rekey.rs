@@ -226,6 +226,7 @@ impl Repository {
             taken_at: old.taken_at,
             method,
             recipients: seals.packs.recipients(),
+            source: old.source,
             packs,
         })
     }
