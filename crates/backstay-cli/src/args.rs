@@ -137,6 +137,12 @@ pub(crate) struct BackupArguments {
     /// First part of the file names (default: the name of the database).
     #[arg(long, value_name = "PREFIX")]
     pub(crate) name: Option<Prefix>,
+    /// Take earlier backups of the same prefix for those of this database, though they are of another cluster.
+    ///
+    /// For a database that has moved, by an upgrade or a restore. Needed once for backups; --keep-days removes those of
+    /// before, and encrypted ones that do not tell whose they are, only when this is given.
+    #[arg(long)]
+    pub(crate) same_database: bool,
     /// gzip or zstd, each with an optional level: gzip:1 to gzip:12, zstd:1 to zstd:19 (default level: 1, the fastest).
     #[arg(long, value_name = "CODEC[:LEVEL]", default_value = "gzip")]
     pub(crate) compress: Compression,

@@ -231,7 +231,9 @@ fn class(error: &(dyn Error + 'static)) -> Option<Exit> {
 
 fn class_of_backup(error: &BackupError) -> Exit {
     match error {
-        BackupError::Refused(_) | BackupError::ForeignPrefix { .. } => Exit::Refused,
+        BackupError::Refused(_) | BackupError::ForeignPrefix { .. } | BackupError::ForeignCluster { .. } => {
+            Exit::Refused
+        }
         BackupError::Globals(_) => Exit::Configuration,
         BackupError::Cancelled => Exit::Cancelled,
         _ => Exit::Internal,

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use backstay::{
-    BackupOptions, ConninfoError, GlobalsOption, Inclusion, OpenStoreError, ReadBack, Repository, Resolved,
-    SourceOptions, Variables, WhenMissing, open_store_with, resolve_source,
+    BackupOptions, ConninfoError, EarlierBackups, GlobalsOption, Inclusion, OpenStoreError, ReadBack, Repository,
+    Resolved, SourceOptions, Variables, WhenMissing, open_store_with, resolve_source,
 };
 
 use crate::args::{
@@ -160,6 +160,9 @@ impl SettledBackup {
         }
         if arguments.globals {
             options.globals = GlobalsOption::Included;
+        }
+        if arguments.same_database {
+            options.earlier = EarlierBackups::OfThisDatabase;
         }
         let store = SettledStore::settle(arguments.store.or(arguments.positional_store), environment)?
             .with_server_side_encryption(arguments.sse.as_deref())?;

@@ -100,6 +100,17 @@ pub struct Source {
     pub snapshot: SnapshotFacts,
 }
 
+impl Source {
+    /// Tells whether two backups are of one database of one cluster to whoever knows which, and neither of them to anybody
+    /// else; `None` where the cluster is not known. It is another one for each id.
+    #[must_use]
+    pub fn fingerprint(&self, id: &BackupId) -> Option<Sha256Digest> {
+        let cluster = self.system_identifier?;
+        let text = format!("{id}\n{cluster}\n{}", self.database.to_lossy());
+        Some(Sha256Digest::of(text.as_bytes()))
+    }
+}
+
 /// What an incremental must compare before it believes that a chunk did not change.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct SnapshotFacts {

@@ -8,7 +8,7 @@ mod stamp;
 use backstay_core::DbText;
 use postgres::Transaction;
 
-pub(crate) use facts::read_facts;
+pub(crate) use facts::{read_facts, system_identifier};
 pub(crate) use objects::{
     KeyOfIndex, LargeObjectOwner, invalid_indexes, large_object_entries, public_is_closed, read_keys, read_objects,
 };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::cancel::CancelToken;
-use crate::catalog::{CatalogError, Reading, Relation, RelationKind, read_relations, sizes_query};
+use crate::catalog::{CatalogError, Reading, Relation, RelationKind, read_relations, sizes_query, system_identifier};
 use crate::config::ConnectionConfig;
 use crate::connect::{ConnectError, connect_client};
 use crate::pg_dump::{PgDump, find_pg_dump};
@@ -33,6 +33,8 @@ pub struct Preflight {
     pub server_version: String,
     /// `server_version_num`.
     pub server_version_num: u32,
+    /// `system_identifier` of the cluster, where it may be read.
+    pub system_identifier: Option<u64>,
     /// Name of the database.
     pub database: String,
     /// Its encoding.
@@ -178,6 +180,7 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
     let mut found = Preflight {
         server_version: row.try_get(0).reading(what)?,
         server_version_num: u32::try_from(number).unwrap_or(0),
+        system_identifier: None,
         database: text(10)?,
         encoding: row.try_get(2).reading(what)?,
         role: text(3)?,
@@ -186,6 +189,9 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
         pg_dump: None,
         findings: Vec::new(),
     };
+    let mut transaction = client.transaction().reading(what)?;
+    found.system_identifier = system_identifier(&mut transaction)?;
+    transaction.rollback().reading(what)?;
     found.check_version(needs);
     let left: i64 = row.try_get(4).reading(what)?;
     let role_left: Option<i64> = row.try_get(5).reading(what)?;

@@ -4,6 +4,7 @@ mod chunks;
 mod error;
 mod globals;
 pub(crate) mod large_objects;
+mod names;
 mod options;
 mod plan;
 mod prepare;
@@ -29,6 +30,7 @@ use crate::snapshot::Holder;
 
 use chunks::{ChunkJob, Shared, TableJob};
 pub use error::SourceError;
+use names::SchemaNames;
 pub use options::{DatabaseImage, Globals, Inclusion, MemberSink, SourceEvent, SourceObserver, SourceOptions};
 use prepare::{Prepared, UsualSession};
 use schema::Schema;
@@ -99,7 +101,7 @@ impl Reading<'_> {
         &self,
         prepared: Prepared,
         encoding: &str,
-        holder: Holder,
+        mut holder: Holder,
         sink: &mut dyn MemberSink,
     ) -> Result<DatabaseImage, SourceError> {
         let mut encoder = MemberEncoder::new(self.compression)?;
@@ -107,13 +109,14 @@ impl Reading<'_> {
         if prepared.public_is_closed {
             schema.close_public(&prepared.toc, prepared.facts.server_version_num);
         }
-        let plan = plan::plan(self.options, &prepared)?;
+        let mut plan = plan::plan(self.options, &prepared)?;
 
         let settings = encoder.encode(&settings_text(encoding))?;
         sink.append(settings, MemberContent::Settings)
             .map_err(SourceError::Sink)?;
         if let Globals::Included(program) = &self.options.globals {
-            let text = globals::text(program, self.config, self.cancel)?;
+            let (text, omission) = globals::text(program, self.config, &mut holder.connection, self.cancel)?;
+            plan.omissions.extend(omission);
             sink.append(encoder.encode(&text)?, MemberContent::Globals)
                 .map_err(SourceError::Sink)?;
         }
@@ -123,6 +126,7 @@ impl Reading<'_> {
             heap_bytes: plan.chunks.iter().map(|chunk| chunk.heap_bytes).sum(),
         });
 
+        let names = SchemaNames::read(&mut holder.connection)?;
         let holder = Mutex::new(holder);
         let mut tables = plan.tables;
         self.read_rows(
@@ -162,13 +166,11 @@ impl Reading<'_> {
         entries.extend(schema.write(Stage::Last, encoding, &mut encoder, sink)?);
 
         // A lost holder means lost locks: what was read since may not belong together.
-        holder
-            .connection
-            .execute(b"COMMIT")
-            .map_err(|source| SourceError::Wire {
-                doing: "keep the snapshot to the end",
-                source,
-            })?;
+        holder.connection.commit().map_err(|source| SourceError::Wire {
+            doing: "keep the snapshot to the end",
+            source,
+        })?;
+        names.compare(&SchemaNames::read(&mut holder.connection)?, &plan.jobs)?;
         holder.connection.close();
         Ok(DatabaseImage {
             source: prepared.facts,

@@ -91,6 +91,24 @@ impl WireConnection {
         Ok(rows)
     }
 
+    /// Ends the transaction and keeps what it did.
+    ///
+    /// # Errors
+    /// [`WireError::NotCommitted`] where the server kept nothing: it answers `COMMIT` without an error even where a
+    /// statement before failed. Otherwise as of [`Self::execute`].
+    pub fn commit(&mut self) -> Result<(), WireError> {
+        let before = self.status;
+        let tag = self.execute(b"COMMIT")?;
+        if before == TransactionStatus::Open && tag.as_str() == "COMMIT" {
+            Ok(())
+        } else {
+            Err(WireError::NotCommitted {
+                server: self.server.clone(),
+                said: tag.as_str().to_owned(),
+            })
+        }
+    }
+
     /// Takes the notices that came since the last call; of more than 100 the last 100.
     pub fn take_notices(&mut self) -> Vec<ServerError> {
         self.channel.take_notices()

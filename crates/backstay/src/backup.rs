@@ -1,10 +1,10 @@
 use std::error::Error as StdError;
 use std::path::PathBuf;
 
-use backstay_core::manifest::{Manifest, MemberContent};
+use backstay_core::manifest::{Manifest, MemberContent, Source};
 use backstay_core::repository::{PendingBackup, PublishedBackup, ReadBack, Repository, RepositoryError};
 use backstay_core::retention::Age;
-use backstay_core::{BackupId, Codec, Compression, EncodedMember, Prefix, Tag};
+use backstay_core::{BackupId, Codec, Compression, DbText, EncodedMember, Prefix, Tag};
 use backstay_postgres::{
     CancelToken, ConnectionConfig, FindProgramError, Globals, MemberSink, PgDumpall, Preflight, PreflightError,
     PreflightFinding, PreflightNeeds, SearchPath, SourceError, SourceEvent, SourceObserver, SourceOptions,
@@ -13,6 +13,7 @@ use backstay_postgres::{
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::origin::{Origin, is_another, origin};
 use crate::progress::{Phase, Progress, ProgressEvent};
 
 /// How a backup is made; every default is safe.
@@ -36,6 +37,8 @@ pub struct BackupOptions {
     pub source: SourceOptions,
     /// Whether roles and tablespaces of the cluster are added.
     pub globals: GlobalsOption,
+    /// What is believed of the earlier backups with the same prefix.
+    pub earlier: EarlierBackups,
     /// The `pg_dump` to use; looked for where it is `None`.
     pub pg_dump: Option<PathBuf>,
 }
@@ -49,6 +52,17 @@ pub enum GlobalsOption {
     Excluded,
     /// They are.
     Included,
+}
+
+/// What is believed of the earlier backups with the prefix of a new one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "yes or no")]
+pub enum EarlierBackups {
+    /// What they say: those of another cluster are of another database, even where it has the same name.
+    #[default]
+    AsTheySay,
+    /// That they are of this database, which has moved here from another cluster.
+    OfThisDatabase,
 }
 
 /// A backup that was made.
@@ -87,6 +101,16 @@ pub enum BackupError {
         prefix: Prefix,
         /// The database of the backups that are there.
         other: String,
+        /// The database to be backed up.
+        database: String,
+    },
+    /// The prefix belongs to the backups of another cluster.
+    #[error(
+        "the newest backup with the prefix {prefix} is of another cluster, and not of the database {database} of this one"
+    )]
+    ForeignCluster {
+        /// The prefix.
+        prefix: Prefix,
         /// The database to be backed up.
         database: String,
     },
@@ -148,7 +172,7 @@ pub fn back_up(
         .prefix
         .clone()
         .unwrap_or_else(|| Prefix::for_database(&found.database));
-    check_prefix(repository, &prefix, &found.database)?;
+    check_prefix(repository, &prefix, &found, options.earlier)?;
     let id = BackupId::new(prefix, now);
     let mut pending = repository
         .clone()
@@ -179,6 +203,12 @@ pub fn back_up(
         return Err(BackupError::ForeignPrefix {
             prefix: id.prefix().clone(),
             other: image.source.database.to_string(),
+            database: found.database,
+        });
+    }
+    if is_another(image.source.system_identifier, found.system_identifier) {
+        return Err(BackupError::ForeignCluster {
+            prefix: id.prefix().clone(),
             database: found.database,
         });
     }
@@ -215,19 +245,33 @@ pub fn back_up(
 }
 
 /// Two databases must not share a prefix, or `latest` would be now the one and now the other.
-fn check_prefix(repository: &Repository, prefix: &Prefix, database: &str) -> Result<(), BackupError> {
+fn check_prefix(
+    repository: &Repository,
+    prefix: &Prefix,
+    found: &Preflight,
+    earlier: EarlierBackups,
+) -> Result<(), BackupError> {
     let listing = repository.list().map_err(RepositoryError::from)?;
     let Some(newest) = listing.backups.iter().rev().find(|backup| backup.id.prefix() == prefix) else {
         return Ok(());
     };
-    match repository.read_manifest(&newest.id) {
-        Ok(manifest) if manifest.source.database.to_lossy() != database => Err(BackupError::ForeignPrefix {
+    let source = Source {
+        database: DbText::from(&*found.database),
+        system_identifier: found.system_identifier,
+        ..Source::default()
+    };
+    match origin(repository, &newest.id, &source) {
+        Origin::OtherDatabase(other) => Err(BackupError::ForeignPrefix {
             prefix: prefix.clone(),
-            other: manifest.source.database.to_string(),
-            database: database.to_owned(),
+            other,
+            database: found.database.clone(),
         }),
-        // A damaged manifest is no reason to be without a backup tonight.
-        Ok(_) | Err(_) => Ok(()),
+        Origin::OtherCluster if earlier == EarlierBackups::AsTheySay => Err(BackupError::ForeignCluster {
+            prefix: prefix.clone(),
+            database: found.database.clone(),
+        }),
+        // What cannot be read is no reason to be without a backup tonight.
+        Origin::OtherCluster | Origin::Same | Origin::Unknown => Ok(()),
     }
 }
 

@@ -9,6 +9,7 @@ mod backup;
 mod check;
 mod copy;
 mod foreign;
+mod origin;
 mod progress;
 mod prune;
 mod restore;
@@ -44,12 +45,13 @@ pub use backstay_postgres::{
     TargetPolicy, TargetState, Variables, WireError, parse_dotenv, preflight, resolve, resolve_source,
 };
 pub use backstay_verify::{Evidence, Finding, Level, Report, Rules, Severity, VerifyError};
-pub use backup::{BackupError, BackupOptions, BackupReport, GlobalsOption, back_up};
+pub use backup::{BackupError, BackupOptions, BackupReport, EarlierBackups, GlobalsOption, back_up};
 pub use check::{PromiseSeen, StoreCheck, check_store};
 pub use copy::{Period, copy_backup, newest_per};
 pub use foreign::{ForeignArchive, ForeignError};
+pub use origin::{Origin, origin};
 pub use progress::{Phase, Progress, ProgressEvent, Silent};
-pub use prune::{Pruned, plan_prune, prune};
+pub use prune::{Pruned, plan_prune, prune, prune_chosen};
 pub use restore::{plan_restore, prove, restore};
 pub use store::{OpenStoreError, WhenMissing, open_store, open_store_with, supabase_project_of_store};
 pub use verify::{Archive, CheckOptions, OpenArchiveError, previous_manifest, verify};

@@ -28,8 +28,21 @@ pub fn plan_prune(
     prefix: Option<&Prefix>,
     now: Timestamp,
 ) -> Result<Vec<RetentionDecision>, Error> {
+    plan_chosen(pruning, policy, |id| has_prefix(id, prefix), now)
+}
+
+fn has_prefix(id: &BackupId, prefix: Option<&Prefix>) -> bool {
+    prefix.is_none_or(|prefix| id.prefix() == prefix)
+}
+
+fn plan_chosen(
+    pruning: &mut Pruning<'_>,
+    policy: &RetentionPolicy,
+    is_chosen: impl Fn(&BackupId) -> bool,
+    now: Timestamp,
+) -> Result<Vec<RetentionDecision>, Error> {
     let mut facts = pruning.facts(now)?;
-    facts.retain(|backup| prefix.is_none_or(|prefix| backup.id.prefix() == prefix));
+    facts.retain(|backup| is_chosen(&backup.id));
     Ok(plan_retention(&facts, policy, now))
 }
 
@@ -46,10 +59,23 @@ pub fn prune(
     prefix: Option<&Prefix>,
     witness: &Witness,
 ) -> Result<Pruned, Error> {
+    prune_chosen(repository, policy, |id| has_prefix(id, prefix), witness)
+}
+
+/// The same of the backups that are chosen; the others are as if they were not there.
+///
+/// # Errors
+/// Those of [`prune`].
+pub fn prune_chosen(
+    repository: &Repository,
+    policy: &RetentionPolicy,
+    is_chosen: impl Fn(&BackupId) -> bool,
+    witness: &Witness,
+) -> Result<Pruned, Error> {
     let mut pruning = repository.pruning();
     let now = (witness.clock)();
     let mut pruned = Pruned {
-        decisions: plan_prune(&mut pruning, policy, prefix, now)?,
+        decisions: plan_chosen(&mut pruning, policy, is_chosen, now)?,
         ..Pruned::default()
     };
     let going = pruned

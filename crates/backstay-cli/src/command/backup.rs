@@ -2,8 +2,9 @@ use std::time::{Duration, Instant};
 
 use backstay::manifest::{Table, TableKind, TableRows};
 use backstay::{
-    Age, BackupError, BackupReport, Deed, Manifest, Outcome, PreflightFinding, PreflightSeverity, Repository,
-    RepositoryError, Resolved, RetentionPolicy, Seals, WhenMissing, Witness, supabase_project_of_store,
+    Age, BackupError, BackupId, BackupReport, Deed, EarlierBackups, Manifest, Origin, Outcome, PreflightFinding,
+    PreflightSeverity, Repository, RepositoryError, Resolved, RetentionPolicy, Seals, WhenMissing, Witness, origin,
+    supabase_project_of_store,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -95,7 +96,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
     );
     let mut removed = Ok(Vec::new());
     if let Some(days) = keep_days.filter(|_| exit != Exit::Cancelled) {
-        removed = remove_old(&repository, &report, days, &witness);
+        removed = remove_old(&repository, &report, days, options.earlier, &witness, output);
     }
     // The backup is told of first, whatever became of older ones.
     let known = removed.as_deref().unwrap_or_default();
@@ -132,17 +133,33 @@ pub(super) fn sealing(repository: Repository, seals: Option<Seals>) -> Repositor
     }
 }
 
-/// Removes backups of the same prefix that are too old, oldest first; gives their ids.
+/// Removes backups of the same prefix that the plan lets go, oldest first, if they are of the same database; gives their
+/// ids.
 fn remove_old(
     repository: &Repository,
     report: &BackupReport,
     days: u32,
+    earlier: EarlierBackups,
     witness: &Witness,
+    output: Output,
 ) -> Result<Vec<String>, Failure> {
     let mut policy = RetentionPolicy::default();
     policy.keep_within = Some(Age::days(days));
-    let prefix = report.published.manifest.id.prefix();
-    let pruned = backstay::prune(repository, &policy, Some(prefix), witness)?;
+    let Manifest { id, source, .. } = &report.published.manifest;
+    let is_ours = |other: &BackupId| {
+        if other.prefix() != id.prefix() {
+            return false;
+        }
+        let whose = match origin(repository, other, source) {
+            Origin::OtherDatabase(other) => format!("it is of the database {other}"),
+            Origin::OtherCluster if earlier == EarlierBackups::AsTheySay => "it is of another cluster".to_owned(),
+            Origin::Unknown if earlier == EarlierBackups::AsTheySay => "nothing tells whose it is".to_owned(),
+            Origin::Same | Origin::OtherCluster | Origin::Unknown => return true,
+        };
+        output.remark(&format!("warning: {other} stays, however old it is: {whose}"));
+        false
+    };
+    let pruned = backstay::prune_chosen(repository, &policy, is_ours, witness)?;
     for error in pruned.unnoted {
         complain_unnoted(error);
     }

@@ -71,6 +71,10 @@ fn of_backup(error: &BackupError) -> Option<&'static str> {
         BackupError::ForeignPrefix { .. } => {
             Some("give the backups of this database a prefix of their own with --name")
         }
+        BackupError::ForeignCluster { .. } => Some(
+            "give the backups of this database a prefix of their own with --name; if it is the same database, which has \
+             moved by an upgrade or a restore, say so once with --same-database",
+        ),
         _ => None,
     }
 }
@@ -125,6 +129,9 @@ fn of_source(error: &SourceError) -> Option<&'static str> {
         SourceError::Denied { .. } => Some(GRANT),
         SourceError::Disagreement { .. } => {
             Some("try again when nobody changes definitions, such as after a migration")
+        }
+        SourceError::Renamed { .. } => {
+            Some("try again when nobody renames schemas, or changes owner or rights of one, such as after a deployment")
         }
         _ => None,
     }

@@ -49,6 +49,9 @@ fn databases() {
     let table = "public.users".to_owned();
     let all = [
         shown(BackupError::Source(SourceError::Denied { what: table.clone() })),
+        shown(BackupError::Source(SourceError::Renamed {
+            what: "the schema live".to_owned(),
+        })),
         shown(BackupError::Source(SourceError::Snapshot(SnapshotError::Unstable {
             last: "a table was dropped".to_owned(),
         }))),
@@ -75,6 +78,10 @@ fn databases() {
         shown(BackupError::ForeignPrefix {
             prefix: "kulti".parse().unwrap(),
             other: "other".to_owned(),
+            database: "kulti".to_owned(),
+        }),
+        shown(BackupError::ForeignCluster {
+            prefix: "kulti".parse().unwrap(),
             database: "kulti".to_owned(),
         }),
         shown(BackupError::Cancelled),

@@ -106,9 +106,10 @@ fn options_of_a_backup() {
     assert_eq!(plain.options.read_back, ReadBack::Yes);
     assert_eq!(plain.options.source.lock_wait, Duration::from_secs(30));
     assert!(plain.options.source.selection.is_whole_database() && plain.keep_days.is_none());
+    assert_eq!(plain.options.earlier, EarlierBackups::AsTheySay);
     let all = backup(
         "-j 9 --compress zstd:7 --no-read-back --name x -n a -n b -t c -N d -T e --exclude-table-data f \
-         --no-large-objects --no-unlogged-data --globals --lock-wait 5 --pg-dump /p --keep-days 7 --json -q",
+         --no-large-objects --no-unlogged-data --globals --same-database --lock-wait 5 --pg-dump /p --keep-days 7 --json -q",
         &[DATABASE],
     )
     .unwrap();
@@ -139,6 +140,7 @@ fn options_of_a_backup() {
     );
     assert_eq!(all.options.pg_dump, Some(PathBuf::from("/p")));
     assert_eq!(all.keep_days, Some(7));
+    assert_eq!(all.options.earlier, EarlierBackups::OfThisDatabase);
     assert_eq!((all.output.form, all.output.voice), (Form::Json, Voice::Quiet));
 }
 

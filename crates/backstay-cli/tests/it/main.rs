@@ -3,6 +3,7 @@
 mod aws;
 mod backup;
 mod bucket;
+mod clusters;
 mod crash;
 mod disasters;
 mod docs;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::v1::{self, PackJson, ascii_json, invalid, not_json, tag_words, tags_from};
 use super::validate::misplaced_volume;
 use super::{MANIFEST_TEXT_BYTES_MAX, Manifest, ManifestError, Pack, PackId};
+use crate::digest::Sha256Digest;
 use crate::id::BackupId;
 use crate::seal::SealMethod;
 use crate::store::ObjectKey;
@@ -28,6 +29,8 @@ pub struct SealedManifest {
     pub method: SealMethod,
     /// Who can open them: public keys, or the word `passphrase`.
     pub recipients: Vec<String>,
+    /// [`Source::fingerprint`](super::Source::fingerprint), where it was known.
+    pub source: Option<Sha256Digest>,
     /// The packs, with the digests and lengths of their stored bytes.
     pub packs: Vec<Pack>,
 }
@@ -105,6 +108,8 @@ struct SealedJson {
 struct MethodJson {
     method: String,
     recipients: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
 }
 
 /// Only to tell whether a sidecar is of a sealed backup.
@@ -131,6 +136,7 @@ impl SealedManifest {
             sealed: MethodJson {
                 method: self.method.extension().to_owned(),
                 recipients: self.recipients.clone(),
+                source: self.source.map(|source| source.to_string()),
             },
             packs: self.packs.iter().map(PackJson::from).collect(),
         })
@@ -164,6 +170,10 @@ impl SealedManifest {
         if let Some(pack) = misplaced_volume(&packs, &id) {
             return Err(invalid("volume", &pack.name));
         }
+        let source = wire
+            .sealed
+            .source
+            .map(|source| source.parse().map_err(|_| invalid("fingerprint", &source)));
         Ok(Self {
             writer: wire.writer,
             id,
@@ -172,6 +182,7 @@ impl SealedManifest {
             keep_until: wire.keep_until,
             method,
             recipients: wire.sealed.recipients,
+            source: source.transpose()?,
             packs,
         })
     }
@@ -197,7 +208,6 @@ pub fn sidecar_from_json(json: &[u8]) -> Result<Sidecar, ManifestError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Sha256Digest;
 
     fn sealed() -> SealedManifest {
         let id = "kulti_backup_20250116_143022";
@@ -209,6 +219,7 @@ mod tests {
             keep_until: Some("2025-02-16T14:30:22Z".parse().unwrap()),
             method: SealMethod::Age,
             recipients: vec!["age1x".to_owned()],
+            source: Some(Sha256Digest::of(b"source")),
             packs: vec![Pack {
                 id: PackId::Sha256(Sha256Digest::of(b"x")),
                 name: format!("{id}.sql.gz.age"),
@@ -222,6 +233,40 @@ mod tests {
         let json = sealed().to_json();
         assert_eq!(sidecar_from_json(&json).unwrap(), Sidecar::Sealed(sealed()));
         insta::assert_snapshot!(String::from_utf8(json).unwrap());
+    }
+
+    #[test]
+    fn one_without_a_fingerprint_stays_as_it_is() {
+        let old = SealedManifest {
+            source: None,
+            ..sealed()
+        };
+        let json = old.to_json();
+        assert!(!String::from_utf8_lossy(&json).contains("source"));
+        assert_eq!(sidecar_from_json(&json).unwrap(), Sidecar::Sealed(old));
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_backup_cluster_and_database() {
+        let id: BackupId = "kulti_backup_20250116_143022".parse().unwrap();
+        let source = |cluster, database: &str| super::super::Source {
+            system_identifier: cluster,
+            database: database.into(),
+            ..Default::default()
+        };
+        let known = source(Some(7), "kulti").fingerprint(&id);
+        // What anybody computes by docs/format.md.
+        assert_eq!(known, Some(Sha256Digest::of(b"kulti_backup_20250116_143022\n7\nkulti")));
+        assert_eq!(source(Some(7), "kulti").fingerprint(&id), known);
+        let later = "kulti_backup_20250117_143022".parse().unwrap();
+        for other in [
+            source(Some(8), "kulti").fingerprint(&id),
+            source(Some(7), "other").fingerprint(&id),
+            source(Some(7), "kulti").fingerprint(&later),
+            source(None, "kulti").fingerprint(&id),
+        ] {
+            assert_ne!(other, known);
+        }
     }
 
     #[test]
@@ -242,6 +287,7 @@ mod tests {
             (&Sha256Digest::of(b"x").to_string(), "self"),
             ("\"format\":2", "\"format\":3"),
             ("release=7", "release="),
+            (&Sha256Digest::of(b"source").to_string(), "source"),
         ] {
             assert!(text.contains(from), "{from}");
             let json = text.replacen(from, to, 1);

@@ -342,6 +342,7 @@ fn in_clear(manifest: &Manifest, sealer: &dyn Sealer) -> SealedManifest {
         keep_until: manifest.keep_until,
         method: sealer.method(),
         recipients: sealer.recipients(),
+        source: manifest.source.fingerprint(&manifest.id),
         packs: manifest.packs.clone(),
     }
 }

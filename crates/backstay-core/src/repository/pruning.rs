@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 
 use crate::id::BackupId;
-use crate::manifest::Pack;
+use crate::manifest::{Pack, Sidecar, Source};
 use crate::retention::BackupFacts;
 use crate::store::{Error, ErrorKind, ObjectKey, ObjectMeta, ObjectWriter};
 use crate::tag::Tag;
@@ -22,6 +22,7 @@ pub struct Pruning<'r> {
 /// What a manifest says that matters here.
 #[derive(Clone, Debug)]
 struct Known {
+    origin: Option<String>,
     packs: Vec<Pack>,
     tags: Vec<Tag>,
     keep_until: Option<Timestamp>,
@@ -74,6 +75,7 @@ impl Pruning<'_> {
             let records = self.repository.read_records(&backup.records)?;
             let is_there = |pack: &Pack| sizes.get(pack.name.as_str()) == Some(&pack.bytes);
             facts.push(BackupFacts {
+                origin: known.as_ref().and_then(|known| known.origin.clone()),
                 is_read: known.is_some(),
                 is_whole: known.as_ref().is_some_and(|known| known.packs.iter().all(is_there)),
                 proof: records.proof(),
@@ -225,7 +227,20 @@ impl Pruning<'_> {
             return Ok(known.clone());
         }
         let sidecar = self.repository.read_sidecar(id)?;
+        let origin = match &sidecar {
+            Sidecar::Plain(manifest) => {
+                let Source {
+                    database,
+                    system_identifier,
+                    ..
+                } = &manifest.source;
+                let cluster = system_identifier.map(|cluster| cluster.to_string()).unwrap_or_default();
+                Some(format!("{cluster}/{}", database.to_lossy()))
+            }
+            Sidecar::Sealed(_) => None,
+        };
         let known = Known {
+            origin,
             packs: sidecar.packs().to_vec(),
             tags: sidecar.tags().to_vec(),
             keep_until: sidecar.keep_until(),

@@ -237,6 +237,7 @@ impl Repository {
             keep_until: old.keep_until,
             method,
             recipients: seals.packs.recipients(),
+            source: old.source,
             packs,
         })
     }

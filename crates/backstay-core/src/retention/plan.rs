@@ -14,6 +14,8 @@ use crate::tag::Tag;
 pub struct BackupFacts {
     /// Its id, which has its time.
     pub id: BackupId,
+    /// The database and the cluster that it is of, where its manifest tells that in clear.
+    pub origin: Option<String>,
     /// Whether its manifest could be read. The two last are unknown where it could not.
     pub is_read: bool,
     /// Whether every pack that it names is in the store, with the right length.
@@ -85,7 +87,7 @@ pub enum RetentionAction {
 
 /// Plans what shall stay and what go at `now`; gives a decision for each backup, by prefix and then by time.
 ///
-/// Each prefix is planned for by itself, whatever the order in which the facts are given. Whatever the policy, a backup
+/// Each prefix is planned for by itself, and where it has backups of several databases, each database; whatever the order in which the facts are given. Whatever the policy, a backup
 /// stays if it is the newest, the newest that is whole, the newest that was proven, held, unread, to be kept until later,
 /// or from the future. Those from the future count for no rule, and what lacks a pack takes no place from what is whole.
 ///
@@ -93,14 +95,17 @@ pub enum RetentionAction {
 #[must_use]
 pub fn plan_retention(backups: &[BackupFacts], policy: &RetentionPolicy, now: Timestamp) -> Vec<RetentionDecision> {
     let mut sorted: Vec<&BackupFacts> = backups.iter().collect();
-    sorted.sort_by_key(|backup| &backup.id);
-    sorted
-        .chunk_by(|a, b| a.id.prefix() == b.id.prefix())
+    let series_of = |backup: &BackupFacts| (backup.id.prefix().clone(), backup.origin.clone());
+    sorted.sort_by_cached_key(|backup| (series_of(backup), backup.id.clone()));
+    let mut decisions: Vec<RetentionDecision> = sorted
+        .chunk_by(|a, b| series_of(a) == series_of(b))
         .flat_map(|series| Series::new(series, now).plan(policy, now))
-        .collect()
+        .collect();
+    decisions.sort_by(|a, b| a.id.cmp(&b.id));
+    decisions
 }
 
-/// The backups of one prefix, by time, and why they stay.
+/// The backups of one database, by time, and why they stay.
 struct Series<'f> {
     backups: &'f [&'f BackupFacts],
     reasons: Vec<Vec<RetentionReason>>,

@@ -92,7 +92,8 @@ fn timeline(transaction: &mut Transaction<'_>) -> Result<Option<u32>, CatalogErr
     Ok(file.and_then(|file| u32::from_str_radix(file.get(..8)?, 16).ok()))
 }
 
-fn system_identifier(transaction: &mut Transaction<'_>) -> Result<Option<u64>, CatalogError> {
+/// The number that no other cluster has, where it may be read.
+pub(crate) fn system_identifier(transaction: &mut Transaction<'_>) -> Result<Option<u64>, CatalogError> {
     let id: Option<i64> = optional(
         transaction,
         "the system identifier",

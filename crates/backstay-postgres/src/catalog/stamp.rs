@@ -101,8 +101,9 @@ const STAMP: &str = "
       UNION ALL SELECT tableoid, oid, '', xmin FROM pg_catalog.pg_extension
       UNION ALL SELECT tableoid, oid, '', xmin FROM pg_catalog.pg_event_trigger
       UNION ALL SELECT tableoid, oid, '', xmin FROM pg_catalog.pg_publication
+      -- Of the system's schemas, `public` is anybody's to rename.
       UNION ALL SELECT tableoid, oid, '', xmin FROM pg_catalog.pg_namespace
-        WHERE oid >= 16384 AND oid NOT IN (SELECT oid FROM temp))
+        WHERE (oid >= 16384 OR nspname = 'public' OR oid = 2200) AND oid NOT IN (SELECT oid FROM temp))
     SELECT catalog, object,
            (sum(pg_catalog.hashtextextended(id || '=' || x::text, 0)::numeric) % 9223372036854775807)::int8
     FROM parts GROUP BY 1, 2";

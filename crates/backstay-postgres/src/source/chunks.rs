@@ -25,6 +25,7 @@ pub(super) struct TableJob {
     /// Its index in the manifest.
     pub(super) table: u32,
     pub(super) oid: u32,
+    pub(super) schema: DbText,
     /// `schema.name` for people.
     pub(super) display_name: String,
     /// Quoted, schema-qualified name.
@@ -218,15 +219,30 @@ impl Worker<'_, '_> {
         sql.extend(quote_literal(shared.snapshot.as_bytes()));
         let lock_wait = shared.lock_wait.as_millis().max(1);
         sql.extend(format!("; SET LOCAL lock_timeout = {lock_wait}; LOCK TABLE ONLY ").into_bytes());
-        sql.extend_from_slice(&shared.tables[job].source);
-        sql.extend_from_slice(b" IN ACCESS SHARE MODE NOWAIT");
-        match connection.execute(&sql) {
+        let table = &shared.tables[job];
+        sql.extend_from_slice(&table.source);
+        sql.extend_from_slice(b" IN ACCESS SHARE MODE NOWAIT; SELECT pg_catalog.to_regclass(");
+        sql.extend(quote_literal(&table.source));
+        sql.extend_from_slice(b")::pg_catalog.oid");
+        let renamed = || {
+            other(SourceError::Renamed {
+                what: format!("what {} names", table.display_name),
+            })
+        };
+        match connection.query(&sql) {
+            // Not to read for hours what is thrown away at the end, when the names are compared again.
+            Ok(rows) if rows.last().and_then(|row| row.get(0)) != Some(table.oid.to_string().as_bytes()) => {
+                Err(renamed())
+            }
             Ok(_) => {
                 self.table = Some(job);
                 Ok(true)
             }
-            Err(error) if error.sql_state() == Some(SqlState::LOCK_NOT_AVAILABLE) => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) => match error.sql_state() {
+                Some(SqlState::LOCK_NOT_AVAILABLE) => Ok(false),
+                Some(SqlState::UNDEFINED_TABLE | SqlState::INVALID_SCHEMA_NAME) => Err(renamed()),
+                _ => Err(error.into()),
+            },
         }
     }
 

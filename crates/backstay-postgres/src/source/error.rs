@@ -31,6 +31,9 @@ pub enum SourceError {
     /// `pg_dump` failed.
     #[error("cannot read the schema")]
     PgDump(#[from] ProgramError),
+    /// `pg_dumpall` failed.
+    #[error("cannot read roles and tablespaces")]
+    Globals(#[source] ProgramError),
     /// The output of `pg_dump` cannot be read.
     #[error("cannot understand the output of pg_dump")]
     Archive(#[from] ReadArchiveError),
@@ -76,6 +79,12 @@ pub enum SourceError {
     #[error("{what} is in the snapshot and not in the output of pg_dump, or the other way round")]
     Disagreement {
         /// What.
+        what: String,
+    },
+    /// A name may have meant another table while rows were read by it.
+    #[error("{what} changed while rows were read, which may be those of another table of that name")]
+    Renamed {
+        /// What, for people.
         what: String,
     },
     /// `pg_dump` was kept from using standard literals.

@@ -2,32 +2,40 @@
 
 use std::ffi::OsStr;
 
+use backstay_core::manifest::Omission;
 use backstay_core::script::check_statements;
 
 use super::SourceError;
 use crate::CancelToken;
 use crate::config::ConnectionConfig;
-use crate::pg_dump::{PgDumpall, ProgramError, RolePasswords, dump_globals};
+use crate::pg_dump::{PgDumpall, RolePasswords, dump_globals};
+use crate::wire::WireConnection;
 
 const HEAD: &[u8] = b"-- Roles and tablespaces of the cluster; psql passes over them. To have them run:\n\
     --   gunzip -c FILE | awk '!end && /^--G / {print substr($0, 5); on = 1; next} on {end = 1}' | psql -X -d postgres\n";
 
-/// The text of the globals member.
+/// The text of the globals member; the connection is asked whether the verifiers of passwords may be read, and where they
+/// may not that is an omission.
 pub(super) fn text(
     program: &PgDumpall,
     config: &ConnectionConfig,
+    connection: &mut WireConnection,
     cancel: &CancelToken,
-) -> Result<Vec<u8>, SourceError> {
+) -> Result<(Vec<u8>, Option<Omission>), SourceError> {
     let environment = config.child_environment();
     let cancelled = || cancel.is_cancelled();
     let database = OsStr::new(&config.database);
-    // The verifiers of passwords may only be read by superusers; on a refusal the roles come without.
-    let script = match dump_globals(program, &environment, database, RolePasswords::Included, &cancelled) {
-        Err(ProgramError::Failed { .. }) => {
-            dump_globals(program, &environment, database, RolePasswords::LeftOut, &cancelled)?
-        }
-        other => other?,
+    let rows = connection.query(b"SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT')")?;
+    let (passwords, omission) = if rows.first().and_then(|row| row.get(0)) == Some(b"t") {
+        (RolePasswords::Included, None)
+    } else {
+        let omission = Omission {
+            subject: "passwords of roles".to_owned(),
+            reason: "the role that makes the backup may not read pg_authid".to_owned(),
+        };
+        (RolePasswords::LeftOut, Some(omission))
     };
+    let script = dump_globals(program, &environment, database, passwords, &cancelled).map_err(SourceError::Globals)?;
     let statements = without_restriction(&script);
     // Who takes the lines out hands them to psql, so they must be as harmless as the definitions are.
     check_statements(&statements).map_err(|source| SourceError::Hazard {
@@ -41,7 +49,7 @@ pub(super) fn text(
         text.extend_from_slice(line);
         text.push(b'\n');
     }
-    Ok(text)
+    Ok((text, omission))
 }
 
 /// The script without `\restrict TOKEN` at its head and `\unrestrict TOKEN` at its end. A line in the comment of a role

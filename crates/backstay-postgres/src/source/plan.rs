@@ -60,6 +60,7 @@ impl Plan {
         self.jobs.push(TableJob {
             table: index,
             oid: relation.oid,
+            schema: relation.schema.clone(),
             display_name: table.display_name(),
             source: quote_qualified(relation.schema.as_bytes(), relation.name.as_bytes()),
             columns,

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
+use std::str::FromStr;
 
 use backstay_core::manifest::Source;
 use backstay_core::script::{Event, ScriptReader};
+use backstay_core::sql::quote_literal;
 
 use super::create::create_database;
 use super::inspect::{TargetState, Wanted, inspect};
@@ -15,7 +17,7 @@ use super::{
 };
 use crate::CancelToken;
 use crate::config::ConnectionConfig;
-use crate::wire::{WireConnection, WireError};
+use crate::wire::{Row, WireConnection, WireError};
 
 /// Bytes of a statement that a report shows.
 const STATEMENT_SHOWN: usize = 400;
@@ -148,9 +150,17 @@ struct Run<'o> {
     single: bool,
     server_version_num: u32,
     report: RestoreReport,
-    /// Rows loaded, by the table as the script names it.
-    loaded: BTreeMap<Vec<u8>, u64>,
+    /// What was loaded, by the OID of the table: what its name means may change from statement to statement.
+    loaded: BTreeMap<u32, Loaded>,
     observer: &'o dyn RestoreObserver,
+}
+
+/// What was loaded into one table.
+#[derive(Default)]
+struct Loaded {
+    /// The table as the script names it.
+    name: String,
+    rows: u64,
 }
 
 /// Whether to go on.
@@ -176,15 +186,12 @@ impl Run<'_> {
                 phase: RestorePhase::Check,
                 bytes: 0,
             });
-            self.count();
+            self.count()?;
         }
-        if self.single {
-            let end: &[u8] = if self.report.failures.is_empty() {
-                b"COMMIT"
-            } else {
-                b"ROLLBACK"
-            };
-            self.connection.execute(end).map_err(failed("end the transaction"))?;
+        if self.single && self.report.failures.is_empty() {
+            self.connection.commit().map_err(failed("commit"))?;
+        } else if self.single {
+            self.connection.execute(b"ROLLBACK").map_err(failed("roll back"))?;
         }
         Ok(())
     }
@@ -227,9 +234,18 @@ impl Run<'_> {
     }
 
     fn statement(&mut self, sql: &[u8], line: u64) -> Result<Next, TargetError> {
-        // pg_dump puts large objects between these, which would end the one transaction around everything.
-        if self.single && matches!(sql.trim_ascii(), b"BEGIN;" | b"COMMIT;") {
-            return Ok(Next::Go);
+        if self.single {
+            // pg_dump puts large objects between these, which would end the one transaction around everything.
+            if [&b"BEGIN;"[..], b"COMMIT;"]
+                .iter()
+                .any(|word| sql.trim_ascii().eq_ignore_ascii_case(word))
+            {
+                return Ok(Next::Go);
+            }
+            if ends_transactions(sql) {
+                let error = "it could end the one transaction around everything".to_owned();
+                return Ok(self.fail(format!("statement in line {line}"), Some(sql), error, None));
+            }
         }
         // What pg_dump begins with from 17 on, and what older servers do not know and need not be told.
         if self.server_version_num < 170_000 && sql.trim_ascii() == b"SET transaction_timeout = 0;" {
@@ -287,10 +303,24 @@ impl Run<'_> {
         };
         match sink.map(crate::wire::CopyIn::finish) {
             Some(Ok(taken)) if taken == rows => {
-                *self.loaded.entry(table.to_vec()).or_default() += rows;
                 self.report.tables += 1;
                 self.report.rows += rows;
-                Ok(Next::Go)
+                let find = [
+                    &b"SELECT pg_catalog.to_regclass("[..],
+                    &quote_literal(table),
+                    b")::pg_catalog.oid",
+                ]
+                .concat();
+                match self.connection.query(&find) {
+                    Ok(found) => {
+                        // No table has the OID 0, so what cannot be found is not there when it is counted.
+                        let loaded = self.loaded.entry(number(&found).unwrap_or(0)).or_default();
+                        loaded.name = name;
+                        loaded.rows += rows;
+                        Ok(Next::Go)
+                    }
+                    Err(error) => self.refused(format!("rows of {name} (line {line})"), &find, error),
+                }
             }
             Some(Ok(taken)) => {
                 let error = format!("the server took {taken} of {rows} rows");
@@ -305,17 +335,43 @@ impl Run<'_> {
     }
 
     /// Counts what was loaded.
-    fn count(&mut self) {
-        for (table, expected) in std::mem::take(&mut self.loaded) {
-            let sql = [b"SELECT pg_catalog.count(*) FROM ONLY ", &table[..]].concat();
-            let found = self.connection.query(&sql).ok().and_then(|rows| {
-                let text = rows.first()?.get(0)?.to_vec();
-                String::from_utf8(text).ok()?.parse::<u64>().ok()
-            });
-            if found.is_some_and(|found| found != expected) {
-                let what = format!("rows of {}", String::from_utf8_lossy(&table));
-                let error = format!("{expected} rows were loaded and {} are there", found.unwrap_or(0));
-                self.fail(what, None, error, None);
+    fn count(&mut self) -> Result<(), TargetError> {
+        for (oid, Loaded { name, rows }) in std::mem::take(&mut self.loaded) {
+            let what = format!("rows of {name}");
+            // The script may have put operators of its own before the server's. Rows of a partitioned table are in its
+            // partitions.
+            let find = format!(
+                "SELECT pg_catalog.format(CASE c.relkind WHEN 'p' THEN '%I.%I' ELSE 'ONLY %I.%I' END, n.nspname, c.relname)
+                 FROM pg_catalog.pg_class c
+                 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+                 WHERE c.oid OPERATOR(pg_catalog.=) {oid}"
+            );
+            let next = match self.connection.query(find.as_bytes()) {
+                Err(error) => self.refused(what, find.as_bytes(), error)?,
+                Ok(found) => match found.first().and_then(|row| row.get(0)) {
+                    None => {
+                        let error = format!("{rows} rows were loaded and the table is no more");
+                        self.fail(what, None, error, None)
+                    }
+                    Some(table) => self.count_one(what, table, rows)?,
+                },
+            };
+            if next == Next::Stop {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn count_one(&mut self, what: String, table: &[u8], expected: u64) -> Result<Next, TargetError> {
+        let sql = [b"SELECT pg_catalog.count(*) FROM ", table].concat();
+        match self.connection.query(&sql) {
+            Err(error) => self.refused(what, &sql, error),
+            Ok(found) if number(&found) == Some(expected) => Ok(Next::Go),
+            Ok(found) => {
+                let found = number::<u64>(&found).map_or_else(|| "no number".to_owned(), |found| found.to_string());
+                let error = format!("{expected} rows were loaded and {found} are there");
+                Ok(self.fail(what, None, error, None))
             }
         }
     }
@@ -345,6 +401,19 @@ impl Run<'_> {
             Next::Go
         }
     }
+}
+
+/// Whether a statement may end the transaction that it runs in; also one that only goes back to a savepoint.
+fn ends_transactions(sql: &[u8]) -> bool {
+    let word = sql.split(|byte| !byte.is_ascii_alphabetic()).next().unwrap_or_default();
+    ["ABORT", "COMMIT", "END", "ROLLBACK"]
+        .iter()
+        .any(|other| word.eq_ignore_ascii_case(other.as_bytes()))
+}
+
+/// The number that a query gives.
+fn number<T: FromStr>(rows: &[Row]) -> Option<T> {
+    std::str::from_utf8(rows.first()?.get(0)?).ok()?.parse().ok()
 }
 
 /// The name of a table as SQL.

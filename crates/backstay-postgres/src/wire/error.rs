@@ -6,8 +6,9 @@ use super::server_error::{ServerError, SqlState};
 
 /// Why a statement did not do what was asked.
 ///
-/// After [`Self::Server`], [`Self::NulInSql`], [`Self::TooLong`] and [`Self::NotACopy`] the connection may be used on,
-/// unless it says that it [is broken](super::WireConnection::is_broken); after all others it is closed.
+/// After [`Self::Server`], [`Self::NotCommitted`], [`Self::NulInSql`], [`Self::TooLong`] and [`Self::NotACopy`] the
+/// connection may be used on, unless it says that it [is broken](super::WireConnection::is_broken); after all others it
+/// is closed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WireError {
@@ -47,6 +48,14 @@ pub enum WireError {
         server: String,
         /// How many rows arrived.
         received: u64,
+        /// The server's own words.
+        said: String,
+    },
+    /// The server ended a transaction and kept nothing of it.
+    #[error("{server} did not commit the transaction and says {said}")]
+    NotCommitted {
+        /// `user@host:port/database`.
+        server: String,
         /// The server's own words.
         said: String,
     },

@@ -497,3 +497,27 @@ fn a_copy_that_is_dropped_closes_the_connection() {
     let heard = fake.heard();
     assert!(!heard.contains(&b'c'), "{}", heard.escape_ascii());
 }
+
+#[test]
+fn a_commit_that_keeps_nothing_is_an_error() {
+    // What a server answers when a statement of the transaction failed, and when there was no transaction.
+    for (before, said, kept) in [
+        (b'T', "COMMIT", true),
+        (b'T', "ROLLBACK", false),
+        (b'E', "ROLLBACK", false),
+        (b'E', "COMMIT", false),
+        (b'I', "COMMIT", false),
+    ] {
+        let begun = [frame(b'C', b"BEGIN\0"), frame(b'Z', &[before])].concat();
+        let ended = [frame(b'C', format!("{said}\0").as_bytes()), READY.to_vec()].concat();
+        let fake = Fake::answering_each(&[&begun, &ended]);
+        let mut connection = open(&fake);
+        connection.execute(b"BEGIN").unwrap();
+        match connection.commit() {
+            Ok(()) => assert!(kept, "{before:?} {said}"),
+            Err(WireError::NotCommitted { said: found, .. }) => assert!(!kept && found == said, "{before:?} {said}"),
+            Err(error) => panic!("{error}"),
+        }
+        assert!(!connection.is_broken());
+    }
+}

@@ -2,9 +2,13 @@
 
 use std::process::Command;
 
-use backstay::{GlobalsOption, Keep, RestoreOptions, TargetPolicy};
+use backstay::{
+    BackupOptions, CancelToken, ConnectionConfig, GlobalsOption, Keep, RestoreOptions, Silent, SourceError,
+    TargetPolicy,
+};
 
-use crate::support::{Cluster, back_up, checked, default_installation, open};
+use crate::sabotage::{assert_untouched, chain, write_program};
+use crate::support::{Cluster, back_up, checked, default_installation, open, programs};
 
 #[test]
 fn roles_come_along_when_asked_for() {
@@ -33,14 +37,7 @@ fn roles_come_along_when_asked_for() {
     options.globals = Keep::Yes;
     let config = target.config("app");
     let plan = backstay::plan_restore(&backup, &config, &options).unwrap();
-    let done = backstay::restore(
-        &backup,
-        &plan,
-        &config,
-        &backstay::Silent,
-        &backstay::CancelToken::new(),
-    )
-    .unwrap();
+    let done = backstay::restore(&backup, &plan, &config, &Silent, &CancelToken::new()).unwrap();
     assert!(done.is_complete(), "{:#?}", done.failures);
     assert_eq!(
         target.sql(
@@ -94,4 +91,57 @@ fn roles_come_along_when_asked_for() {
             "0"
         );
     }
+}
+
+#[test]
+fn passwords_are_left_out_only_where_they_may_not_be_read_and_that_is_told() {
+    let cluster = Cluster::start(&default_installation());
+    cluster.create_database("app");
+    cluster.sql(
+        "app",
+        "CREATE TABLE t (x int); CREATE ROLE plain LOGIN PASSWORD 'hunter2'; GRANT SELECT ON t TO plain",
+    );
+    // A pg_dumpall that fails as one that lost its connection does, but for roles without passwords.
+    let folder = cluster.path("programs");
+    std::fs::create_dir(&folder).unwrap();
+    for program in ["pg_dump", "pg_dumpall"] {
+        let real = cluster.server.installation().program(program);
+        let fails = "case \"$*\" in *--version*|*--no-role-passwords*) ;; *) echo 'connection lost' >&2; exit 1;; esac";
+        let fails = if program == "pg_dumpall" { fails } else { "" };
+        let text = format!("#!/bin/sh\n{fails}\nexec '{}' \"$@\"\n", real.display());
+        write_program(&folder.join(program), &text);
+    }
+    let back_up = |user: &str, store: &str| {
+        let repository = cluster.repository(store);
+        let config = ConnectionConfig {
+            user: user.to_owned(),
+            ..cluster.config("app")
+        };
+        let mut options = BackupOptions::default();
+        options.globals = GlobalsOption::Included;
+        options.pg_dump = Some(folder.join("pg_dump"));
+        let now = jiff::Timestamp::now();
+        let result = backstay::back_up(
+            &config,
+            &repository,
+            now,
+            &programs(),
+            &options,
+            &Silent,
+            &CancelToken::new(),
+        );
+        (result, repository)
+    };
+    let (result, repository) = back_up("postgres", "lost");
+    let error = result.unwrap_err();
+    assert!(
+        matches!(error, backstay::BackupError::Source(SourceError::Globals(_))),
+        "{error:?}"
+    );
+    assert!(chain(&error).contains("connection lost"), "{}", chain(&error));
+    assert_untouched(&repository);
+    let (result, _) = back_up("plain", "denied");
+    let omissions = result.unwrap().published.manifest.omissions;
+    let told: Vec<&str> = omissions.iter().map(|omission| omission.subject.as_str()).collect();
+    assert_eq!(told, ["passwords of roles"]);
 }

@@ -1,6 +1,6 @@
 //! What others do to the definitions while a backup is made: the right rows, a new attempt, or a clear failure.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -184,6 +184,12 @@ fn a_definition_that_changes_under_pg_dump_is_read_again() {
             "ALTER FUNCTION edition() RENAME TO issue",
             "the definition of function public.issue() changed",
         ),
+        (
+            "public_renamed",
+            BEFORE,
+            "ALTER SCHEMA public RENAME TO old; ALTER SCHEMA old RENAME TO public",
+            "the definition of schema public changed",
+        ),
         ("view_goes", BEFORE, "DROP VIEW seen", "something was dropped"),
         (
             "function_goes",
@@ -319,4 +325,90 @@ fn an_index_that_somebody_waits_for_does_not_hold_the_backup_for_ever() {
             }
         }
     }
+}
+
+/// Two schemas with a table of the same name and columns in each; the names of the schemas can be exchanged.
+const STAGES: &str = "
+    CREATE SCHEMA live; CREATE SCHEMA staging;
+    CREATE TABLE live.orders (x int, t text) WITH (fillfactor = 10);
+    INSERT INTO live.orders SELECT i, 'live' FROM generate_series(1, 60000) i;
+    CREATE TABLE staging.orders (x int, t text) WITH (fillfactor = 10);
+    INSERT INTO staging.orders SELECT i, 'staging' FROM generate_series(1, 60000) i;
+    CREATE TABLE public.orders (x int, t text);
+    INSERT INTO public.orders VALUES (1, 'public');";
+
+/// The exchange of a name with another one by way of a third.
+fn exchange(one: &str, other: &str) -> String {
+    format!(
+        "BEGIN; ALTER SCHEMA {one} RENAME TO between; ALTER SCHEMA {other} RENAME TO {one};
+         ALTER SCHEMA between RENAME TO {other}; COMMIT"
+    )
+}
+
+/// Backs up with one connection and runs a statement at each of the given moments: 0 when the rows are to be read, then
+/// when so many chunks were.
+fn back_up_while(database: &str, moments: &[(usize, &str)]) -> (Result<BackupReport, BackupError>, Repository) {
+    // Chunks of one table in several statements.
+    let (cluster, repository) = scene_since(14, database, STAGES);
+    let chunks = AtomicUsize::new(0);
+    let hook = |event: &ProgressEvent<'_>| {
+        let moment = match event {
+            ProgressEvent::Phase { phase: Phase::Rows, .. } => 0,
+            ProgressEvent::Advance { table: Some(_), .. } => chunks.fetch_add(1, Ordering::SeqCst) + 1,
+            _ => return,
+        };
+        for (_, sql) in moments.iter().filter(|(at, _)| *at == moment) {
+            cluster.sql(database, sql);
+        }
+    };
+    let jobs = |options: &mut backstay::BackupOptions| options.source.jobs = 1;
+    let result = back_up_hooked(&cluster, database, &repository, jobs, hook, &CancelToken::new());
+    let chunks = chunks.into_inner();
+    assert!(
+        result.is_err() || chunks > 4,
+        "{chunks} chunks are too few for this test"
+    );
+    (result, repository)
+}
+
+/// `ALTER SCHEMA … RENAME` waits for no lock on a table, and whatever is read by name is read by the names of now.
+#[test]
+fn schemas_that_exchange_their_names_while_rows_are_read_end_the_backup() {
+    let (there, public) = (exchange("live", "staging"), exchange("public", "staging"));
+    for (database, moments) in [
+        ("exchanged_before", &[(0, &*there)][..]),
+        ("exchanged_after", &[(1, &there)]),
+        ("exchanged_public", &[(0, &public)]),
+        // Before a table is locked, and back before all is over.
+        ("exchanged_twice", &[(0, &there), (1, &there)]),
+        // Between two chunks of one table, so that the table was locked under its own name.
+        ("exchanged_between", &[(1, &there), (2, &there)]),
+        // Away and back in the end, with nobody of that name meanwhile that is read.
+        ("renamed_away", &[(0, "ALTER SCHEMA live RENAME TO gone")]),
+    ] {
+        let (result, repository) = back_up_while(database, moments);
+        let error = result.expect_err(database);
+        assert!(
+            matches!(error, BackupError::Source(SourceError::Renamed { .. })),
+            "{database}: {}",
+            chain(&error)
+        );
+        assert_untouched(&repository);
+    }
+}
+
+#[test]
+fn what_leaves_the_names_of_schemas_alone_does_not_end_the_backup() {
+    let moments = [
+        (
+            0,
+            "CREATE SCHEMA more; CREATE TABLE more.orders (x int, t text); GRANT SELECT ON live.orders TO PUBLIC",
+        ),
+        (
+            1,
+            "ALTER SCHEMA more RENAME TO others; DROP SCHEMA others CASCADE; CREATE INDEX ON live.orders (x)",
+        ),
+    ];
+    let (result, _) = back_up_while("names_stay", &moments);
+    result.unwrap_or_else(|error| panic!("{}", chain(&error)));
 }

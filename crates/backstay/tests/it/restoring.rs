@@ -331,18 +331,94 @@ fn the_old_scripts_archives_are_restored() {
 #[test]
 fn rows_of_a_foreign_copy_that_fails_are_never_statements() {
     let cluster = Cluster::start(&default_installation());
-    cluster.create_database("target");
     let script = "CREATE TABLE t (x int);\nCOPY missing (x) FROM stdin;\nDROP TABLE t;\n\\.\nINSERT INTO t VALUES (7);\n\\! touch x\n";
-    std::fs::write(cluster.path("bad.sql"), script).unwrap();
-    let store = backstay::open_store(cluster.path("").to_str().unwrap(), WhenMissing::Fail).unwrap();
-    let archive = ForeignArchive::open(&*store, &"bad.sql".parse().unwrap()).unwrap();
-    let config = cluster.config("target");
-    let plan = archive
-        .plan_restore(&config, TargetPolicy::Empty, Atomicity::StepByStep)
-        .unwrap();
-    let report = archive
-        .restore(&*store, &plan, &config, &Silent, &CancelToken::new())
-        .unwrap();
+    let report = restore_script(&cluster, "target", script, Atomicity::StepByStep).unwrap();
     assert_eq!(report.failures.len(), 2, "{:?}", report.failures);
     assert_eq!(cluster.sql("target", "SELECT x FROM t"), "7");
+}
+
+/// Restores a script of somebody else into a new database.
+fn restore_script(
+    cluster: &Cluster,
+    database: &str,
+    script: &str,
+    atomicity: Atomicity,
+) -> Result<RestoreReport, TargetError> {
+    let name = format!("{database}.sql");
+    std::fs::write(cluster.path(&name), script).unwrap();
+    let store = backstay::open_store(cluster.path("").to_str().unwrap(), WhenMissing::Fail).unwrap();
+    let archive = ForeignArchive::open(&*store, &name.parse().unwrap()).unwrap();
+    let config = cluster.config(database);
+    let plan = archive.plan_restore(&config, TargetPolicy::Create, atomicity).unwrap();
+    archive.restore(&*store, &plan, &config, &Silent, &CancelToken::new())
+}
+
+const BOTH: [(Atomicity, &str); 2] = [
+    (Atomicity::StepByStep, "steps"),
+    (Atomicity::SingleTransaction, "single"),
+];
+
+#[test]
+fn tables_that_a_foreign_archive_names_by_its_search_path_are_counted() {
+    let cluster = Cluster::start(&default_installation());
+    // As pg_dump wrote it until March 2018; both schemas have a table of one name.
+    let script = "SET client_encoding = 'UTF8';\nCREATE SCHEMA app;\nSET search_path = app, pg_catalog;\n\
+        CREATE TABLE users (x int);\nCREATE TABLE \"Ünly here\" (x int);\n\
+        SET search_path = public, pg_catalog;\nCREATE TABLE users (x int);\n\
+        CREATE TABLE parts (x int) PARTITION BY LIST (x);\nCREATE TABLE part PARTITION OF parts DEFAULT;\n\
+        SET search_path = app, pg_catalog;\nCOPY users (x) FROM stdin;\n1\n2\n3\n\\.\n\
+        COPY \"Ünly here\" (x) FROM stdin;\n1\n\\.\n\
+        SET search_path = public, pg_catalog;\nCOPY users (x) FROM stdin;\n4\n\\.\n\
+        COPY parts (x) FROM stdin;\n5\n\\.\nALTER TABLE app.users RENAME TO people;\n";
+    for (atomicity, database) in BOTH {
+        let report = complete(restore_script(&cluster, database, script, atomicity));
+        assert_eq!((report.tables, report.rows), (4, 6), "{database}");
+        let there = "SELECT (SELECT count(*) FROM app.people), (SELECT count(*) FROM public.users), \
+            (SELECT count(*) FROM parts), (SELECT count(*) FROM app.\"Ünly here\")";
+        assert_eq!(cluster.sql(database, there), "3|1|1|1", "{database}");
+    }
+    let losing = format!("{script}DELETE FROM app.people WHERE x = 1;\n");
+    for (atomicity, database) in BOTH {
+        let database = format!("losing_{database}");
+        let report = restore_script(&cluster, &database, &losing, atomicity).unwrap();
+        assert_eq!(report.failures.len(), 1, "{:?}", report.failures);
+        let failure = &report.failures[0];
+        assert_eq!(failure.what, "rows of \"users\"");
+        assert_eq!(failure.error, "3 rows were loaded and 2 are there");
+    }
+}
+
+#[test]
+fn a_foreign_archive_whose_rows_cannot_be_counted_is_not_restored() {
+    let cluster = Cluster::start(&default_installation());
+    for (end, error) in [
+        ("DROP TABLE t;", "1 rows were loaded and the table is no more"),
+        ("CREATE ROLE nobody; SET ROLE nobody;", "permission denied for table t"),
+    ] {
+        let script = format!("CREATE TABLE t (x int);\nCOPY t (x) FROM stdin;\n1\n\\.\n{end}\n");
+        for (atomicity, database) in BOTH {
+            let database = format!("{}_{database}", &end[..4].to_lowercase());
+            let script = script.replace("nobody", &format!("nobody_{database}"));
+            let report = restore_script(&cluster, &database, &script, atomicity).unwrap();
+            assert_eq!(report.failures.len(), 1, "{database}: {:?}", report.failures);
+            assert!(report.failures[0].error.contains(error), "{:?}", report.failures);
+        }
+    }
+}
+
+/// What would make the end of the one transaction say nothing about what came before.
+#[test]
+fn a_foreign_archive_that_ends_the_one_transaction_is_refused() {
+    let cluster = Cluster::start(&default_installation());
+    for (number, end) in ["END;", "rollback;", "COMMIT AND CHAIN;", "/* a */ ABORT;"]
+        .into_iter()
+        .enumerate()
+    {
+        let script = format!("CREATE TABLE t (x int);\n{end}\nCREATE TABLE u (x int);\n");
+        let database = format!("ended_{number}");
+        let report = restore_script(&cluster, &database, &script, Atomicity::SingleTransaction).unwrap();
+        assert_eq!(report.failures.len(), 1, "{end}: {:?}", report.failures);
+        assert!(!report.is_complete());
+        assert_eq!(cluster.sql(&database, "SELECT to_regclass('u')"), "", "{end}");
+    }
 }

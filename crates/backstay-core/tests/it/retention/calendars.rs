@@ -27,6 +27,7 @@ fn backups(line: &str) -> Vec<BackupFacts> {
 /// A backup of which nothing is special.
 pub(super) fn sound(prefix: &str, time: Timestamp) -> BackupFacts {
     BackupFacts {
+        origin: None,
         id: BackupId::new(prefix.parse().unwrap(), time),
         is_read: true,
         is_whole: true,

@@ -34,6 +34,7 @@ fn facts() -> impl Strategy<Value = BackupFacts> {
                 let now = time(NOW).as_second();
                 let at = Timestamp::from_second(now - hours_old * 3600).unwrap();
                 BackupFacts {
+                    origin: None,
                     is_read: !is_unread,
                     is_whole: !is_unread && !is_lacking,
                     proof,

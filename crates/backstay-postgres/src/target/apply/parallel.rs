@@ -19,7 +19,7 @@ impl Restore<'_> {
         if self.plan.options.target == TargetPolicy::Clean {
             session.connection.execute(b"BEGIN").map_err(failed("begin"))?;
             self.clean(&mut session)?;
-            session.connection.execute(b"COMMIT").map_err(failed("commit"))?;
+            session.connection.commit().map_err(failed("commit"))?;
         }
         self.observer.event(RestoreEvent::Phase {
             phase: RestorePhase::PreData,

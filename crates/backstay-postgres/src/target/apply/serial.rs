@@ -35,7 +35,7 @@ impl Restore<'_> {
                 return Ok(());
             }
         }
-        session.connection.execute(b"COMMIT").map_err(failed("commit"))?;
+        session.connection.commit().map_err(failed("commit"))?;
         self.tally(report);
         for (_, sql) in self.tables_to_analyze() {
             drop(session.connection.execute(&sql));

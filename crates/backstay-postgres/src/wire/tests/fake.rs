@@ -58,6 +58,19 @@ impl Fake {
         })
     }
 
+    /// Lets the client in, answers each of its statements with the next of `answers`, and closes.
+    pub(super) fn answering_each(answers: &[&[u8]]) -> Self {
+        let answers: Vec<Vec<u8>> = answers.iter().map(|answer| answer.to_vec()).collect();
+        Self::start(move |listener| {
+            let mut client = accept_session(listener)?;
+            for answer in answers {
+                read_frame(&mut client)?;
+                client.write_all(&answer)?;
+            }
+            listen_to_the_end(client)
+        })
+    }
+
     /// Answers the start-up message with `script`, and closes.
     pub(super) fn greeting(script: &[u8]) -> Self {
         let script = script.to_vec();
