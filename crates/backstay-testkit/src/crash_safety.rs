@@ -8,6 +8,7 @@
 mod aftermath;
 mod backup;
 mod failures;
+mod rekeying;
 mod removal;
 mod unbounded;
 mod written;
@@ -15,6 +16,9 @@ mod written;
 pub use backup::{
     a_backup_in_volumes_is_whole_or_not_there, a_backup_is_whole_or_not_there, spoiled_bytes_are_found_out,
     two_failures_leave_no_half_backup,
+};
+pub use rekeying::{
+    a_rekeying_leaves_the_old_or_the_new, ending_a_rekeying_can_be_repeated, others_beside_a_rekeying_leave_it_whole,
 };
 pub use removal::{
     a_removal_ends_or_can_be_ended, removing_litter_ends_or_can_be_repeated, removing_volumes_ends_or_can_be_repeated,

@@ -326,7 +326,7 @@ fn of_bucket(error: &StoreError) -> Option<&'static str> {
 fn of_repository(error: &RepositoryError) -> Option<&'static str> {
     Some(match error {
         RepositoryError::Exists { key, .. } if key.as_str().contains(".rekey") => {
-            "it is being encrypted anew, or that was interrupted: backstay prune --litter ends what is older than an hour"
+            "it is being encrypted anew, or that was interrupted: backstay prune --litter ends it when it is seven days old"
         }
         RepositoryError::Exists { .. } => "an id has the time to the second: try again",
         RepositoryError::Manifest { .. } | RepositoryError::ForeignManifest { .. } => {

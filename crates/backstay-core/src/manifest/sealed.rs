@@ -17,7 +17,7 @@ pub struct SealedManifest {
     pub writer: String,
     /// The backup's id.
     pub id: BackupId,
-    /// When the snapshot was taken.
+    /// When the backup began, by the clock of the machine that made it.
     pub taken_at: Timestamp,
     /// How the packs are sealed.
     pub method: SealMethod,

@@ -3,13 +3,14 @@ use std::collections::HashSet;
 use crate::id::BackupId;
 use crate::store::{Error, ErrorKind, Leftover, ObjectKey, ObjectWriter};
 
+use super::rekey::Rekeyings;
 use super::volumes::VolumeIntents;
 use super::{Listing, ObjectRole, Repository, RepositoryError, names, object_role};
 
-/// For how long neither an intent nor a volume of a backup must have been written before its volumes count as litter.
-/// Nothing tells whether their writer lives, and one that reads a large table from a slow server writes nothing for hours;
-/// waiting costs room and nothing else.
-const VOLUMES_GRACE_SECS: i64 = 7 * 24 * 3600;
+/// For how long neither an intent nor a volume of a backup must have been written before its volumes count as litter, or
+/// what was begun of sealing it anew. Nothing tells whether their writer lives, and one that reads a large table from a slow
+/// server writes nothing for hours; waiting costs room and nothing else.
+const INTENTS_GRACE_SECS: i64 = 7 * 24 * 3600;
 
 /// What removing a backup did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +41,12 @@ pub enum LitterItem {
     /// A backup whose deletion was begun and did not end.
     HalfDeleted(BackupId),
     /// A backup whose sealing anew was begun and did not end.
-    HalfRekeyed(BackupId),
+    HalfRekeyed {
+        /// Which.
+        id: BackupId,
+        /// Whether somebody began to end it, and did not come to the end either.
+        end_begun: bool,
+    },
     /// A backup whose volumes were begun, and whose writer did not come to the end.
     HalfWritten {
         /// Which.
@@ -73,8 +79,8 @@ impl Repository {
     }
 
     /// Looks for what crashes left. Temporary objects younger than `grace_secs` at `now_unix_secs` by the store's
-    /// clock, or whose writer lives, are passed over, and so are volumes of which the newest is younger, or younger than
-    /// seven days.
+    /// clock, or whose writer lives, are passed over, and so are volumes, and what was begun of sealing a backup anew, of
+    /// which the newest is younger, or younger than seven days.
     ///
     /// # Errors
     /// Those of the store.
@@ -92,49 +98,71 @@ impl Repository {
             .filter_map(|object| names::tombstone_id(&object.key))
             .collect();
         let not_later = now_unix_secs.saturating_sub(grace_secs);
-        let half_rekeyed = self.half_rekeyed(not_later)?;
-        let is_known = |id: &BackupId| half_deleted.contains(id) || half_rekeyed.contains(id);
         let objects = self.store().list("")?;
+        let rekeyings = Rekeyings::of(&objects);
         let intents = VolumeIntents::of(&objects);
-        let volumes_not_later = now_unix_secs.saturating_sub(grace_secs.max(VOLUMES_GRACE_SECS));
+        let intents_not_later = now_unix_secs.saturating_sub(grace_secs.max(INTENTS_GRACE_SECS));
         let half_written = intents
-            .not_later(volumes_not_later)
+            .not_later(intents_not_later)
             .filter(|(id, _)| !half_deleted.contains(id));
         items.extend(half_written.map(|(id, removal_begun)| LitterItem::HalfWritten {
             id: id.clone(),
             removal_begun,
         }));
         let mut adoptable = Listing::of(&objects).adoptable;
+        let is_known = |id: &BackupId| half_deleted.contains(id) || rekeyings.has(id);
         adoptable.retain(|key| object_role(key).is_none_or(|(id, _)| !is_known(&id)));
-        items.extend(half_rekeyed.iter().cloned().map(LitterItem::HalfRekeyed));
+        // A removal takes along what was begun.
+        let half_rekeyed = rekeyings
+            .not_later(intents_not_later, not_later)
+            .filter(|(id, _)| !half_deleted.contains(id));
+        items.extend(half_rekeyed.map(|(id, end_begun)| LitterItem::HalfRekeyed {
+            id: id.clone(),
+            end_begun,
+        }));
         items.extend(half_deleted.into_iter().map(LitterItem::HalfDeleted));
         Ok(Litter { items, adoptable })
     }
 
-    /// Removes what [`Repository::litter`] found. A backup that has a tombstone and still its manifest exists, so
-    /// only the tombstone goes.
+    /// Removes what [`Repository::litter`] found, also where some of it cannot be removed. A backup that has a tombstone and
+    /// still its manifest exists, so only the tombstone goes.
     ///
     /// # Errors
-    /// Those of the store.
+    /// Those of the store and of what is found; of several [`RepositoryError::Several`].
     pub fn remove_litter(&self, litter: &Litter) -> Result<(), RepositoryError> {
-        for item in &litter.items {
-            match item {
-                LitterItem::Temporary(leftover) => self.store().delete_leftover(leftover)?,
-                LitterItem::HalfRekeyed(id) => self.end_rekeying(id)?,
-                LitterItem::HalfWritten { id, removal_begun } => self.remove_half_written(id, *removal_begun)?,
-                LitterItem::HalfDeleted(id) => match self.store().head(&names::manifest_key(id)) {
-                    Ok(_) => self.store().delete(&names::tombstone_key(id))?,
-                    Err(error) if error.kind() == ErrorKind::NotFound => drop(self.finish_removal(id)?),
-                    Err(error) => return Err(error.into()),
-                },
+        let failed = litter.items.iter().filter_map(|item| self.remove_item(item).err());
+        let mut failed: Vec<RepositoryError> = failed.collect();
+        match failed.pop() {
+            None => Ok(()),
+            Some(only) if failed.is_empty() => Err(only),
+            Some(last) => {
+                failed.push(last);
+                Err(RepositoryError::Several { errors: failed })
             }
+        }
+    }
+
+    fn remove_item(&self, item: &LitterItem) -> Result<(), RepositoryError> {
+        match item {
+            LitterItem::Temporary(leftover) => self.store().delete_leftover(leftover)?,
+            LitterItem::HalfRekeyed { id, end_begun } => drop(self.end_rekeying(id, *end_begun)?),
+            LitterItem::HalfWritten { id, removal_begun } => self.remove_half_written(id, *removal_begun)?,
+            LitterItem::HalfDeleted(id) => match self.store().head(&names::manifest_key(id)) {
+                Ok(_) if self.is_removed_in_part(id)? => {
+                    self.store().delete(&names::manifest_key(id))?;
+                    self.finish_removal(id)?;
+                }
+                Ok(_) => self.store().delete(&names::tombstone_key(id))?,
+                Err(error) if error.kind() == ErrorKind::NotFound => drop(self.finish_removal(id)?),
+                Err(error) => return Err(error.into()),
+            },
         }
         Ok(())
     }
 
     pub(super) fn finish_removal(&self, id: &BackupId) -> Result<Removal, RepositoryError> {
         let mut removal = Removal::default();
-        let needed = self.packs_in_use()?;
+        let needed = self.packs_in_use_but(id)?;
         let mut beside = Vec::new();
         for object in self.store().list(&format!("{id}."))? {
             // The id of another backup may begin with this one and a dot.
@@ -167,16 +195,21 @@ impl Repository {
                     self.store().delete(&object.key)?;
                 }
             }
+            // Who seals it anew may have published a manifest since, and sees that its packs are gone or the tombstone.
+            self.store().delete(&names::manifest_key(id))?;
             self.store().delete(&names::tombstone_key(id))?;
         }
         Ok(removal)
     }
 
-    /// The names of all packs that a manifest names; `None` where a manifest cannot be read, so that every pack may be
-    /// needed.
-    fn packs_in_use(&self) -> Result<Option<HashSet<String>>, RepositoryError> {
+    /// The names of all packs that the manifest of another backup names; `None` where one cannot be read, so that every
+    /// pack may be needed.
+    fn packs_in_use_but(&self, removed: &BackupId) -> Result<Option<HashSet<String>>, RepositoryError> {
         let mut packs = HashSet::new();
         for backup in self.list()?.backups {
+            if backup.id == *removed {
+                continue;
+            }
             match self.read_sidecar(&backup.id) {
                 Ok(sidecar) => packs.extend(sidecar.packs().iter().map(|pack| pack.name.clone())),
                 // Deleted by somebody else in the meantime.

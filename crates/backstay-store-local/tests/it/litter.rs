@@ -31,7 +31,7 @@ fn litter_is_old_and_of_nobody() {
         let litter = repository.litter(now_unix_secs, grace_secs).unwrap();
         let name = |item| match item {
             LitterItem::Temporary(leftover) => leftover.name,
-            LitterItem::HalfDeleted(id) | LitterItem::HalfRekeyed(id) | LitterItem::HalfWritten { id, .. } => {
+            LitterItem::HalfDeleted(id) | LitterItem::HalfRekeyed { id, .. } | LitterItem::HalfWritten { id, .. } => {
                 id.to_string()
             }
         };

@@ -4,6 +4,7 @@ mod begin;
 mod copying;
 mod listing;
 mod packs;
+mod rekeying;
 mod removal;
 mod volumes;
 
