@@ -7,7 +7,7 @@ mod volume;
 mod writer;
 
 pub(crate) use reader::read_whole;
-pub use reader::{OpenPack, PackError, open_pack, pack_codec, read_member};
+pub use reader::{OpenPack, PackError, open_pack, read_member};
 pub use trailer::{TRAILER_BYTES_MAX, Trailer, TrailerError};
 pub(crate) use volume::volume_name;
 pub use volume::{VOLUMES_MAX, VolumeName};

@@ -387,6 +387,18 @@ pub enum RepositoryError {
         /// What was found.
         key: ObjectKey,
     },
+    /// Somebody ended what was begun of sealing it anew.
+    #[error("somebody else ended what was begun of encrypting {id} anew")]
+    Superseded {
+        /// The backup.
+        id: BackupId,
+    },
+    /// Several things failed, each by itself; the rest was done.
+    #[error("{} things failed, and the rest was done:\n{}", .errors.len(), in_lines(.errors))]
+    Several {
+        /// Why, in this order; more than one.
+        errors: Vec<RepositoryError>,
+    },
     /// What the store gives back is not what was written.
     #[error("{key} reads back differently from what was written; it was not made a backup")]
     ReadBack {
@@ -468,6 +480,16 @@ pub enum RepositoryError {
     /// A member could not be compressed.
     #[error(transparent)]
     Codec(#[from] CodecError),
+}
+
+/// Each error with its causes, since none of several is the cause of all.
+fn in_lines(errors: &[RepositoryError]) -> String {
+    let line = |error: &RepositoryError| {
+        let first: &dyn std::error::Error = error;
+        let chain = std::iter::successors(Some(first), |error| error.source());
+        chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    };
+    errors.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn last_volume(last: Option<&ObjectKey>) -> String {

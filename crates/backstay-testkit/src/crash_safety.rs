@@ -9,6 +9,7 @@ mod aftermath;
 mod backup;
 mod failures;
 mod network;
+mod rekeying;
 mod removal;
 mod unbounded;
 mod written;
@@ -18,6 +19,9 @@ pub use backup::{
     two_failures_leave_no_half_backup,
 };
 pub use network::a_backup_over_a_bad_network_is_whole_or_not_there;
+pub use rekeying::{
+    a_rekeying_leaves_the_old_or_the_new, ending_a_rekeying_can_be_repeated, others_beside_a_rekeying_leave_it_whole,
+};
 pub use removal::{
     a_removal_ends_or_can_be_ended, removing_litter_ends_or_can_be_repeated, removing_volumes_ends_or_can_be_repeated,
 };

@@ -9,6 +9,7 @@ mod faulty;
 pub mod fixtures;
 #[cfg(feature = "http-server")]
 pub mod http_server;
+mod interleaved;
 mod moto_server;
 mod recording;
 #[cfg(feature = "s3-server")]
@@ -16,18 +17,21 @@ mod s3_server;
 #[cfg(feature = "http-server")]
 mod supabase_server;
 pub mod tcp_proxy;
+mod toy_seal;
 mod verb;
 #[cfg(feature = "http-server")]
 mod vercel_server;
 
 pub use damage::Damage;
 pub use faulty::{Fault, Faulty, When};
+pub use interleaved::Interleaved;
 pub use moto_server::MotoServer;
 pub use recording::{Call, Recording};
 #[cfg(feature = "s3-server")]
 pub use s3_server::S3Server;
 #[cfg(feature = "http-server")]
 pub use supabase_server::{SupabaseServer, SupabaseTraits};
+pub use toy_seal::ToyKey;
 pub use verb::Verb;
 #[cfg(feature = "http-server")]
 pub use vercel_server::{VercelBlobServer, VercelTraits};

@@ -153,7 +153,7 @@ fn text(litter: &Litter, mode: PruneMode) -> String {
                 format!("{verb} the unpublished {} ({})\n", leftover.name, bytes(leftover.size))
             }
             LitterItem::HalfDeleted(id) => format!("{verb} what was left of {id}, whose deletion was begun\n"),
-            LitterItem::HalfRekeyed(id) => {
+            LitterItem::HalfRekeyed { id, .. } => {
                 format!("{verb} what was left of encrypting {id} anew\n")
             }
             LitterItem::HalfWritten { id, .. } => format!("{verb} what was left of writing the volumes of {id}\n"),
@@ -221,7 +221,7 @@ fn json(litter: Option<&Litter>, applied: Option<&Pruned>, mode: PruneMode) -> P
                 bytes: leftover.size,
             }),
             LitterItem::HalfDeleted(id) => json.half_deleted.push(id.to_string()),
-            LitterItem::HalfRekeyed(id) => json.half_rekeyed.push(id.to_string()),
+            LitterItem::HalfRekeyed { id, .. } => json.half_rekeyed.push(id.to_string()),
             LitterItem::HalfWritten { id, .. } => json.half_written.push(id.to_string()),
             LitterItem::HalfReused(id) => json.half_reused.push(id.to_string()),
             LitterItem::Sweep(key) => json.sweeps.push(key.to_string()),

@@ -333,10 +333,10 @@ fn of_bucket(error: &StoreError) -> Option<&'static str> {
 fn of_repository(error: &RepositoryError) -> Option<&'static str> {
     Some(match error {
         RepositoryError::Exists { key, .. } if key.as_str().contains(".rekey") => {
-            "it is being encrypted anew, or that was interrupted: backstay prune --litter ends what is older than a day"
+            "it is being encrypted anew, or that was interrupted: backstay prune --litter ends it when it is seven days old"
         }
         RepositoryError::BeingRemoved { .. } => {
-            "backstay prune --litter ends a removal that was interrupted more than an hour ago; then try again"
+            "backstay prune --litter ends a removal that was interrupted more than a day ago; then try again"
         }
         RepositoryError::Held { .. } => "backstay release ends the hold",
         RepositoryError::PackGoing { .. } => "try again: the next backup does without it",

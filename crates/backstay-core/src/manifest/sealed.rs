@@ -19,7 +19,7 @@ pub struct SealedManifest {
     pub writer: String,
     /// The backup's id.
     pub id: BackupId,
-    /// When the snapshot was taken.
+    /// When the backup began, by the clock of the machine that made it.
     pub taken_at: Timestamp,
     /// The words that it was given.
     pub tags: Vec<Tag>,

@@ -83,20 +83,6 @@ fn rename_volumes(packs: &mut [Pack], own: usize, key: &ObjectKey) {
     }
 }
 
-/// Tells from an object's first bytes whether it is compressed, and how.
-///
-/// # Errors
-/// Those of the store.
-pub fn pack_codec(store: &dyn Store, key: &ObjectKey) -> Result<Option<Codec>, Error> {
-    let size = store.head(key)?.size;
-    let start = read_range(store, key, 0..size.min(4))?;
-    Ok(match start.as_slice() {
-        [0x1f, 0x8b, ..] => Some(Codec::Gzip),
-        [0x28, 0xb5, 0x2f, 0xfd] => Some(Codec::Zstd),
-        _ => None,
-    })
-}
-
 /// Reads one member out of its pack, checks its digest, and decompresses it.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 use crate::codec::{Codec, EncodedMember};
 use crate::digest::{Sha256Digest, Sha256Hasher};
 use crate::seal::{SealError, Sealing};
-use crate::store::{Error, ObjectMeta, ObjectWriter};
+use crate::store::{Error, ObjectWriter};
 
 use super::Trailer;
 
@@ -34,8 +34,6 @@ pub enum WritePackError {
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "a plain record")]
 pub struct FinishedPack {
-    /// What the store says of it.
-    pub meta: ObjectMeta,
     /// SHA-256 of all its stored bytes.
     pub sha256: Sha256Digest,
     /// Its length in the store, in bytes, as it was written.
@@ -107,9 +105,8 @@ impl PackWriter {
             sealing.finish(&mut end)?;
             self.store(&end)?;
         }
-        let meta = self.object.publish()?;
+        self.object.publish()?;
         Ok(FinishedPack {
-            meta,
             sha256: self.hasher.finish(),
             bytes: self.stored_bytes,
         })

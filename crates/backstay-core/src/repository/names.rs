@@ -185,6 +185,11 @@ pub(super) fn rekey_begun_key(id: &BackupId) -> ObjectKey {
     ObjectKey::from_valid(format!("{INTENTS}{id}.rekey-begun.json"))
 }
 
+/// The intent to end what somebody began of sealing a backup anew.
+pub(super) fn rekey_removal_key(id: &BackupId) -> ObjectKey {
+    ObjectKey::from_valid(format!("{INTENTS}{id}.rekey-removal.json"))
+}
+
 /// The intent to publish volumes.
 pub(super) fn volumes_key(id: &BackupId) -> ObjectKey {
     ObjectKey::from_valid(format!("{INTENTS}{id}.volumes.json"))
@@ -238,18 +243,33 @@ pub(super) fn volumes_intent(key: &ObjectKey) -> Option<(BackupId, VolumesIntent
 
 /// Whether an intent of any kind is about that backup.
 pub(super) fn is_intent_of(key: &ObjectKey, id: &BackupId) -> bool {
-    rekey_id(key).as_ref() == Some(id)
+    rekey_intent(key).is_some_and(|(found, _)| found == *id)
         || uses_id(key).as_ref() == Some(id)
         || volumes_intent(key).is_some_and(|(found, _)| found == *id)
 }
 
-/// The backup that an intent to seal anew, of either kind, is about.
-pub(super) fn rekey_id(key: &ObjectKey) -> Option<BackupId> {
-    let name = key.as_str().strip_prefix(INTENTS)?;
-    let id = name
-        .strip_suffix(".rekey.json")
-        .or_else(|| name.strip_suffix(".rekey-begun.json"));
-    id?.parse().ok()
+/// What is intended with a backup that is sealed anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RekeyIntent {
+    /// To write new packs.
+    Begin,
+    /// To put another manifest beside them.
+    Replace,
+    /// To end what somebody else began.
+    End,
+}
+
+/// The backup that an intent to seal anew is of, and which it is.
+pub(super) fn rekey_intent(key: &ObjectKey) -> Option<(BackupId, RekeyIntent)> {
+    let name = key.as_str().strip_prefix(INTENTS)?.strip_suffix(".json")?;
+    let (id, rest) = name.rsplit_once(".rekey")?;
+    let intent = match rest {
+        "" => RekeyIntent::Replace,
+        "-begun" => RekeyIntent::Begin,
+        "-removal" => RekeyIntent::End,
+        _ => return None,
+    };
+    Some((id.parse().ok()?, intent))
 }
 
 pub(super) fn tombstone_key(id: &BackupId) -> ObjectKey {

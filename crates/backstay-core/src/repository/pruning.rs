@@ -168,6 +168,8 @@ impl Pruning<'_> {
                     store.delete(&object.key)?;
                 }
             }
+            // Who seals it anew may have published a manifest since, and sees that its packs are gone or the tombstone.
+            store.delete(&names::manifest_key(id))?;
             store.delete(&names::tombstone_key(id))?;
         }
         Ok(removal)

@@ -1,15 +1,16 @@
+use std::collections::BTreeMap;
+
 use crate::id::BackupId;
 use crate::store::{Error, ErrorKind, Leftover, ObjectKey, ObjectMeta};
 
+use super::rekey::Rekeyings;
 use super::volumes::VolumeIntents;
-use super::{Listing, Repository, RepositoryError, names, object_role};
+use super::{Listing, Pruning, Repository, RepositoryError, names, object_role};
 
-/// For how long neither an intent nor a volume of a backup must have been written before its volumes count as litter.
-/// Nothing tells whether their writer lives, and one that reads a large table from a slow server writes nothing for hours;
-/// waiting costs room and nothing else.
-const VOLUMES_GRACE_SECS: i64 = 7 * 24 * 3600;
-/// The same for intents to use packs of other backups, whose writers may take as long.
-const USES_GRACE_SECS: i64 = VOLUMES_GRACE_SECS;
+/// For how long neither an intent nor a volume of a backup must have been written before its volumes count as litter, or
+/// what was begun of sealing it anew, or an intent to use packs of other backups. Nothing tells whether their writer lives,
+/// and one that reads a large table from a slow server writes nothing for hours; waiting costs room and nothing else.
+const INTENTS_GRACE_SECS: i64 = 7 * 24 * 3600;
 /// How old the mark of a sweep must be before it counts as litter. A sweep reads manifests and deletes packs; while its
 /// mark stands, new backups write what they could have found in the packs.
 const SWEEP_GRACE_SECS: i64 = 24 * 3600;
@@ -43,7 +44,12 @@ pub enum LitterItem {
     /// A backup whose deletion was begun and did not end.
     HalfDeleted(BackupId),
     /// A backup whose sealing anew was begun and did not end.
-    HalfRekeyed(BackupId),
+    HalfRekeyed {
+        /// Which.
+        id: BackupId,
+        /// Whether somebody began to end it, and did not come to the end either.
+        end_begun: bool,
+    },
     /// A backup whose volumes were begun, and whose writer did not come to the end.
     HalfWritten {
         /// Which.
@@ -59,8 +65,8 @@ pub enum LitterItem {
 
 impl Repository {
     /// Looks for what crashes left. What is younger than `grace_secs` at `now_unix_secs` by the store's clock is passed
-    /// over, and so are temporary objects whose writer lives, or that were to be no file of a backup. Volumes and intents have to be seven days old, marks of sweeps
-    /// one.
+    /// over, and so are temporary objects whose writer lives, or that were to be no file of a backup. Volumes and intents
+    /// have to be seven days old, marks of sweeps one.
     ///
     /// # Errors
     /// Those of the store.
@@ -75,12 +81,8 @@ impl Repository {
             .collect();
         let not_later = now_unix_secs.saturating_sub(grace_secs);
         let tombstones = self.store().list(names::TOMBSTONES)?;
-        // Whoever wrote a younger one may still be about it: where it went, a hold would come too late and not know.
-        let half_deleted: Vec<BackupId> = tombstones
-            .iter()
-            .filter(|object| object.modified_unix_secs <= not_later)
-            .filter_map(|object| names::tombstone_id(&object.key))
-            .collect();
+        let doomed_at = |object: &ObjectMeta| Some((names::tombstone_id(&object.key)?, object.modified_unix_secs));
+        let doomed: BTreeMap<BackupId, i64> = tombstones.iter().filter_map(doomed_at).collect();
         let sweeps_not_later = now_unix_secs.saturating_sub(grace_secs.max(SWEEP_GRACE_SECS));
         let is_old_sweep =
             |object: &ObjectMeta| names::is_sweep(&object.key) && object.modified_unix_secs <= sweeps_not_later;
@@ -89,54 +91,80 @@ impl Repository {
             .filter(|object| is_old_sweep(object))
             .map(|object| object.key.clone())
             .collect();
-        let half_rekeyed = self.half_rekeyed(not_later)?;
-        let is_known = |id: &BackupId| half_deleted.contains(id) || half_rekeyed.contains(id);
         let objects = self.store().list("")?;
+        let rekeyings = Rekeyings::of(&objects);
         let intents = VolumeIntents::of(&objects);
-        let volumes_not_later = now_unix_secs.saturating_sub(grace_secs.max(VOLUMES_GRACE_SECS));
+        let intents_not_later = now_unix_secs.saturating_sub(grace_secs.max(INTENTS_GRACE_SECS));
         let half_written = intents
-            .not_later(volumes_not_later)
-            .filter(|(id, _)| !half_deleted.contains(id));
+            .not_later(intents_not_later)
+            .filter(|(id, _)| !doomed.contains_key(id));
         items.extend(half_written.map(|(id, removal_begun)| LitterItem::HalfWritten {
             id: id.clone(),
             removal_begun,
         }));
-        let uses_not_later = now_unix_secs.saturating_sub(grace_secs.max(USES_GRACE_SECS));
         let old = objects
             .iter()
-            .filter(|object| object.modified_unix_secs <= uses_not_later);
+            .filter(|object| object.modified_unix_secs <= intents_not_later);
         items.extend(
             old.filter_map(|object| names::uses_id(&object.key))
                 .map(LitterItem::HalfReused),
         );
         let mut adoptable = Listing::of(&objects).adoptable;
+        let is_known = |id: &BackupId| doomed.contains_key(id) || rekeyings.has(id);
         adoptable.retain(|key| object_role(key).is_none_or(|(id, _)| !is_known(&id)));
-        items.extend(half_rekeyed.iter().cloned().map(LitterItem::HalfRekeyed));
-        items.extend(half_deleted.into_iter().map(LitterItem::HalfDeleted));
+        // A removal takes along what was begun.
+        let half_rekeyed = rekeyings
+            .not_later(intents_not_later, not_later)
+            .filter(|(id, _)| !doomed.contains_key(id));
+        items.extend(half_rekeyed.map(|(id, end_begun)| LitterItem::HalfRekeyed {
+            id: id.clone(),
+            end_begun,
+        }));
+        // Whoever wrote a younger one may still be about it: where it went, a hold would come too late and not know.
+        let half_deleted = doomed.into_iter().filter(|(_, written)| *written <= not_later);
+        items.extend(half_deleted.map(|(id, _)| LitterItem::HalfDeleted(id)));
         items.extend(sweeps.into_iter().map(LitterItem::Sweep));
         Ok(Litter { items, adoptable })
     }
 
-    /// Removes what [`Repository::litter`] found. A backup that has a tombstone and still its manifest exists, so
-    /// only the tombstone goes.
+    /// Removes what [`Repository::litter`] found, also where some of it cannot be removed. A backup that has a tombstone and
+    /// still its manifest exists, so only the tombstone goes.
     ///
     /// # Errors
-    /// Those of the store.
+    /// Those of the store and of what is found; of several [`RepositoryError::Several`].
     pub fn remove_litter(&self, litter: &Litter) -> Result<(), RepositoryError> {
         let mut pruning = self.pruning();
-        for item in &litter.items {
-            match item {
-                LitterItem::Temporary(leftover) => self.store().delete_leftover(leftover)?,
-                LitterItem::HalfRekeyed(id) => self.end_rekeying(id)?,
-                LitterItem::HalfWritten { id, removal_begun } => self.remove_half_written(id, *removal_begun)?,
-                LitterItem::HalfReused(id) => self.store().delete(&names::uses_key(id))?,
-                LitterItem::Sweep(key) => self.store().delete(key)?,
-                LitterItem::HalfDeleted(id) => match self.store().head(&names::manifest_key(id)) {
-                    Ok(_) => self.store().delete(&names::tombstone_key(id))?,
-                    Err(error) if error.kind() == ErrorKind::NotFound => drop(pruning.finish_removal(id)?),
-                    Err(error) => return Err(error.into()),
-                },
+        let failed = litter
+            .items
+            .iter()
+            .filter_map(|item| self.remove_item(item, &mut pruning).err());
+        let mut failed: Vec<RepositoryError> = failed.collect();
+        match failed.pop() {
+            None => Ok(()),
+            Some(only) if failed.is_empty() => Err(only),
+            Some(last) => {
+                failed.push(last);
+                Err(RepositoryError::Several { errors: failed })
             }
+        }
+    }
+
+    fn remove_item(&self, item: &LitterItem, pruning: &mut Pruning<'_>) -> Result<(), RepositoryError> {
+        match item {
+            LitterItem::Temporary(leftover) => self.store().delete_leftover(leftover)?,
+            LitterItem::HalfRekeyed { id, end_begun } => drop(self.end_rekeying(id, *end_begun)?),
+            LitterItem::HalfWritten { id, removal_begun } => self.remove_half_written(id, *removal_begun)?,
+            LitterItem::HalfReused(id) => self.store().delete(&names::uses_key(id))?,
+            LitterItem::Sweep(key) => self.store().delete(key)?,
+            LitterItem::HalfDeleted(id) => match self.store().head(&names::manifest_key(id)) {
+                Ok(_) if self.is_removed_in_part(id)? => {
+                    self.store().delete(&names::manifest_key(id))?;
+                    pruning.finish_removal(id)?;
+                }
+                Ok(_) => self.store().delete(&names::tombstone_key(id))?,
+                Err(error) if error.kind() == ErrorKind::NotFound => drop(pruning.finish_removal(id)?),
+                Err(error) => return Err(error.into()),
+            },
         }
         Ok(())
     }

@@ -193,7 +193,10 @@ impl NewPacks {
 
     fn next_volume(&mut self) -> Result<(), RepositoryError> {
         if self.finished.is_empty() {
-            self.intend(&names::volumes_key(&self.id))?;
+            // Where the store does not confirm it, it may be another writer's. Left alone it does no harm.
+            let key = names::volumes_key(&self.id);
+            put(&*self.store, &key, b"{}\n").map_err(|error| taken(error, &self.id, &key))?;
+            self.written.keys.push(key);
         }
         let full = self.writer.take().ok_or_else(|| spent(&self.key))?;
         let finished = self.publish(|| full.publish())?;
@@ -220,7 +223,9 @@ impl NewPacks {
     pub(super) fn finish(mut self, manifest: &EncodedMember) -> Result<PublishedPacks, RepositoryError> {
         let is_cut = !self.finished.is_empty();
         if is_cut {
-            self.intend(&names::last_volume_key(&self.id, index(&self.finished) + 1))?;
+            let key = names::last_volume_key(&self.id, index(&self.finished) + 1);
+            let put = self.written.put(&key, b"{}\n");
+            put.map_err(|error| taken(error, &self.id, &key))?;
         }
         let last = self.writer.take().ok_or_else(|| spent(&self.key))?;
         let last = if is_cut {
@@ -239,13 +244,9 @@ impl NewPacks {
         })
     }
 
-    fn intend(&mut self, key: &ObjectKey) -> Result<(), RepositoryError> {
-        let put = self.written.put(key, b"{}\n");
-        put.map_err(|error| taken(error, &self.id, key))
-    }
-
     /// Publishes one of several volumes. Without its successors nobody could use it, so it goes even where the store did
-    /// not confirm it.
+    /// not confirm it. But the first may be the only one of another writer of this id, which has no intent: it stays, and
+    /// the own intent tells what it is.
     fn publish(
         &mut self,
         publish: impl FnOnce() -> Result<FinishedPack, WritePackError>,
@@ -258,7 +259,9 @@ impl NewPacks {
             Err(error) => {
                 let is_others =
                     matches!(&error, WritePackError::Store(error) if error.kind() == ErrorKind::AlreadyExists);
-                if !is_others {
+                if self.finished.is_empty() && !is_others {
+                    self.written.keys.clear();
+                } else if !is_others {
                     self.written.keys.push(self.key.clone());
                 }
                 Err(self.failed(error))

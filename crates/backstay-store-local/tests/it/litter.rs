@@ -33,7 +33,7 @@ fn litter_is_old_and_of_nobody() {
             LitterItem::Temporary(leftover) => leftover.name,
             LitterItem::Sweep(key) => panic!("{key}"),
             LitterItem::HalfDeleted(id)
-            | LitterItem::HalfRekeyed(id)
+            | LitterItem::HalfRekeyed { id, .. }
             | LitterItem::HalfReused(id)
             | LitterItem::HalfWritten { id, .. } => id.to_string(),
         };

@@ -55,7 +55,7 @@ pub fn removing_litter_ends_or_can_be_repeated<S: Store + Clone + 'static>(mut n
             };
             let sound = Arc::new(Faulty::new(cut_off()));
             remove_litter(sound.clone()).unwrap();
-            // It stops at the first call that fails, so it is enough to cut it off too.
+            // One item goes on where another failed, and there is one item, so it is enough to cut it off too.
             for failure in Calls::of(&sound).cuts() {
                 let store = cut_off();
                 // It ends well or it does not; what it leaves is what matters.

@@ -35,3 +35,18 @@ fn removing_volumes_ends_or_can_be_repeated() {
 fn spoiled_bytes_are_found_out() {
     crash_safety::spoiled_bytes_are_found_out(MemoryStore::new);
 }
+
+#[test]
+fn a_rekeying_leaves_the_old_or_the_new() {
+    crash_safety::a_rekeying_leaves_the_old_or_the_new(MemoryStore::new);
+}
+
+#[test]
+fn ending_a_rekeying_can_be_repeated() {
+    crash_safety::ending_a_rekeying_can_be_repeated(MemoryStore::new);
+}
+
+#[test]
+fn others_beside_a_rekeying_leave_it_whole() {
+    crash_safety::others_beside_a_rekeying_leave_it_whole();
+}

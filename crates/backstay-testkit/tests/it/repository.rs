@@ -5,6 +5,7 @@ mod copying;
 mod listing;
 mod packs;
 mod records;
+mod rekeying;
 mod removal;
 mod sharing;
 mod stale;

@@ -461,6 +461,60 @@ fn two_writers_of_one_id_do_not_take_each_other_s_volumes() {
 }
 
 #[test]
+fn an_only_volume_of_another_writer_of_that_second_stays_where_the_store_loses_its_answer() {
+    let store = MemoryStore::new();
+    let other: Arc<dyn Store> = Arc::new(store.clone());
+    // The first that is published is the intent.
+    let losing = Faulty::new(store).with_fault(When::nth(Verb::Publish, 2), Fault::Error(ErrorKind::Transient));
+    let sample = sample(FIRST, Codec::Gzip);
+    let mut slower = in_volumes(&(Arc::new(losing) as Arc<dyn Store>), BYTES_MAX)
+        .begin(&sample.manifest.id, sample.compression)
+        .unwrap();
+    super::sample(FIRST, Codec::Gzip).publish_in(&in_volumes(&other, 1 << 20));
+    let mut encoder = MemberEncoder::new(sample.compression).unwrap();
+    let appended: Result<Vec<u32>, RepositoryError> = sample
+        .members
+        .iter()
+        .map(|(content, text)| slower.append(&encoder.encode(text).unwrap(), content.clone()))
+        .collect();
+    appended.unwrap_err();
+    drop(slower);
+    let reader = Repository::new(Arc::clone(&other)).open(&id(FIRST)).unwrap();
+    assert_reads_whole(&reader, &super::sample(FIRST, Codec::Gzip));
+}
+
+#[test]
+fn volumes_of_equal_rows_are_a_backup() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let mut sample = super::sample(FIRST, Codec::Gzip);
+    let rows: Vec<u8> = (0..3000_u32)
+        .flat_map(|row| format!("{:08x}\n", row.wrapping_mul(2_654_435_761)).into_bytes())
+        .collect();
+    for member in 0..3 {
+        let chunk = Chunk {
+            first_page: member * 8,
+            end_page: Some(member * 8 + 8),
+            part: 0,
+        };
+        sample.add_rows(2, chunk, &rows);
+    }
+    let mut encoder = MemberEncoder::new(sample.compression).unwrap();
+    let longest = sample
+        .members
+        .iter()
+        .map(|(_, text)| encoder.encode(text).unwrap().stored.len());
+    let bytes_max = longest.max().unwrap() as u64 + 100;
+    let published = sample.publish_in(&in_volumes(&store, bytes_max));
+    let ids: HashSet<PackId> = published.manifest.packs.iter().map(|pack| pack.id).collect();
+    assert!(
+        ids.len() < published.manifest.packs.len(),
+        "{:?}",
+        published.manifest.packs
+    );
+    assert_reads_whole(&Repository::new(store).open(&id(FIRST)).unwrap(), &sample);
+}
+
+#[test]
 fn after_an_error_nothing_can_be_added_or_finished() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let sample = sample(FIRST, Codec::Gzip);
