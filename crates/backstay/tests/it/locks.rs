@@ -398,6 +398,13 @@ fn schemas_that_exchange_their_names_while_rows_are_read_end_the_backup() {
 }
 
 #[test]
+fn a_table_of_another_schema_is_not_read_to_its_end() {
+    let (result, _) = back_up_while("exchanged_early", &[(0, &exchange("live", "staging"))]);
+    let error = chain(&result.unwrap_err());
+    assert!(error.starts_with("what live.orders names changed"), "{error}");
+}
+
+#[test]
 fn what_leaves_the_names_of_schemas_alone_does_not_end_the_backup() {
     let moments = [
         (
