@@ -91,7 +91,7 @@ impl Sandbox {
         Repository::new(backstay::open_store(&self.argument(name), WhenMissing::Create).expect("a store"))
     }
 
-    /// Names of what is in a folder of the sandbox but its log, sorted; none where it is missing.
+    /// Names of what is in a folder of the sandbox but log and proofs, sorted; none where it is missing.
     pub(crate) fn files(&self, folder: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.path(folder)).into_iter().flatten();
         let mut names: Vec<String> = entries
@@ -103,7 +103,7 @@ impl Sandbox {
                     .expect("a name of text")
             })
             .collect();
-        names.retain(|name| name != "log");
+        names.retain(|name| name != "log" && !name.contains(".proof-"));
         names.sort();
         names
     }
