@@ -9,7 +9,7 @@ use backstay_core::store::{Error, ErrorKind, Leftover, MemoryStore, ObjectMeta, 
 use backstay_core::{BackupId, Codec, Compression, MemberEncoder, ObjectKey, Repository};
 use backstay_testkit::fixtures::SampleBackup;
 
-use super::{FIRST, SECOND, begin, id, key, names, put, sample};
+use super::{FIRST, SECOND, begin, id, key, names, now, put, sample};
 
 const THIRD: &str = "kulti_backup_20250118_143022";
 
@@ -105,11 +105,11 @@ fn assert_whole(repository: &Repository, text: &str) {
 #[test]
 fn a_backup_that_is_listed_and_gone_is_told_as_missing() {
     let store = Stale::with(&[FIRST, SECOND]);
-    store.now().remove(&id(FIRST)).unwrap();
+    store.now().remove(&id(FIRST), now()).unwrap();
     let repository = Repository::new(store.clone());
     assert_eq!(ids(&repository), [id(FIRST), id(SECOND)]);
     assert!(repository.open(&id(FIRST)).unwrap_err().is_not_found());
-    assert!(repository.remove(&id(FIRST)).unwrap_err().is_not_found());
+    assert!(repository.remove(&id(FIRST), now()).unwrap_err().is_not_found());
     assert_eq!(remove_litter(&repository), []);
     assert_whole(&repository, SECOND);
     store.catch_up();
@@ -121,7 +121,7 @@ fn an_object_that_vanishes_while_it_is_read_fails_the_reader_and_nothing_else() 
     let store = Stale::with(&[FIRST, SECOND]);
     let repository = Repository::new(store.clone());
     let reader = repository.open(&id(FIRST)).unwrap();
-    store.now().remove(&id(FIRST)).unwrap();
+    store.now().remove(&id(FIRST), now()).unwrap();
     for member in &reader.manifest().members {
         assert!(reader.text(member).is_err());
     }
@@ -180,24 +180,18 @@ fn a_backup_of_which_a_listing_has_some_objects_is_not_litter() {
 }
 
 #[test]
-fn a_removal_with_an_old_listing_spares_others_and_can_be_ended() {
+fn a_backup_that_is_not_listed_yet_is_removed_when_it_is() {
     let store = Stale::with(&[FIRST]);
     sample(SECOND, Codec::Gzip).publish(Arc::new(store.inner.clone()));
     let repository = Repository::new(store.clone());
-    // Nothing of it is listed but its manifest is there: that goes, the rest stays until it is seen.
-    repository.remove(&id(SECOND)).unwrap();
-    assert_eq!(ids(&store.now()), [id(FIRST)]);
-    assert_whole(&store.now(), FIRST);
+    // What it shares with others is judged by the listing.
+    assert!(repository.remove(&id(SECOND), now()).unwrap_err().is_not_found());
+    assert_whole(&store.now(), SECOND);
     store.catch_up();
-    remove_litter(&repository);
+    repository.remove(&id(SECOND), now()).unwrap();
     assert_whole(&store.now(), FIRST);
     let left = names(&store.inner);
-    assert!(
-        !left
-            .iter()
-            .any(|name| name.ends_with(".manifest.json") && name.starts_with(SECOND)),
-        "{left:?}"
-    );
+    assert!(!left.iter().any(|name| name.starts_with(SECOND)), "{left:?}");
 }
 
 /// A tombstone that is gone is listed, and one that is there is not.
