@@ -147,7 +147,9 @@ fn remove_litter(store: Arc<dyn Store>) -> Result<(), RepositoryError> {
 }
 
 fn remove(store: Arc<dyn Store>) -> Result<(), RepositoryError> {
-    Repository::new(store).remove(&id(), jiff::Timestamp::UNIX_EPOCH).map(drop)
+    Repository::new(store)
+        .remove(&id(), jiff::Timestamp::UNIX_EPOCH)
+        .map(drop)
 }
 
 /// What else happens.

@@ -1,7 +1,8 @@
+use std::collections::HashSet;
 use std::io::{Cursor, Read as _};
 use std::sync::Arc;
 
-use backstay_core::manifest::{Manifest, PackId};
+use backstay_core::manifest::{Chunk, Manifest, PackId};
 use backstay_core::pack::VolumeName;
 use backstay_core::repository::{
     BackupReader, LitterItem, PublishedBackup, ReadBack, RepositoryError, parse_checksums,
@@ -9,6 +10,7 @@ use backstay_core::repository::{
 use backstay_core::store::{ErrorKind, MemoryStore, Store};
 use backstay_core::{Codec, MemberEncoder, Repository, Sha256Digest, script};
 use backstay_testkit::fixtures::SampleBackup;
+use backstay_testkit::{Fault, Faulty, Verb, When};
 use proptest::prelude::*;
 
 use super::{FIRST, SECOND, id, key, names, now, put};
