@@ -38,6 +38,7 @@ pub struct SealedManifest {
 /// What stands beside the packs of a backup.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a third kind is a new format version")]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Sidecar {
     /// The whole manifest.
     Plain(Box<Manifest>),
