@@ -38,7 +38,7 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
         .args(["run", "--quiet", "--package", "xtask-database"]);
     command.arg("--manifest-path").arg(root().join("Cargo.toml"));
     command.args(["--", "bench"]).arg(programs);
-    for program in ["backstay", "s3-server"] {
+    for program in ["backstay", "examples/s3-server"] {
         command.arg(run::target().join("release").join(program));
     }
     for argument in arguments {

@@ -65,11 +65,18 @@ fn everything_that_is_measured_can_be_done() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("figures.json");
     options.json = Some(json.clone());
-    let s3_server = ["--package", "backstay-testkit", "--features", "s3-server"];
+    let s3_server = [
+        "--package",
+        "backstay-testkit",
+        "--features",
+        "s3-server",
+        "--example",
+        "s3-server",
+    ];
     let programs = Programs {
         postgres: oldest.bin(),
         backstay: &program("backstay", &["--package", "backstay-cli"]),
-        s3_server: &program("s3-server", &s3_server),
+        s3_server: &program("examples/s3-server", &s3_server),
     };
     let groups = measure_all(&programs, &options, &CancelToken::new()).unwrap();
 
