@@ -190,13 +190,13 @@ impl Repository {
                 self.store().delete(&key)?;
                 removal.deleted.push(key);
             }
+            // Who seals it anew may have published a manifest since. Who does so from here on sees that the packs are gone.
+            self.store().delete(&names::manifest_key(id))?;
             for object in self.store().list(&format!("{}{id}.", names::INTENTS))? {
                 if names::is_intent_of(&object.key, id) {
                     self.store().delete(&object.key)?;
                 }
             }
-            // Who seals it anew may have published a manifest since, and sees that its packs are gone or the tombstone.
-            self.store().delete(&names::manifest_key(id))?;
             self.store().delete(&names::tombstone_key(id))?;
         }
         Ok(removal)

@@ -305,13 +305,14 @@ impl Trial {
                             (act(sleeping.clone()), sleeping.calls())
                         }
                         Stop::Kill(at) => {
-                            drop(paused);
                             let cut = vec![(
                                 crate::When::nth_call(at).and_after(),
                                 crate::Fault::Error(backstay_core::store::ErrorKind::Denied),
                             )];
                             let killed = Arc::new(failing(inner, &cut));
-                            (act(killed.clone()), killed.calls())
+                            let ended = (act(killed.clone()), killed.calls());
+                            drop(paused);
+                            ended
                         }
                     }
                 });

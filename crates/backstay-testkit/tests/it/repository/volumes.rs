@@ -1,7 +1,8 @@
+use std::collections::HashSet;
 use std::io::{Cursor, Read as _};
 use std::sync::Arc;
 
-use backstay_core::manifest::{Manifest, PackId};
+use backstay_core::manifest::{Chunk, Manifest, PackId};
 use backstay_core::pack::VolumeName;
 use backstay_core::repository::{
     BackupReader, LitterItem, PublishedBackup, ReadBack, RepositoryError, parse_checksums,
@@ -9,6 +10,7 @@ use backstay_core::repository::{
 use backstay_core::store::{ErrorKind, MemoryStore, Store};
 use backstay_core::{Codec, MemberEncoder, Repository, Sha256Digest, script};
 use backstay_testkit::fixtures::SampleBackup;
+use backstay_testkit::{Fault, Faulty, Verb, When};
 use proptest::prelude::*;
 
 use super::{FIRST, SECOND, id, key, names, put};
@@ -499,11 +501,18 @@ fn volumes_of_equal_rows_are_a_backup() {
         sample.add_rows(2, chunk, &rows);
     }
     let mut encoder = MemberEncoder::new(sample.compression).unwrap();
-    let longest = sample.members.iter().map(|(_, text)| encoder.encode(text).unwrap().stored.len());
+    let longest = sample
+        .members
+        .iter()
+        .map(|(_, text)| encoder.encode(text).unwrap().stored.len());
     let bytes_max = longest.max().unwrap() as u64 + 100;
     let published = sample.publish_in(&in_volumes(&store, bytes_max));
     let ids: HashSet<PackId> = published.manifest.packs.iter().map(|pack| pack.id).collect();
-    assert!(ids.len() < published.manifest.packs.len(), "{:?}", published.manifest.packs);
+    assert!(
+        ids.len() < published.manifest.packs.len(),
+        "{:?}",
+        published.manifest.packs
+    );
     assert_reads_whole(&Repository::new(store).open(&id(FIRST)).unwrap(), &sample);
 }
 
