@@ -9,7 +9,7 @@ use backstay_core::Repository;
 use backstay_core::manifest::{
     Chunk, Manifest, ROWS_FOOTER, RowBlock, from_json, manifest_from_member, manifest_member_text, to_json,
 };
-use backstay_core::pack::{PackWriter, Trailer, open_pack, pack_codec};
+use backstay_core::pack::{PackWriter, Trailer, open_pack};
 use backstay_core::repository::BackupReader;
 use backstay_core::script::{
     EndedBy, Event, Limits, Outline, ScriptReader, check_statements, depends_on_session, statements,
@@ -73,7 +73,6 @@ pub fn pack(input: &[u8]) {
         let members_bytes = usize::from(form >> 2).min(rest.len());
         put_with_trailer(&store, &key, codec, rest.split_at(members_bytes));
     }
-    let _ = pack_codec(&*store, &key);
     let Ok(opened) = open_pack(&*store, &key) else {
         return;
     };
