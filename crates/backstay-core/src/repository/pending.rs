@@ -376,8 +376,28 @@ pub(super) fn read_again(store: &dyn Store, key: &ObjectKey, written: Sha256Dige
     }
 }
 
-/// Publishes the manifest and reads it again, because the answer of a store may be lost or wrong.
+/// Publishes the manifest and reads it again. What stands there and cannot be read as it was written is deleted: without it
+/// there is no backup.
 pub(super) fn publish_manifest(
+    store: &dyn Store,
+    id: &BackupId,
+    key: &ObjectKey,
+    json: &[u8],
+) -> Result<(), RepositoryError> {
+    match publish_and_look(store, id, key, json) {
+        Err(error @ RepositoryError::ReadBack { .. }) => match store.delete(key) {
+            Ok(()) => Err(error),
+            Err(source) => Err(RepositoryError::Unknown {
+                key: key.clone(),
+                source,
+            }),
+        },
+        other => other,
+    }
+}
+
+/// Publishes the manifest and reads it again, because the answer of a store may be lost or wrong.
+pub(super) fn publish_and_look(
     store: &dyn Store,
     id: &BackupId,
     key: &ObjectKey,
@@ -385,20 +405,15 @@ pub(super) fn publish_manifest(
 ) -> Result<(), RepositoryError> {
     let published = put(store, key, json);
     let expected = Sha256Digest::of(json);
-    let unknown = |source: Error| RepositoryError::Unknown {
-        key: key.clone(),
-        source,
-    };
     match (published, object_digest(store, key)) {
         (_, Ok(found)) if found == expected => Ok(()),
         (Err(error), _) if error.kind() == ErrorKind::AlreadyExists => Err(taken(error, id, key)),
         // The write failed for certain: the backup does not exist, its pack can be adopted.
         (Err(error), Err(missing)) if missing.kind() == ErrorKind::NotFound => Err(error.into()),
-        // What stands there is ours and cannot be read as it was written; without it there is no backup.
-        (Ok(_), Ok(_)) => match store.delete(key) {
-            Ok(()) => Err(RepositoryError::ReadBack { key: key.clone() }),
-            Err(error) => Err(unknown(error)),
-        },
-        (Ok(_), Err(error)) | (Err(error), _) => Err(unknown(error)),
+        (Ok(_), Ok(_)) => Err(RepositoryError::ReadBack { key: key.clone() }),
+        (Ok(_), Err(source)) | (Err(source), _) => Err(RepositoryError::Unknown {
+            key: key.clone(),
+            source,
+        }),
     }
 }

@@ -163,13 +163,13 @@ impl Pruning<'_> {
                 store.delete(&key)?;
                 removal.deleted.push(key);
             }
+            // Who seals it anew may have published a manifest since. Who does so from here on sees that the packs are gone.
+            store.delete(&names::manifest_key(id))?;
             for object in store.list(&format!("{}{id}.", names::INTENTS))? {
                 if names::is_intent_of(&object.key, id) {
                     store.delete(&object.key)?;
                 }
             }
-            // Who seals it anew may have published a manifest since, and sees that its packs are gone or the tombstone.
-            store.delete(&names::manifest_key(id))?;
             store.delete(&names::tombstone_key(id))?;
         }
         Ok(removal)
@@ -178,7 +178,7 @@ impl Pruning<'_> {
     /// Deletes those packs of a backup that nobody names or is going to name.
     fn sweep(&mut self, id: &BackupId, packs: Vec<ObjectKey>, removal: &mut Removal) -> Result<(), RepositoryError> {
         let mark = SweepMark::set(&**self.repository.store(), id)?;
-        let needed = self.packs_in_use()?;
+        let needed = self.packs_in_use_but(id)?;
         for pack in packs {
             if needed.as_ref().is_none_or(|needed| needed.contains(pack.as_str())) {
                 removal.kept.push(pack);
@@ -190,9 +190,9 @@ impl Pruning<'_> {
         mark.clear()
     }
 
-    /// The names of all packs that a manifest names, or that somebody is going to name; `None` where one of those cannot
-    /// be read, so that every pack may be needed.
-    fn packs_in_use(&mut self) -> Result<Option<HashSet<String>>, RepositoryError> {
+    /// The names of all packs that the manifest of another backup names, or that somebody is going to name; `None` where one
+    /// of those cannot be read, so that every pack may be needed.
+    fn packs_in_use_but(&mut self, removed: &BackupId) -> Result<Option<HashSet<String>>, RepositoryError> {
         let store = &**self.repository.store();
         let mut packs = HashSet::new();
         // Before the manifests: an intent goes when the manifest is there.
@@ -209,6 +209,10 @@ impl Pruning<'_> {
             }
         }
         for (id, manifest) in manifests(&store.list("")?) {
+            // Who seals it anew may have published it again.
+            if id == *removed {
+                continue;
+            }
             match self.known(&id, manifest) {
                 Ok(known) => packs.extend(known.packs.into_iter().map(|pack| pack.name)),
                 // Deleted by somebody else in the meantime.

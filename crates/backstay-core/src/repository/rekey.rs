@@ -31,9 +31,10 @@ impl Repository {
     ///
     /// A first intent says that it is under way; new packs are written beside the old ones and read back; a second intent
     /// says what is to stand beside them; then the manifest is replaced and the old packs are deleted. The backup does not
-    /// exist between the two manifests, for as long as one write takes. What a crash left behind the second intent is
-    /// ended here before anything else, by reading the new packs again. What it left before, nobody can tell from what
-    /// another process is about: [`Repository::remove_litter`] takes it back when it is seven days old.
+    /// exist between the two manifests, for as long as one write takes. What a crash left in between is ended here before
+    /// anything else, by reading the new packs again. What it left before or later, nobody can tell from what another process
+    /// is about: [`Repository::remove_litter`] ends it when it is seven days old, forward from the second intent on, else
+    /// back.
     ///
     /// # Errors
     /// The backup does not exist, is not sealed ([`RepositoryError::NotSealed`]), or no key at hand opens it; another

@@ -50,3 +50,31 @@ fn litter_is_old_and_of_nobody() {
     running.publish().unwrap();
     assert_eq!(repository.store().list("").unwrap().len(), 1);
 }
+
+#[test]
+fn what_is_sealed_anew_is_as_old_as_its_newest_object() {
+    let (folder, store) = new_store();
+    let id = "kulti_backup_20250116_143022";
+    let week = 7 * 24 * 3600;
+    for (name, unix_secs) in [
+        (format!("{id}.manifest.json"), 900),
+        (format!("{id}.sql.gz.age"), 900),
+        (format!("intents/{id}.rekey-begun.json"), 1000),
+        (format!("{id}.key2.sql.gz.age"), 5000),
+    ] {
+        store.create(&key(&name)).unwrap().publish().unwrap();
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(unix_secs);
+        let file = File::options().write(true).open(folder.path().join(&name)).unwrap();
+        file.set_modified(time).unwrap();
+    }
+    let repository = Repository::new(Arc::new(store));
+    for (now, grace, items) in [
+        (1000 + week, 3600, 0),
+        (4999 + week, 3600, 0),
+        (5000 + week, 3600, 1),
+        (5000 + week, week + 1, 0),
+    ] {
+        let found = repository.litter(now, grace).unwrap().items;
+        assert_eq!(found.len(), items, "{now} {grace}: {found:?}");
+    }
+}

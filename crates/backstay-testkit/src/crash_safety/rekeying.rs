@@ -2,15 +2,16 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
+use backstay_core::manifest::Sidecar;
 use backstay_core::repository::{Rekeyed, RepositoryError};
 use backstay_core::seal::{SealError, SealedObject, Unsealed, Unsealer};
-use backstay_core::store::{MemoryStore, Store};
+use backstay_core::store::{ErrorKind, MemoryStore, Store};
 use backstay_core::{BackupId, Compression, ObjectKey, Repository};
 
 use super::failures::{Calls, failing};
 use super::written::put;
 use crate::fixtures::SampleBackup;
-use crate::{Faulty, Interleaved, ToyKey};
+use crate::{Fault, Faulty, Interleaved, ToyKey, When};
 
 /// A backup that was sealed anew while one thing went wrong, at any call, is sealed as before or anew, and whole; removing
 /// the litter, sealing it anew again or removing it ends what was begun.
@@ -49,13 +50,13 @@ pub fn a_rekeying_leaves_the_old_or_the_new<S: Store + Clone + 'static>(mut new_
         }
 
         let (store, _) = failed();
-        match trial.remove(Arc::new(store.clone())) {
+        match remove(Arc::new(store.clone())) {
             Ok(()) => {}
             Err(error) => {
                 assert!(error.is_not_found(), "{what}, then {error:?}");
                 remove_litter(Arc::new(store.clone())).unwrap();
                 trial.assert_whole(&store, &what);
-                trial.remove(Arc::new(store.clone())).unwrap();
+                remove(Arc::new(store.clone())).unwrap();
             }
         }
         remove_litter(Arc::new(store.clone())).unwrap();
@@ -105,21 +106,18 @@ pub fn ending_a_rekeying_can_be_repeated<S: Store + Clone + 'static>(mut new_sto
 /// Where it is otherwise.
 pub fn others_beside_a_rekeying_leave_it_whole() {
     let trial = Trial::new();
-    let calls = trial.calls(&Other::Nobody);
+    let calls = trial.calls();
     for other in [Other::Litter, Other::Removal, Other::Rekeying] {
         for nth in 1..=calls {
-            let start = std::time::Instant::now();
-            let mut other_nth = 1;
-            while trial.beside(&other, nth, Stop::Sleep(other_nth)) {
-                trial.beside(&other, nth, Stop::Kill(other_nth));
-                other_nth += 1;
+            for stop in [Stop::Sleep, Stop::Kill] {
+                let stops = (1..).map(stop);
+                let _ = stops.take_while(|stop| trial.beside(other, nth, *stop)).count();
             }
-            eprintln!("{other:?} {nth} {other_nth} {:?}", start.elapsed());
         }
     }
 }
 
-/// Keeps the key of each backup that it may be sealed to.
+/// All keys to which the backup may be sealed.
 #[derive(Debug)]
 struct Keyring(Vec<ToyKey>);
 
@@ -155,7 +153,6 @@ fn remove(store: Arc<dyn Store>) -> Result<(), RepositoryError> {
 /// What else happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Other {
-    Nobody,
     Litter,
     Removal,
     Rekeying,
@@ -169,6 +166,9 @@ enum Stop {
     /// It goes on when the first one has come to its end.
     Sleep(u64),
 }
+
+/// Another process: what it was told, and how many calls it made.
+type Running = JoinHandle<(Result<(), RepositoryError>, u64)>;
 
 /// A small sealed backup in volumes, and those to whom it is sealed.
 struct Trial {
@@ -216,8 +216,11 @@ impl Trial {
     }
 
     fn with_keys(&self, store: Arc<dyn Store>) -> Repository {
-        let all = [&self.old, &self.new, &self.third].map(Clone::clone);
-        Repository::new(store).with_unsealer(Arc::new(Keyring(all.into())))
+        Repository::new(store).with_unsealer(Arc::new(self.keyring()))
+    }
+
+    fn keyring(&self) -> Keyring {
+        Keyring([&self.old, &self.new, &self.third].map(Clone::clone).into())
     }
 
     fn rekey_to(&self, store: Arc<dyn Store>, key: &ToyKey) -> Result<Rekeyed, RepositoryError> {
@@ -226,10 +229,6 @@ impl Trial {
 
     fn rekey(&self, store: Arc<dyn Store>) -> Result<Rekeyed, RepositoryError> {
         self.rekey_to(store, &self.new)
-    }
-
-    fn remove(&self, store: Arc<dyn Store>) -> Result<(), RepositoryError> {
-        remove(store)
     }
 
     /// Whether the backup can be opened, or somebody is going to see that it can.
@@ -260,61 +259,56 @@ impl Trial {
         );
         assert_eq!(keys(store).len(), self.objects.len(), "{what}: {:?}", keys(store));
         let sidecar = Repository::new(Arc::new(store.clone())).read_sidecar(&id()).unwrap();
-        let backstay_core::manifest::Sidecar::Sealed(sealed) = sidecar else {
+        let Sidecar::Sealed(sealed) = sidecar else {
             panic!("{what}: it is not sealed any more");
         };
         sealed.recipients.concat()
     }
 
-    /// How many calls sealing anew makes beside the other one.
-    fn calls(&self, other: &Other) -> u64 {
-        assert_eq!(*other, Other::Nobody);
+    /// How many calls sealing anew makes.
+    fn calls(&self) -> u64 {
         let store = Arc::new(Interleaved::new(self.written_to(MemoryStore::new()), u64::MAX, || {}));
         self.rekey(store.clone()).unwrap();
         store.calls()
     }
 
+    /// What the other process does.
+    fn act(&self, other: Other) -> impl FnOnce(Arc<dyn Store>) -> Result<(), RepositoryError> + use<> {
+        let (keys, third) = (self.keyring(), self.third.clone());
+        move |store| match other {
+            Other::Litter => remove_litter(store),
+            Other::Removal => remove(store),
+            Other::Rekeying => {
+                let repository = Repository::new(store).with_unsealer(Arc::new(keys));
+                repository.rekey(&id(), &third.seals()).map(drop)
+            }
+        }
+    }
+
     /// Seals the backup anew; before its n-th call another process does something, and stops there. Gives whether the other
     /// made so many calls as to stop.
-    fn beside(&self, other: &Other, nth: u64, stop: Stop) -> bool {
+    fn beside(&self, other: Other, nth: u64, stop: Stop) -> bool {
         let store = self.written_to(MemoryStore::new());
-        let running: Arc<Mutex<Option<JoinHandle<(Result<(), RepositoryError>, u64)>>>> = Arc::default();
+        let running: Arc<Mutex<Option<Running>>> = Arc::default();
         let (paused, is_paused) = channel();
         let (wakes, woken) = channel::<()>();
         let others = {
-            let (running, inner, keys) = (Arc::clone(&running), store.clone(), self.third.clone());
-            let keyring = self.with_keys(Arc::new(store.clone()));
-            drop(keyring);
-            let all: Vec<ToyKey> = [&self.old, &self.new, &self.third].map(Clone::clone).into();
-            let other = *other;
+            let (running, inner, act) = (Arc::clone(&running), store.clone(), self.act(other));
             move || {
-                let thread = thread::spawn(move || {
-                    let act = |store: Arc<dyn Store>| match other {
-                        Other::Nobody => Ok(()),
-                        Other::Litter => remove_litter(store),
-                        Other::Removal => remove(store),
-                        Other::Rekeying => {
-                            let repository = Repository::new(store).with_unsealer(Arc::new(Keyring(all)));
-                            repository.rekey(&id(), &keys.seals()).map(drop)
-                        }
-                    };
-                    match stop {
-                        Stop::Sleep(at) => {
-                            let sleeping = Arc::new(Interleaved::new(inner, at, move || {
-                                paused.send(()).unwrap();
-                                let _ = woken.recv();
-                            }));
-                            (act(sleeping.clone()), sleeping.calls())
-                        }
-                        Stop::Kill(at) => {
-                            drop(paused);
-                            let cut = vec![(
-                                crate::When::nth_call(at).and_after(),
-                                crate::Fault::Error(backstay_core::store::ErrorKind::Denied),
-                            )];
-                            let killed = Arc::new(failing(inner, &cut));
-                            (act(killed.clone()), killed.calls())
-                        }
+                let thread = thread::spawn(move || match stop {
+                    Stop::Sleep(at) => {
+                        let sleeping = Arc::new(Interleaved::new(inner, at, move || {
+                            paused.send(()).unwrap();
+                            let _ = woken.recv();
+                        }));
+                        (act(sleeping.clone()), sleeping.calls())
+                    }
+                    Stop::Kill(at) => {
+                        let cut = (When::nth_call(at).and_after(), Fault::Error(ErrorKind::Denied));
+                        let killed = Arc::new(failing(inner, &[cut]));
+                        let ended = (act(killed.clone()), killed.calls());
+                        drop(paused);
+                        ended
                     }
                 });
                 *running.lock().unwrap() = Some(thread);
@@ -335,13 +329,13 @@ impl Trial {
                 panic!("{what}: the litter stays: {error:?}, of {:?}", keys(&store));
             }
         }
-        let is_removed = *other == Other::Removal && keys(&store).is_empty();
-        if *other == Other::Removal && other_told.is_ok() && other_calls > 0 {
+        let is_removed = other == Other::Removal && keys(&store).is_empty();
+        if other == Other::Removal && other_told.is_ok() && other_calls > 0 {
             assert!(is_removed, "{what}: {:?}", keys(&store));
         }
         if !is_removed {
             let sealed_to = self.assert_whole(&store, &what);
-            let is_other_done = *other == Other::Rekeying && other_told.is_ok() && other_calls > 0;
+            let is_other_done = other == Other::Rekeying && other_told.is_ok() && other_calls > 0;
             assert!(sealed_to != "old" || !(told.is_ok() || is_other_done), "{what}");
         }
         let (Stop::Kill(at) | Stop::Sleep(at)) = stop;

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::BackupId;
-use crate::manifest::{MANIFEST_TEXT_BYTES_MAX, Pack, PackId, SealedManifest, Sidecar, sidecar_from_json};
+use crate::manifest::{MANIFEST_TEXT_BYTES_MAX, PackId, SealedManifest, Sidecar, sidecar_from_json};
 use crate::store::{ErrorKind, ObjectKey, ObjectMeta};
 
 use crate::repository::names::RekeyIntent;
-use crate::repository::pending::{publish_manifest, put, read_again};
+use crate::repository::pending::{publish_and_look, put, read_again};
 use crate::repository::{ObjectRole, Repository, RepositoryError, names, object_role, read_small};
 
 /// The longest manifest of a sealed backup that is read: it has no list of members.
@@ -43,18 +43,20 @@ pub(super) enum Claim {
 }
 
 impl Repository {
-    /// Ends what was interrupted behind the second intent; does nothing where there is none.
+    /// Ends what was interrupted between the two manifests; does nothing where there is no second intent. Where a manifest
+    /// stands, whoever began may be about to delete it, or the intents, and would delete what came after them.
     pub(super) fn finish_rekeying(&self, id: &BackupId) -> Result<(), RepositoryError> {
-        match self.store().head(&names::rekey_key(id)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error.into()),
-            Ok(_) => {}
+        let intent = names::rekey_key(id);
+        if !self.is_there(&intent)? {
+            return Ok(());
         }
-        if self.end_rekeying(id, false)? {
+        let exists = |key| RepositoryError::Exists { id: id.clone(), key };
+        if self.is_there(&names::manifest_key(id))? {
+            Err(exists(intent))
+        } else if self.end_rekeying(id, false)? {
             Ok(())
         } else {
-            let key = names::rekey_removal_key(id);
-            Err(RepositoryError::Exists { id: id.clone(), key })
+            Err(exists(names::rekey_removal_key(id)))
         }
     }
 
@@ -111,25 +113,27 @@ impl Repository {
         let intended = self.intended(id)?;
         // Who takes it back deletes the first intent before anything else, so the second alone says nothing.
         let is_begun = self.is_there(&names::rekey_begun_key(id))?;
-        let present = match self.read_sidecar(id) {
-            Ok(present) => Some(present),
-            Err(error) if error.is_not_found() => None,
-            Err(error) => return Err(error),
-        };
         let Some(intended) = intended.filter(|_| is_begun) else {
-            return self.take_back(id, present.as_ref());
+            return self.take_back(id, self.sidecar_if_there(id)?.as_ref());
         };
-        match self.refuse_damaged(&intended.manifest) {
-            Ok(()) => self.replace_sealed(&intended, &Claim::Ending).map(drop),
-            Err(error) => {
-                let is_damaged = error.is_not_found() || matches!(error, RepositoryError::ReadBack { .. });
-                let is_old = |present: &Sidecar| *present != Sidecar::Sealed(intended.manifest.clone());
-                if is_damaged && present.as_ref().is_some_and(is_old) {
-                    self.take_back(id, present.as_ref())
-                } else {
-                    Err(error)
-                }
+        let error = match self.refuse_damaged(&intended.manifest) {
+            Ok(()) => return self.replace_sealed(&intended, &Claim::Ending).map(drop),
+            Err(error) => error,
+        };
+        let is_damaged = error.is_not_found() || matches!(error, RepositoryError::ReadBack { .. });
+        match self.sidecar_if_there(id)? {
+            Some(present) if is_damaged && present != Sidecar::Sealed(intended.manifest) => {
+                self.take_back(id, Some(&present))
             }
+            _ => Err(error),
+        }
+    }
+
+    fn sidecar_if_there(&self, id: &BackupId) -> Result<Option<Sidecar>, RepositoryError> {
+        match self.read_sidecar(id) {
+            Ok(present) => Ok(Some(present)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -149,14 +153,15 @@ impl Repository {
                 }
                 self.refuse_without(id, claim)?;
                 store.delete(&manifest)?;
-                publish_manifest(store, id, &manifest, json)?;
+                self.publish_sealed(intended, claim)?;
             }
-            Err(error) if error.is_not_found() => publish_manifest(store, id, &manifest, json)?,
+            Err(error) if error.is_not_found() => self.publish_sealed(intended, claim)?,
             Err(error) => return Err(error),
         }
         // Behind the manifest: who removes a backup writes the tombstone before deleting anything.
         if let Err(error) = self.refuse_tombstone(id).and_then(|()| self.refuse_incomplete(new)) {
-            if self.is_all_gone(new)? {
+            // Another manifest stands there where it was sealed anew again since others ended this.
+            if self.is_all_gone(new)? && read_small(store, &manifest, SIDECAR_BYTES_MAX)? == *json {
                 store.delete(&manifest)?;
             }
             return Err(error);
@@ -170,6 +175,19 @@ impl Repository {
         let intents = [names::rekey_key(id), names::rekey_begun_key(id)];
         self.delete_by(id, claim, older.iter().chain(&intents))?;
         Ok(older)
+    }
+
+    fn publish_sealed(&self, intended: &Intended, claim: &Claim) -> Result<(), RepositoryError> {
+        let store = &**self.store();
+        let id = &intended.manifest.id;
+        let key = names::manifest_key(id);
+        let published = publish_and_look(store, id, &key, &intended.json);
+        if matches!(published, Err(RepositoryError::ReadBack { .. })) {
+            // What stands there is the own one, or that of who sealed it anew since others ended this.
+            self.refuse_without(id, claim)?;
+            store.delete(&key)?;
+        }
+        published
     }
 
     /// Deletes what was sealed beside what the manifest names, and the intents.
@@ -302,18 +320,14 @@ impl Repository {
         }
     }
 
-    /// Whether a removal came to its end: neither the second intent nor any pack is there.
+    /// Whether a removal deleted all packs: they are gone, and the tombstone is there or the second intent went too.
     fn is_all_gone(&self, sealed: &SealedManifest) -> Result<bool, RepositoryError> {
-        let packs = sealed
-            .packs
-            .iter()
-            .map(|pack: &Pack| ObjectKey::from_valid(pack.name.clone()));
-        for key in packs.chain([names::rekey_key(&sealed.id)]) {
-            if self.is_there(&key)? {
+        for pack in &sealed.packs {
+            if self.is_there(&ObjectKey::from_valid(pack.name.clone()))? {
                 return Ok(false);
             }
         }
-        Ok(true)
+        Ok(self.is_there(&names::tombstone_key(&sealed.id))? || !self.is_there(&names::rekey_key(&sealed.id))?)
     }
 
     fn is_there(&self, key: &ObjectKey) -> Result<bool, RepositoryError> {

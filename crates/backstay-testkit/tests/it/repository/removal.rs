@@ -105,6 +105,7 @@ fn a_removal_goes_through_tombstone_manifest_and_packs() {
         r#"delete "tombstones/kulti_backup_20250116_143022.packs-0001.json""#,
         r#"delete "kulti_backup_20250116_143022.proof-1.json""#,
         r#"delete "kulti_backup_20250116_143022.sql.gz.sha256""#,
+        r#"delete "kulti_backup_20250116_143022.manifest.json""#,
         r#"delete "tombstones/kulti_backup_20250116_143022.json""#,
     ];
     assert_eq!(changes, expected);
