@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use backstay::manifest::{Table, TableKind, TableRows};
 use backstay::{
-    Age, BackupError, BackupReport, Deed, Manifest, Outcome, PreflightFinding, PreflightSeverity, Repository,
+    BackupError, BackupReport, Deed, Manifest, Outcome, PreflightFinding, PreflightSeverity, Repository,
     RepositoryError, Resolved, RetentionPolicy, Seals, WhenMissing, Witness, supabase_project_of_store,
 };
 use jiff::Timestamp;
@@ -30,7 +30,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
         also,
         options,
         seals,
-        keep_days,
+        retention,
         output,
     } = settled;
     remark_warnings(&source, output);
@@ -94,8 +94,8 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
         interrupt.token(),
     );
     let mut removed = Ok(Vec::new());
-    if let Some(days) = keep_days.filter(|_| exit != Exit::Cancelled) {
-        removed = remove_old(&repository, &report, days, &witness);
+    if let Some(policy) = retention.filter(|_| exit != Exit::Cancelled) {
+        removed = remove_old(&repository, &report, &policy, &witness);
     }
     // The backup is told of first, whatever became of older ones.
     let known = removed.as_deref().unwrap_or_default();
@@ -132,17 +132,15 @@ pub(super) fn sealing(repository: Repository, seals: Option<Seals>) -> Repositor
     }
 }
 
-/// Removes backups of the same prefix that are too old, oldest first; gives their ids.
+/// Removes backups of the same prefix that the policy lets go, oldest first; gives their ids.
 fn remove_old(
     repository: &Repository,
     report: &BackupReport,
-    days: u32,
+    policy: &RetentionPolicy,
     witness: &Witness,
 ) -> Result<Vec<String>, Failure> {
-    let mut policy = RetentionPolicy::default();
-    policy.keep_within = Some(Age::days(days));
     let prefix = report.published.manifest.id.prefix();
-    let pruned = backstay::prune(repository, &policy, Some(prefix), witness)?;
+    let pruned = backstay::prune(repository, policy, Some(prefix), witness)?;
     for error in pruned.unnoted {
         complain_unnoted(error);
     }

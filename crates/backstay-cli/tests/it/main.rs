@@ -2,6 +2,7 @@
 
 mod backup;
 mod bucket;
+mod config;
 mod crash;
 mod disasters;
 mod docs;
