@@ -15,6 +15,7 @@ mod mutants;
 mod postgres;
 mod python;
 mod run;
+mod schema;
 mod system;
 mod test;
 mod tidy;
@@ -39,6 +40,8 @@ tasks:
   backup [ARGUMENTS]
          the same as `backstay backup`, built first; for CI before a migration
   tidy   checks the rules of this workspace that the compiler does not know
+  schema [--check]
+         writes docs/backstay.schema.json, the JSON schema of backstay.toml, or looks whether it is of this version
   mutants [NAME...]
          breaks each rule of the format and the design in turn (xtask/mutants), in a copy of the code, and
          demands that its test fails; NAME is the beginning of a mutant's name; it takes an hour or so
@@ -54,6 +57,8 @@ fn main() -> ExitCode {
         (Some("bench"), rest) => database::bench(rest),
         (Some("backup"), rest) => database::backup(rest),
         (Some("tidy"), []) => tidy::run(),
+        (Some("schema"), []) => schema::run(schema::Mode::Write),
+        (Some("schema"), [check]) if check == "--check" => schema::run(schema::Mode::Check),
         (Some("mutants"), names) => mutants::run(names),
         (Some("ci"), []) => ci::run(),
         (Some("help" | "--help" | "-h"), _) => {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
 
-use crate::args::{Arguments, Command};
+use crate::args::{Arguments, Command, ConfigCommand};
 use crate::command;
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -23,7 +23,7 @@ pub(crate) fn run() -> Exit {
         .try_get_matches_from(&typed)
         .and_then(|mut matches| Arguments::from_arg_matches_mut(&mut matches));
     let result = match parsed {
-        Ok(arguments) => dispatch(arguments.command),
+        Ok(arguments) => dispatch(arguments),
         Err(error) => tell_of_arguments(&error, &typed),
     };
     result.unwrap_or_else(|failure| {
@@ -32,7 +32,8 @@ pub(crate) fn run() -> Exit {
     })
 }
 
-fn dispatch(command: Command) -> Result<Exit, Failure> {
+fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
+    let Arguments { config, command } = arguments;
     match command {
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -41,9 +42,11 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
             return Ok(Exit::Done);
         }
         Command::Man => return command::manual_page(),
+        Command::Config(ConfigCommand::Example) => return command::config_example(),
+        Command::Config(ConfigCommand::Schema) => return command::config_schema(),
         _ => {}
     }
-    let environment = Environment::of_process()?;
+    let environment = Environment::of_process(config)?;
     match command {
         Command::Backup(typed) => command::back_up(SettledBackup::settle(*typed, &environment)?, &environment),
         Command::Verify(typed) => command::verify(&SettledVerify::settle(typed, &environment)?, &environment),
@@ -60,7 +63,8 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Copy(typed) => command::copy(&SettledCopy::settle(typed, &environment)?, &environment),
         Command::Sign(typed) => command::sign(&SettledSign::settle(typed, &environment)?),
         Command::Store(typed) => command::check_store(&SettledStoreCheck::settle(typed, &environment)?),
-        Command::Completions { .. } | Command::Man => Ok(Exit::Done),
+        Command::Config(ConfigCommand::Check { output }) => command::config_check(output.into(), &environment),
+        Command::Config(_) | Command::Completions { .. } | Command::Man => Ok(Exit::Done),
     }
 }
 

@@ -4,6 +4,7 @@
     reason = "the comments are the help, which is shown as it is written"
 )]
 
+mod config;
 mod encryption;
 mod restore;
 mod retention;
@@ -18,6 +19,7 @@ use clap_complete::Shell;
 
 use crate::exit::Exit;
 
+pub(crate) use config::ConfigCommand;
 pub(crate) use encryption::{EncryptArguments, IdentityArguments, KeyCheckArguments, KeyCommand, RekeyArguments};
 pub(crate) use restore::RestoreArguments;
 pub(crate) use retention::{
@@ -36,6 +38,9 @@ pub(crate) use verify::{LevelArgument, VerifyArguments};
 #[command(name = "backstay", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(subcommand_required = true, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
+    /// The configuration (default: BACKSTAY_CONFIG, else backstay.toml here, else in the user's configuration folder).
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -89,6 +94,9 @@ pub(crate) enum Command {
     /// Make and try the keys of encrypted backups.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Look at the configuration, backstay.toml.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Write a script that completes commands in a shell.
     Completions {
         /// The shell.
@@ -106,6 +114,9 @@ pub(crate) struct FromArguments {
     /// Other users of the machine can see arguments: leave the password to a variable or ~/.pgpass.
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) from: Option<String>,
+    /// A database by its name in the configuration (default: the only one there, where nothing else names a database).
+    #[arg(long, value_name = "NAME", conflicts_with = "from")]
+    pub(crate) db: Option<String>,
 }
 
 /// What is printed.
@@ -121,7 +132,8 @@ pub(crate) struct OutputArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct BackupArguments {
-    /// Where the backup goes: a folder, made if missing, or s3://bucket/prefix (default: BACKSTAY_STORE, else ./backups).
+    /// Where the backup goes: a folder, made if missing, s3://bucket/prefix, or a name in the configuration (default:
+    /// BACKSTAY_STORE, else what the configuration says, else ./backups).
     #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
     pub(crate) positional_store: Option<String>,
     /// The same as STORE.
@@ -143,9 +155,9 @@ pub(crate) struct BackupArguments {
     /// before, and encrypted ones that do not tell whose they are, only when this is given.
     #[arg(long)]
     pub(crate) same_database: bool,
-    /// gzip or zstd, each with an optional level: gzip:1 to gzip:12, zstd:1 to zstd:19 (default level: 1, the fastest).
-    #[arg(long, value_name = "CODEC[:LEVEL]", default_value = "gzip")]
-    pub(crate) compress: Compression,
+    /// gzip or zstd, each with an optional level: gzip:1 to gzip:12, zstd:1 to zstd:19 (default: gzip; level: 1, the fastest).
+    #[arg(long, value_name = "CODEC[:LEVEL]")]
+    pub(crate) compress: Option<Compression>,
     /// A word to know the backup by, such as pre-migration or release=7; may be repeated. It is not encrypted.
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(crate) tag: Vec<Tag>,
@@ -159,22 +171,22 @@ pub(crate) struct BackupArguments {
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) jobs: Option<u16>,
     /// Do not read the backup again after it was written.
-    #[arg(long)]
-    pub(crate) no_read_back: bool,
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) no_read_back: Option<bool>,
     #[command(flatten)]
     pub(crate) selection: SelectionArguments,
     /// Leave large objects out.
-    #[arg(long)]
-    pub(crate) no_large_objects: bool,
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) no_large_objects: Option<bool>,
     /// Leave the rows of unlogged tables out.
-    #[arg(long)]
-    pub(crate) no_unlogged_data: bool,
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) no_unlogged_data: Option<bool>,
     /// Add roles and tablespaces of the cluster.
-    #[arg(long)]
-    pub(crate) globals: bool,
-    /// How long to wait for the lock on a table.
-    #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    pub(crate) lock_wait: u32,
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) globals: Option<bool>,
+    /// How long to wait for the lock on a table (default: 30).
+    #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) lock_wait: Option<u32>,
     /// The pg_dump to use (default: the best that is found).
     #[arg(long, value_name = "PATH", value_hint = ValueHint::ExecutablePath)]
     pub(crate) pg_dump: Option<PathBuf>,
@@ -218,7 +230,7 @@ pub(crate) struct BackupNameArguments {
     /// A backup: the path of a file, an id, or latest.
     #[arg(value_name = "FILE|ID|latest", value_hint = ValueHint::FilePath)]
     pub(crate) backup: String,
-    /// Where backups are (default: BACKSTAY_STORE, else ./backups).
+    /// Where backups are (default: BACKSTAY_STORE, else what the configuration says, else ./backups).
     #[arg(long, value_name = "STORE", value_hint = ValueHint::DirPath)]
     pub(crate) store: Option<String>,
     /// With latest: of which database, by its name or by the prefix of its backups.
@@ -230,7 +242,7 @@ pub(crate) struct BackupNameArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct ListArguments {
-    /// Where backups are (default: BACKSTAY_STORE, else ./backups).
+    /// Where backups are (default: BACKSTAY_STORE, else what the configuration says, else ./backups).
     #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
     pub(crate) positional_store: Option<String>,
     /// The same as STORE.

@@ -1,6 +1,7 @@
 //! What each command does with what was settled.
 
 mod backup;
+mod config;
 mod copy;
 mod doctor;
 mod hold;
@@ -17,6 +18,7 @@ mod store;
 mod verify;
 
 pub(crate) use backup::back_up;
+pub(crate) use config::{check as config_check, example as config_example, json_schema as config_schema};
 pub(crate) use copy::{AlsoError, copy};
 pub(crate) use doctor::examine;
 pub(crate) use hold::{hold, release};

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use backstay::{DotenvError, SearchPath, Variables, Witness, parse_dotenv};
 use jiff::Timestamp;
 
+use crate::configuration::Configuration;
+
 /// The files that are read in the working folder; the first one wins.
 const FILES: [&str; 2] = [".env.local", ".env"];
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -34,6 +36,8 @@ pub(crate) struct Environment {
     pub(crate) processors: usize,
     /// Whether somebody sits at the other end of standard input.
     pub(crate) can_ask: bool,
+    /// The file that gives names to databases and stores.
+    pub(crate) configuration: Configuration,
 }
 
 /// Why a `.env` file cannot be used.
@@ -48,12 +52,16 @@ pub(crate) enum EnvironmentError {
 }
 
 impl Environment {
-    /// That of this process, with the files of its working folder.
-    pub(crate) fn of_process() -> Result<Self, EnvironmentError> {
-        Self::load(Path::new("."), std::env::vars_os())
+    /// That of this process, with the files of its working folder, and the configuration that an option names.
+    pub(crate) fn of_process(configuration: Option<PathBuf>) -> Result<Self, EnvironmentError> {
+        Self::load(Path::new("."), std::env::vars_os(), configuration)
     }
 
-    fn load(folder: &Path, process: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, EnvironmentError> {
+    fn load(
+        folder: &Path,
+        process: impl Iterator<Item = (OsString, OsString)>,
+        configuration: Option<PathBuf>,
+    ) -> Result<Self, EnvironmentError> {
         let mut merged: BTreeMap<OsString, OsString> = BTreeMap::new();
         for file in FILES.iter().rev() {
             for (name, value) in read_file(folder.join(file))? {
@@ -69,8 +77,10 @@ impl Environment {
             }
             merged.insert(name, value);
         }
+        let variables: Variables = merged.into_iter().collect();
         Ok(Self {
-            variables: merged.into_iter().collect(),
+            configuration: Configuration::find(configuration, &variables),
+            variables,
             programs: SearchPath::with_usual_places(path.as_deref()),
             processors: std::thread::available_parallelism().map_or(2, usize::from),
             can_ask: io::stdin().is_terminal(),
@@ -85,6 +95,7 @@ impl Environment {
             programs: SearchPath::only(Vec::new()),
             processors: 8,
             can_ask: true,
+            configuration: Configuration::default(),
         }
     }
 
@@ -139,7 +150,7 @@ mod tests {
             fs::write(folder.path().join(name), text).unwrap();
         }
         let process = process.iter().map(|(name, value)| (name.into(), value.into()));
-        Environment::load(folder.path(), process)
+        Environment::load(folder.path(), process, None)
     }
 
     #[test]
@@ -177,6 +188,6 @@ mod tests {
     fn a_folder_called_env_is_passed_over() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join(".env")).unwrap();
-        assert!(Environment::load(folder.path(), std::iter::empty()).is_ok());
+        assert!(Environment::load(folder.path(), std::iter::empty(), None).is_ok());
     }
 }

@@ -13,7 +13,10 @@ use backstay::{
     TrailerError, VerifyError, WireError,
 };
 
+use backstay_config::{ConfigError, ResolveError};
+
 use crate::command::{AlsoError, KeyCommandError, RestoreRefused, SignError};
+use crate::configuration::ConfigurationError;
 use crate::environment::EnvironmentError;
 use crate::exit::Exit;
 use crate::keys::KeyError;
@@ -109,6 +112,7 @@ fn inner<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
         .or_else(|| error.downcast_ref().and_then(inner_of_foreign))
         .or_else(|| error.downcast_ref().and_then(inner_of_select))
         .or_else(|| error.downcast_ref().and_then(inner_of_settle))
+        .or_else(|| error.downcast_ref().and_then(inner_of_configuration))
 }
 
 fn inner_of_backup(error: &BackupError) -> Option<&(dyn Error + 'static)> {
@@ -208,6 +212,15 @@ fn inner_of_settle(error: &SettleError) -> Option<&(dyn Error + 'static)> {
     match error {
         SettleError::Source(inner) => Some(inner),
         SettleError::Name(inner) => Some(inner),
+        SettleError::Configuration(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_configuration(error: &ConfigurationError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        ConfigurationError::Mistakes(inner) => Some(inner),
+        ConfigurationError::Resolve(inner) => Some(inner),
         _ => None,
     }
 }
@@ -225,6 +238,7 @@ fn class(error: &(dyn Error + 'static)) -> Option<Exit> {
         .or_else(|| error.downcast_ref().map(class_of_verify))
         .or_else(|| error.downcast_ref().map(class_of_select))
         .or_else(|| error.downcast_ref().map(class_of_settle))
+        .or_else(|| error.downcast_ref().map(class_of_configuration))
         .or_else(|| error.downcast_ref().map(class_of_restore))
         .or_else(|| class_by_type(error))
 }
@@ -316,6 +330,13 @@ fn class_of_settle(error: &SettleError) -> Exit {
     }
 }
 
+fn class_of_configuration(error: &ConfigurationError) -> Exit {
+    match error {
+        ConfigurationError::Unknown { .. } | ConfigurationError::Several { .. } => Exit::Usage,
+        _ => Exit::Configuration,
+    }
+}
+
 fn class_of_restore(error: &RestoreRefused) -> Exit {
     match error {
         RestoreRefused::NotSound { .. } | RestoreRefused::Sealed { .. } => Exit::Storage,
@@ -334,6 +355,8 @@ fn class_by_type(error: &(dyn Error + 'static)) -> Option<Exit> {
         (error.is::<SignError>(), Exit::Storage),
         (error.is::<InvalidPattern>(), Exit::Usage),
         (error.is::<EnvironmentError>(), Exit::Configuration),
+        (error.is::<ConfigError>(), Exit::Configuration),
+        (error.is::<ResolveError>(), Exit::Configuration),
         (error.is::<ConninfoError>(), Exit::Configuration),
         (error.is::<FindProgramError>(), Exit::Configuration),
         (error.is::<SnapshotError>(), Exit::Database),

@@ -17,6 +17,8 @@ use backstay::{Repository, Seals};
 
 /// Further public keys, separated by commas or spaces.
 const ENCRYPT_TO: &str = "BACKSTAY_ENCRYPT_TO";
+/// The passphrase that backups are encrypted with.
+pub(crate) const PASSPHRASE: &str = "BACKSTAY_PASSPHRASE";
 /// Paths of files with secret keys, separated as in `PATH`.
 const IDENTITY_FILE: &str = "BACKSTAY_IDENTITY_FILE";
 /// The text of such a file, for machines that have secrets in variables.
@@ -32,7 +34,7 @@ struct PassphraseNames {
 
 /// The one that backups are encrypted with.
 const BACKUPS: PassphraseNames = PassphraseNames {
-    text: "BACKSTAY_PASSPHRASE",
+    text: PASSPHRASE,
     file: "BACKSTAY_PASSPHRASE_FILE",
     command: "BACKSTAY_PASSPHRASE_COMMAND",
 };

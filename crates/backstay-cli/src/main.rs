@@ -5,6 +5,7 @@
 mod app;
 mod args;
 mod command;
+mod configuration;
 mod environment;
 mod exit;
 mod explain;

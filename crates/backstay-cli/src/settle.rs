@@ -1,5 +1,7 @@
 //! From what a person typed to what it means: defaults, conflicts and variables are settled here and nowhere else.
 
+mod backup;
+mod chosen;
 mod encryption;
 mod restore;
 mod retention;
@@ -7,24 +9,20 @@ mod stores;
 mod verify;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use backstay::{
-    BackupOptions, ConninfoError, EarlierBackups, GlobalsOption, Inclusion, OpenStoreError, ReadBack, Repository,
-    Resolved, SourceOptions, Variables, WhenMissing, open_store_with, resolve_source,
-};
+use backstay::{ConninfoError, OpenStoreError, Repository, Resolved, Variables, WhenMissing, open_store_with};
 
-use crate::args::{
-    BackupArguments, BackupNameArguments, DoctorArguments, FromArguments, ListArguments, OutputArguments,
-    SelectionArguments, ShowArguments,
-};
+use crate::args::{BackupNameArguments, DoctorArguments, ListArguments, OutputArguments, ShowArguments};
+use crate::configuration::{self, ConfigurationError};
 use crate::environment::Environment;
-use crate::keys::{Keys, SealRequest};
+use crate::keys::Keys;
 use crate::output::{Form, Output, Voice};
-use crate::select::{BackupName, NameError, PathKind, looks_like_a_connection};
+use crate::select::{BackupName, NameError, PathKind};
 
+pub(crate) use backup::SettledBackup;
+use chosen::ChosenSource;
+use encryption::settle_keys;
 pub(crate) use encryption::{RekeyWhich, SettledKey, SettledKeyCheck, SettledRekey};
-use encryption::{settle_keys, settle_seals};
 pub(crate) use restore::{Confirmation, RestoreMode, SettledRestore, WayBack};
 pub(crate) use retention::{PruneMode, SettledHold, SettledLog, SettledPrune};
 pub(crate) use stores::{CopyWhich, SettledCopy, SettledSign, SettledStoreCheck};
@@ -42,6 +40,8 @@ pub(crate) enum SettleError {
     Source(#[from] ConninfoError),
     #[error(transparent)]
     Name(#[from] NameError),
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
     /// The text is not repeated, because it may hold a password.
     #[error("a store is a folder, and not the connection of a database")]
     StoreIsConnection,
@@ -63,18 +63,6 @@ pub(crate) enum SettleError {
     /// A question that nobody can answer.
     #[error("nobody can be asked for the name of the target database, because standard input is no terminal")]
     NobodyToAsk { database: String },
-}
-
-/// What `backup` is to do.
-#[derive(Debug)]
-pub(crate) struct SettledBackup {
-    pub(crate) source: Resolved,
-    pub(crate) store: SettledStore,
-    pub(crate) also: Vec<SettledStore>,
-    pub(crate) options: BackupOptions,
-    pub(crate) seals: SealRequest,
-    pub(crate) keep_days: Option<u32>,
-    pub(crate) output: Output,
 }
 
 /// What `list` is to do.
@@ -128,68 +116,6 @@ pub(crate) struct SettledBackupName {
     pub(crate) keys: Keys,
 }
 
-impl SettledBackup {
-    pub(crate) fn settle(arguments: BackupArguments, environment: &Environment) -> Result<Self, SettleError> {
-        let mut source = SourceOptions::default();
-        source.jobs = jobs(arguments.jobs, environment);
-        source.lock_wait = Duration::from_secs(arguments.lock_wait.into());
-        source.unlogged = inclusion(arguments.no_unlogged_data);
-        source.large_objects = inclusion(arguments.no_large_objects);
-        let SelectionArguments {
-            schema,
-            table,
-            exclude_schema,
-            exclude_table,
-            exclude_table_data,
-        } = arguments.selection;
-        source.selection.schemas = schema;
-        source.selection.tables = table;
-        source.selection.exclude_schemas = exclude_schema;
-        source.selection.exclude_tables = exclude_table;
-        source.selection.exclude_data = exclude_table_data;
-        let mut options = BackupOptions::default();
-        options.source = source;
-        options.prefix = arguments.name;
-        options.compression = arguments.compress;
-        options.tags = arguments.tag;
-        options.keep_at_least = arguments.keep_at_least;
-        options.pg_dump = arguments.pg_dump;
-        options.volume_bytes_max = arguments.volume_size;
-        if arguments.no_read_back {
-            options.read_back = ReadBack::No;
-        }
-        if arguments.globals {
-            options.globals = GlobalsOption::Included;
-        }
-        if arguments.same_database {
-            options.earlier = EarlierBackups::OfThisDatabase;
-        }
-        let store = SettledStore::settle(arguments.store.or(arguments.positional_store), environment)?
-            .with_server_side_encryption(arguments.sse.as_deref())?;
-        let mut also: Vec<SettledStore> = Vec::new();
-        for typed in arguments.also {
-            let mut other = SettledStore::settle(Some(typed), environment)?;
-            // Who wants one bucket encrypted wants no copy that is not.
-            if other.is_bucket() {
-                other = other.with_server_side_encryption(arguments.sse.as_deref())?;
-            }
-            for known in [&store].into_iter().chain(&also) {
-                known.refuse_same(&other)?;
-            }
-            also.push(other);
-        }
-        Ok(Self {
-            store,
-            also,
-            source: settle_source(&arguments.from, environment)?,
-            options,
-            seals: settle_seals(arguments.encrypt),
-            keep_days: arguments.keep_days,
-            output: arguments.output.into(),
-        })
-    }
-}
-
 impl SettledList {
     pub(crate) fn settle(arguments: ListArguments, environment: &Environment) -> Result<Self, SettleError> {
         Ok(Self {
@@ -215,10 +141,15 @@ impl SettledShow {
 
 impl SettledDoctor {
     pub(crate) fn settle(arguments: DoctorArguments, environment: &Environment) -> Result<Self, SettleError> {
+        let ChosenSource { source, section } = chosen::source(&arguments.from, environment)?;
+        let file = match section {
+            Some((name, database)) => configuration::options(name, database, &environment.variables)?,
+            None => configuration::DatabaseOptions::default(),
+        };
         Ok(Self {
-            source: settle_source(&arguments.from, environment)?,
-            jobs: jobs(arguments.jobs, environment),
-            pg_dump: arguments.pg_dump,
+            source,
+            jobs: jobs(arguments.jobs.or(file.jobs), environment),
+            pg_dump: arguments.pg_dump.or(file.pg_dump),
             output: arguments.output.into(),
         })
     }
@@ -226,24 +157,7 @@ impl SettledDoctor {
 
 impl SettledStore {
     fn settle(typed: Option<String>, environment: &Environment) -> Result<Self, SettleError> {
-        let argument = typed.filter(|typed| Some(typed) != environment.get("BACKSTAY_STORE").as_ref());
-        let location = match &argument {
-            Some(typed) => typed.clone(),
-            None => environment
-                .get("BACKSTAY_STORE")
-                .unwrap_or_else(|| DEFAULT_STORE.to_owned()),
-        };
-        if location.trim().is_empty() {
-            return Err(SettleError::StoreEmpty);
-        }
-        if looks_like_a_connection(&location) {
-            return Err(SettleError::StoreIsConnection);
-        }
-        Ok(Self {
-            location,
-            argument,
-            variables: environment.variables.clone(),
-        })
+        Self::settle_for(typed, None, environment)
     }
 
     /// The same, encrypted by its server, which only a bucket has.
@@ -252,12 +166,20 @@ impl SettledStore {
         if !self.is_bucket() {
             return Err(SettleError::SseWithoutBucket);
         }
-        let separator = if self.location.contains('?') { '&' } else { '?' };
-        let settings = match how.strip_prefix("aws:kms:") {
+        let (place, settings) = self.location.split_once('?').unwrap_or((&self.location, ""));
+        // What the configuration or the URL says of it does not count then.
+        let is_other = |setting: &&str| !setting.starts_with("sse=") && !setting.starts_with("sse-kms-key=");
+        let mut settings: Vec<&str> = settings
+            .split('&')
+            .filter(|setting| !setting.is_empty())
+            .filter(is_other)
+            .collect();
+        let how = match how.strip_prefix("aws:kms:") {
             Some(key) => format!("sse=aws:kms&sse-kms-key={key}"),
             None => format!("sse={how}"),
         };
-        self.location.push_str(&format!("{separator}{settings}"));
+        settings.push(&how);
+        self.location = format!("{place}?{}", settings.join("&"));
         Ok(self)
     }
 
@@ -295,11 +217,15 @@ impl SettledStore {
 
 impl SettledBackupName {
     fn settle(arguments: BackupNameArguments, environment: &Environment) -> Result<Self, SettleError> {
-        Ok(Self {
-            name: BackupName::settle(&arguments.backup, arguments.database, PathKind::of)?,
-            store: SettledStore::settle(arguments.store, environment)?,
-            keys: settle_keys(arguments.identity, environment),
-        })
+        let keys = settle_keys(arguments.identity, environment);
+        let name = BackupName::settle(&arguments.backup, arguments.database, PathKind::of)?;
+        // A file is opened by itself, whatever the configuration says of stores.
+        if matches!(name, BackupName::File(_)) && arguments.store.is_none() {
+            let store = SettledStore::unnamed(environment);
+            return Ok(Self { name, store, keys });
+        }
+        let (name, store) = chosen::in_store(name, arguments.store, environment)?;
+        Ok(Self { name, store, keys })
     }
 }
 
@@ -312,20 +238,8 @@ impl From<OutputArguments> for Output {
     }
 }
 
-fn settle_source(arguments: &FromArguments, environment: &Environment) -> Result<Resolved, ConninfoError> {
-    resolve_source(arguments.from.as_deref(), &environment.variables)
-}
-
 fn jobs(typed: Option<u16>, environment: &Environment) -> usize {
     typed.map_or_else(|| environment.processors.clamp(1, DEFAULT_JOBS_MAX), usize::from)
-}
-
-fn inclusion(is_excluded: bool) -> Inclusion {
-    if is_excluded {
-        Inclusion::Excluded
-    } else {
-        Inclusion::Included
-    }
 }
 
 #[cfg(test)]

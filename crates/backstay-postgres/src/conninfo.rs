@@ -40,7 +40,7 @@ use crate::{ConnectionConfig, SslMode};
 pub use child_environment::ChildEnvironment;
 pub use dotenv::{DotenvError, DotenvProblem, parse_dotenv};
 pub use error::{ConninfoError, Origin};
-pub use source::resolve_source;
+pub use source::{resolve_described, resolve_source};
 pub use variables::Variables;
 
 use settings::Settings;
@@ -69,6 +69,8 @@ pub enum Source {
     SupabasePoolerUrl,
     /// `SUPABASE_PROJECT_REF` with `SUPABASE_DB_PASSWORD`.
     SupabaseProject,
+    /// A description with a name, in a configuration.
+    Configuration,
     /// The `PG*` variables, and libpq's defaults for those that are not set.
     Environment,
 }
@@ -80,6 +82,7 @@ impl fmt::Display for Source {
             Self::DatabaseUrl => "DATABASE_URL",
             Self::SupabasePoolerUrl => "SUPABASE_POOLER_URL",
             Self::SupabaseProject => "SUPABASE_PROJECT_REF",
+            Self::Configuration => "the configuration",
             Self::Environment => "the PG* variables",
         })
     }

@@ -31,7 +31,7 @@ pub use config::{ChannelBinding, ConnectionConfig, Endpoint, Host, RootCertifica
 pub use connect::{ConnectError, ConnectErrorKind, connect_client, settle_endpoint};
 pub use conninfo::{
     ChildEnvironment, ConninfoError, DotenvError, DotenvProblem, Origin, Resolved, Source, Variables, Warning,
-    parse_dotenv, resolve, resolve_source,
+    parse_dotenv, resolve, resolve_described, resolve_source,
 };
 pub use pg_dump::{
     FindProgramError, MAX_DUMP_BYTES, PgDump, PgDumpall, ProgramError, ProgramVersion, RolePasswords,

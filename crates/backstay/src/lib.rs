@@ -42,7 +42,8 @@ pub use backstay_postgres::{
     PreflightNeeds, PreflightSeverity, ProgramError, ProofMismatch, ProofReport, Prove, Resolved, RestoreFailure,
     RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection, SearchPath, Selection, ServerError,
     SessionError, SnapshotError, Source as ConnectionSource, SourceError, SourceOptions, SqlState, TargetError,
-    TargetPolicy, TargetState, Variables, WireError, parse_dotenv, preflight, resolve, resolve_source,
+    TargetPolicy, TargetState, Variables, WireError, parse_dotenv, preflight, resolve, resolve_described,
+    resolve_source,
 };
 pub use backstay_verify::{Evidence, Finding, Level, Report, Rules, Severity, VerifyError};
 pub use backup::{BackupError, BackupOptions, BackupReport, EarlierBackups, GlobalsOption, back_up};

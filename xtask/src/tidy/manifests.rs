@@ -12,7 +12,7 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
         "backstay-encryption" | "backstay-postgres" | "backstay-verify" | "backstay-testkit" | "backstay-fuzz" => {
             &["backstay-core"]
         }
-        "backstay-http" => &["backstay-core"],
+        "backstay-config" | "backstay-http" => &["backstay-core"],
         name if name.starts_with("backstay-store-") => &["backstay-core", "backstay-http"],
         "backstay" => &[
             "backstay-core",
@@ -22,7 +22,8 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
             "backstay-store-*",
         ],
         // What they need of the others they get through the library, as any service does.
-        "backstay-cli" | "backstay-examples" => &["backstay"],
+        "backstay-cli" => &["backstay", "backstay-config"],
+        "backstay-examples" => &["backstay"],
         // It waits for no database client to be compiled; what needs one has a package of its own.
         "xtask" => &[],
         "xtask-database" => &["backstay", "backstay-postgres"],

@@ -59,7 +59,7 @@ pub(crate) struct RekeyArguments {
     /// Every encrypted backup of the store.
     #[arg(long)]
     pub(crate) all: bool,
-    /// Where backups are (default: BACKSTAY_STORE, else ./backups).
+    /// Where backups are (default: BACKSTAY_STORE, else what the configuration says, else ./backups).
     #[arg(long, value_name = "STORE", value_hint = ValueHint::DirPath)]
     pub(crate) store: Option<String>,
     /// With latest: of which database, by its name or by the prefix of its backups.
@@ -75,7 +75,7 @@ pub(crate) struct RekeyArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct KeyCheckArguments {
-    /// Where backups are (default: BACKSTAY_STORE, else ./backups).
+    /// Where backups are (default: BACKSTAY_STORE, else what the configuration says, else ./backups).
     #[arg(long, value_name = "STORE", value_hint = ValueHint::DirPath)]
     pub(crate) store: Option<String>,
     /// Of which database, by its name or by the prefix of its backups.

@@ -52,9 +52,10 @@ pub(crate) struct PolicyArguments {
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("what").required(true).multiple(true).args([
     "litter", "keep_last", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "keep_within", "keep_days", "keep_tag",
+    "db",
 ]))]
 pub(crate) struct PruneArguments {
-    /// Where backups are (default: BACKSTAY_STORE, else ./backups).
+    /// Where backups are (default: BACKSTAY_STORE, else what the configuration says, else ./backups).
     #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
     pub(crate) positional_store: Option<String>,
     /// The same as STORE.
@@ -65,6 +66,9 @@ pub(crate) struct PruneArguments {
     /// Only backups whose names begin with this prefix.
     #[arg(long, value_name = "PREFIX")]
     pub(crate) name: Option<Prefix>,
+    /// Only backups of this database of the configuration, in its store and, unless rules are typed, by its retention.
+    #[arg(long, value_name = "NAME", conflicts_with = "name")]
+    pub(crate) db: Option<String>,
     /// Remove unpublished files whose writer is gone, and what deletions that were begun left.
     #[arg(long)]
     pub(crate) litter: bool,
@@ -109,7 +113,7 @@ pub(crate) struct ReleaseArguments {
 /// Where, and who.
 #[derive(Args, Debug)]
 pub(crate) struct PlaceArguments {
-    /// Where backups are (default: BACKSTAY_STORE, else ./backups).
+    /// Where backups are (default: BACKSTAY_STORE, else what the configuration says, else ./backups).
     #[arg(long, value_name = "STORE", value_hint = ValueHint::DirPath)]
     pub(crate) store: Option<String>,
     /// Who does it (default: BACKSTAY_ACTOR, else the user).
@@ -121,7 +125,7 @@ pub(crate) struct PlaceArguments {
 
 #[derive(Args, Debug)]
 pub(crate) struct LogArguments {
-    /// Where backups are (default: BACKSTAY_STORE, else ./backups).
+    /// Where backups are (default: BACKSTAY_STORE, else what the configuration says, else ./backups).
     #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
     pub(crate) positional_store: Option<String>,
     /// The same as STORE.

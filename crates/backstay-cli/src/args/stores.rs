@@ -12,7 +12,7 @@ use super::OutputArguments;
 
 #[derive(Args, Debug)]
 pub(crate) struct CopyArguments {
-    /// Where backups are: a folder, or s3://bucket/prefix.
+    /// Where backups are: a folder, s3://bucket/prefix, or a name in the configuration.
     #[arg(value_name = "FROM", value_hint = ValueHint::DirPath)]
     pub(crate) from: String,
     /// Where they go as well; a folder is made if missing.
@@ -61,7 +61,7 @@ pub(crate) enum StoreCommand {
 
 #[derive(Args, Debug)]
 pub(crate) struct StoreCheckArguments {
-    /// The store: a folder, or s3://bucket/prefix (default: BACKSTAY_STORE, else ./backups).
+    /// The store: a folder, or s3://bucket/prefix (default: BACKSTAY_STORE, else what the configuration says, else ./backups).
     #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
     pub(crate) store: Option<String>,
     #[command(flatten)]
@@ -76,7 +76,7 @@ pub(crate) struct SignArguments {
     /// For how long: a number with s, m, h or d behind it.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
     pub(crate) expires: Duration,
-    /// Where backups are (default: BACKSTAY_STORE, else ./backups).
+    /// Where backups are (default: BACKSTAY_STORE, else what the configuration says, else ./backups).
     #[arg(long, value_name = "STORE", value_hint = ValueHint::DirPath)]
     pub(crate) store: Option<String>,
     /// With latest: of which database, by its name or by the prefix of its backups.

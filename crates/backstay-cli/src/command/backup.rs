@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use backstay::manifest::{Table, TableKind, TableRows};
 use backstay::{
-    Age, BackupError, BackupId, BackupReport, Deed, EarlierBackups, Manifest, Origin, Outcome, PreflightFinding,
+    BackupError, BackupId, BackupReport, Deed, EarlierBackups, Manifest, Origin, Outcome, PreflightFinding,
     PreflightSeverity, Repository, RepositoryError, Resolved, RetentionPolicy, Seals, WhenMissing, Witness, origin,
     supabase_project_of_store,
 };
@@ -31,7 +31,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
         also,
         options,
         seals,
-        keep_days,
+        retention,
         output,
     } = settled;
     remark_warnings(&source, output);
@@ -95,8 +95,8 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
         interrupt.token(),
     );
     let mut removed = Ok(Vec::new());
-    if let Some(days) = keep_days.filter(|_| exit != Exit::Cancelled) {
-        removed = remove_old(&repository, &report, days, options.earlier, &witness, output);
+    if let Some(policy) = retention.filter(|_| exit != Exit::Cancelled) {
+        removed = remove_old(&repository, &report, &policy, options.earlier, &witness, output);
     }
     // The backup is told of first, whatever became of older ones.
     let known = removed.as_deref().unwrap_or_default();
@@ -133,18 +133,16 @@ pub(super) fn sealing(repository: Repository, seals: Option<Seals>) -> Repositor
     }
 }
 
-/// Removes backups of the same prefix that the plan lets go, oldest first, if they are of the same database; gives their
+/// Removes backups of the same prefix that the policy lets go, oldest first, if they are of the same database; gives their
 /// ids.
 fn remove_old(
     repository: &Repository,
     report: &BackupReport,
-    days: u32,
+    policy: &RetentionPolicy,
     earlier: EarlierBackups,
     witness: &Witness,
     output: Output,
 ) -> Result<Vec<String>, Failure> {
-    let mut policy = RetentionPolicy::default();
-    policy.keep_within = Some(Age::days(days));
     let Manifest { id, source, .. } = &report.published.manifest;
     let is_ours = |other: &BackupId| {
         if other.prefix() != id.prefix() {
@@ -159,7 +157,7 @@ fn remove_old(
         output.remark(&format!("warning: {other} stays, however old it is: {whose}"));
         false
     };
-    let pruned = backstay::prune_chosen(repository, &policy, is_ours, witness)?;
+    let pruned = backstay::prune_chosen(repository, policy, is_ours, witness)?;
     for error in pruned.unnoted {
         complain_unnoted(error);
     }

@@ -11,6 +11,7 @@ use backstay::{
 
 use super::Side;
 use crate::command::RestoreRefused;
+use crate::configuration::ConfigurationError;
 use crate::environment::EnvironmentError;
 use crate::keys::KeyError;
 use crate::select::{NameError, SelectError};
@@ -31,6 +32,9 @@ const DAMAGED: &str = "the file is not what was written: fetch it again from whe
 
 /// What to do about an error, by its type; nothing for those that say so themselves or that nobody can help.
 pub(super) fn of(error: &(dyn Error + 'static), side: Side) -> Vec<String> {
+    if let Some(error) = error.downcast_ref() {
+        return of_configuration(error).into_iter().collect();
+    }
     if let Some(BackupError::Refused(found)) = error.downcast_ref() {
         return found.refusals().filter_map(|finding| finding.hint.clone()).collect();
     }
@@ -445,4 +449,28 @@ fn of_environment(error: &EnvironmentError) -> Option<&'static str> {
         EnvironmentError::Syntax { .. } => Some("a line of the file is NAME=value, a comment after #, or empty"),
         _ => None,
     }
+}
+
+fn of_configuration(error: &ConfigurationError) -> Option<String> {
+    let hint = match error {
+        ConfigurationError::Unknown {
+            nearest: Some(near), ..
+        } => return Some(format!("did you mean {near}?")),
+        ConfigurationError::Several { kind: "database", .. } => {
+            "name one with --db NAME, or another database with --from"
+        }
+        ConfigurationError::Several { .. } => {
+            "name one with --store NAME; a path is told from a name by a slash, as in ./backups"
+        }
+        ConfigurationError::Exposed { .. } => {
+            "take that right away with chmod o-w FILE; or name the file with --config, if you trust what is in it"
+        }
+        ConfigurationError::Nowhere(_) => "backstay config example > backstay.toml makes one to begin with",
+        ConfigurationError::NoRetention { .. } => {
+            "say it there with retention = \"NAME\", or type rules such as --keep-daily 7"
+        }
+        ConfigurationError::Recipient { .. } => "a public key begins with age1, ssh-ed25519 or ssh-rsa",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }

@@ -6,7 +6,7 @@ use crate::keys::{Keys, NewPassphrase, SealRequest};
 use crate::output::Output;
 use crate::select::BackupName;
 
-use super::{SettleError, SettledBackupName, SettledStore};
+use super::{SettleError, SettledBackupName, SettledStore, chosen};
 
 /// What `key` is to do.
 #[derive(Debug)]
@@ -41,16 +41,20 @@ pub(crate) enum RekeyWhich {
 
 impl SettledRekey {
     pub(crate) fn settle(typed: RekeyArguments, environment: &Environment) -> Result<Self, SettleError> {
-        let store = SettledStore::settle(typed.store, environment)?;
         let keys = settle_keys(typed.identity, environment);
-        let which = match typed.backup {
-            None => RekeyWhich::All,
-            Some(text) => RekeyWhich::One(Box::new(SettledBackupName {
+        let (which, store) = match typed.backup {
+            None => (RekeyWhich::All, SettledStore::settle(typed.store, environment)?),
+            Some(text) => {
                 // A backup is encrypted anew in its store, so no file is meant.
-                name: BackupName::settle(&text, typed.database, |_| None)?,
-                store: store.clone(),
-                keys: keys.clone(),
-            })),
+                let name = BackupName::settle(&text, typed.database, |_| None)?;
+                let (name, store) = chosen::in_store(name, typed.store, environment)?;
+                let backup = SettledBackupName {
+                    name,
+                    store: store.clone(),
+                    keys: keys.clone(),
+                };
+                (RekeyWhich::One(Box::new(backup)), store)
+            }
         };
         Ok(Self {
             which,
@@ -73,8 +77,7 @@ impl SettledKey {
                     identity,
                     output,
                 } = typed;
-                let store = SettledStore::settle(store, environment)?;
-                let name = BackupName::Latest { database };
+                let (name, store) = chosen::in_store(BackupName::Latest { database }, store, environment)?;
                 Ok(Self::Check(SettledKeyCheck {
                     backup: SettledBackupName {
                         name,

@@ -3,10 +3,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::args::{HoldArguments, LogArguments, PlaceArguments, PolicyArguments, PruneArguments, ReleaseArguments};
+use crate::configuration::{self, ConfigurationError};
 use crate::environment::Environment;
 use crate::output::Output;
 
-use super::{SettleError, SettledStore};
+use super::{SettleError, SettledStore, chosen};
 
 /// What `prune` is to do.
 #[derive(Debug)]
@@ -65,11 +66,28 @@ impl From<PolicyArguments> for RetentionPolicy {
 
 impl SettledPrune {
     pub(crate) fn settle(arguments: PruneArguments, environment: &Environment) -> Result<Self, SettleError> {
-        let policy = RetentionPolicy::from(arguments.policy);
+        let typed = RetentionPolicy::from(arguments.policy);
+        let section = match &arguments.db {
+            Some(name) => Some(environment.configuration.require()?.database(name)?),
+            None => None,
+        };
+        let database = section.map(|(_, database)| database);
+        let store = arguments.store.or(arguments.positional_store);
+        let policy = match section {
+            Some((name, database)) if typed.is_empty() => {
+                let policy = chosen::retention(database, environment)?;
+                Some(policy.ok_or_else(|| ConfigurationError::NoRetention { name: name.to_owned() })?)
+            }
+            _ => (!typed.is_empty()).then_some(typed),
+        };
         Ok(Self {
-            store: SettledStore::settle(arguments.store.or(arguments.positional_store), environment)?,
-            policy: (!policy.is_empty()).then_some(policy),
-            prefix: arguments.name,
+            store: SettledStore::settle_for(store, database, environment)?,
+            policy,
+            // Other databases in the store are none of its business.
+            prefix: match section {
+                Some((name, database)) => Some(configuration::prefix(name, database)),
+                None => arguments.name,
+            },
             litter_grace_secs: arguments.litter.then_some(arguments.grace.into()),
             mode: if arguments.dry_run {
                 PruneMode::Show

@@ -7,7 +7,7 @@ use crate::environment::Environment;
 use crate::output::Output;
 use crate::select::BackupName;
 
-use super::{SettleError, SettledStore};
+use super::{SettleError, SettledStore, chosen};
 
 /// What `copy` is to do.
 #[derive(Debug)]
@@ -94,10 +94,12 @@ impl SettledStoreCheck {
 
 impl SettledSign {
     pub(crate) fn settle(typed: SignArguments, environment: &Environment) -> Result<Self, SettleError> {
+        // URLs are of objects in a store, so no file is meant.
+        let name = BackupName::settle(&typed.backup, typed.database, |_| None)?;
+        let (backup, store) = chosen::in_store(name, typed.store, environment)?;
         Ok(Self {
-            // URLs are of objects in a store, so no file is meant.
-            backup: BackupName::settle(&typed.backup, typed.database, |_| None)?,
-            store: SettledStore::settle(typed.store, environment)?,
+            backup,
+            store,
             expires_in: typed.expires,
             output: typed.output.into(),
         })

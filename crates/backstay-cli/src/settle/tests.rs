@@ -1,4 +1,11 @@
-use backstay::{Atomicity, ConnectionSource, Level, Parts, TargetPolicy};
+mod configuration;
+
+use std::time::Duration;
+
+use backstay::{
+    Atomicity, ConnectionSource, EarlierBackups, GlobalsOption, Inclusion, Level, Parts, ReadBack, SourceOptions,
+    TargetPolicy,
+};
 use clap::Parser as _;
 
 use super::*;
@@ -105,7 +112,7 @@ fn options_of_a_backup() {
     assert_eq!(plain.options.compression.to_string(), "gzip:1");
     assert_eq!(plain.options.read_back, ReadBack::Yes);
     assert_eq!(plain.options.source.lock_wait, Duration::from_secs(30));
-    assert!(plain.options.source.selection.is_whole_database() && plain.keep_days.is_none());
+    assert!(plain.options.source.selection.is_whole_database() && plain.retention.is_none());
     assert_eq!(plain.options.earlier, EarlierBackups::AsTheySay);
     let all = backup(
         "-j 9 --compress zstd:7 --no-read-back --name x -n a -n b -t c -N d -T e --exclude-table-data f \
@@ -139,7 +146,8 @@ fn options_of_a_backup() {
         Some("x")
     );
     assert_eq!(all.options.pg_dump, Some(PathBuf::from("/p")));
-    assert_eq!(all.keep_days, Some(7));
+    let within = all.retention.and_then(|policy| policy.keep_within);
+    assert_eq!(within.map(|age| age.to_string()).as_deref(), Some("7d"));
     assert_eq!(all.options.earlier, EarlierBackups::OfThisDatabase);
     assert_eq!((all.output.form, all.output.voice), (Form::Json, Voice::Quiet));
 }

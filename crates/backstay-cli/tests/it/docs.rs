@@ -11,6 +11,7 @@ use crate::support::{PASSWORD, Sandbox};
 const README: &str = include_str!("../../../../README.md");
 const FORMAT: &str = include_str!("../../../../docs/format.md");
 const RECOVERY: &str = include_str!("../../../../docs/recovery.md");
+const CONFIGURATION: &str = include_str!("../../../../docs/configuration.md");
 
 /// The backup that the documents speak of; whatever backup is the newest stands for it.
 const ID: &str = "kulti_backup_20250116_143022";
@@ -248,7 +249,7 @@ fn every_example_is_run() {
         .flat_map(|story| story.examples.iter().map(|name| (story.page.len(), *name)))
         .collect();
     let mut written = BTreeSet::new();
-    for page in [README, FORMAT, RECOVERY] {
+    for page in [README, FORMAT, RECOVERY, CONFIGURATION] {
         for (language, name, _) in fenced(page) {
             if language == "sh" {
                 assert!(!name.is_empty(), "an example has no name");
@@ -257,6 +258,35 @@ fn every_example_is_run() {
         }
     }
     assert_eq!(told, written);
+}
+
+/// Every configuration that is shown is one.
+#[test]
+fn every_configuration_passes_the_check() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut checked = BTreeSet::new();
+    for page in [README, CONFIGURATION] {
+        for (language, name, text) in fenced(page) {
+            if language != "toml" {
+                continue;
+            }
+            assert!(
+                checked.insert((page.len(), name)),
+                "two configurations are called {name:?}"
+            );
+            std::fs::write(folder.path().join("backstay.toml"), &text).expect("a file is written");
+            let mut command = Command::new(env!("CARGO_BIN_EXE_backstay"));
+            command
+                .args(["config", "check"])
+                .env_clear()
+                .env("USER", "app")
+                .current_dir(&folder);
+            let output = command.output().expect("it runs");
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{name}: {told}");
+        }
+    }
+    assert!(checked.len() > 5, "{checked:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod aws;
 mod backup;
 mod bucket;
 mod clusters;
+mod config;
 mod crash;
 mod disasters;
 mod docs;

@@ -17,6 +17,8 @@ pub enum Origin {
         /// The line.
         line: usize,
     },
+    /// What a configuration says of the connection.
+    Configuration,
     /// A rule of Backstay or a default.
     Rule,
 }
@@ -27,6 +29,7 @@ impl fmt::Display for Origin {
             Self::ConnectionString => f.write_str("the connection string"),
             Self::Variable(name) => f.write_str(name),
             Self::ServiceFile { path, line } => write!(f, "line {line} of {}", path.display()),
+            Self::Configuration => f.write_str("the configuration"),
             Self::Rule => f.write_str("the defaults"),
         }
     }

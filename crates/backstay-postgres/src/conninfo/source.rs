@@ -54,6 +54,49 @@ pub fn resolve_source(explicit: Option<&str>, variables: &Variables) -> Result<R
     Err(ConninfoError::NothingConfigured)
 }
 
+/// Settles a connection that somebody described and gave a name: by a URL or key/value pairs, and by values of libpq's keys,
+/// which count more.
+///
+/// The variables that say where a server is (`PGHOST`, `PGHOSTADDR`, `PGPORT`, `PGDATABASE`, `PGUSER`, `PGSERVICE`) are not
+/// looked at, since they would make another database of it. What else is left open comes from the service that is named,
+/// the other `PG*` variables and the defaults, as for [`resolve`](super::resolve).
+///
+/// # Errors
+/// Those of [`resolve`](super::resolve).
+pub fn resolve_described<'d>(
+    connection: Option<&str>,
+    values: impl IntoIterator<Item = (&'d str, &'d str)>,
+    variables: &Variables,
+) -> Result<Resolved, ConninfoError> {
+    let origin = Origin::Configuration;
+    let mut request = Request::new(Source::Configuration);
+    if let Some(connection) = connection {
+        if connection.trim_ascii().is_empty() {
+            return Err(ConninfoError::EmptyConnection);
+        }
+        if !connection.contains('=') && !connection.contains("://") {
+            return Err(ConninfoError::NotPostgres { origin });
+        }
+        text::parse(connection, &origin, &mut request)?;
+    }
+    for (key, value) in values {
+        if let Some(at) = value.bytes().position(|byte| byte == 0) {
+            return Err(ConninfoError::Syntax {
+                origin,
+                position: at + 1,
+                problem: "a zero byte is not allowed",
+            });
+        }
+        let known = request.settings.set_by_name(key.as_bytes(), value.into(), &origin);
+        known.ok_or_else(|| ConninfoError::UnknownKey {
+            origin: origin.clone(),
+            position: 1,
+            nearest: super::keys::nearest(key.as_bytes()),
+        })?;
+    }
+    request.settle(&variables.without(&NAMING_VARIABLES))
+}
+
 fn text_of<'a>(name: &'static str, variables: &'a Variables) -> Result<Option<&'a str>, ConninfoError> {
     let Some(value) = variables.get_filled(name) else {
         return Ok(None);

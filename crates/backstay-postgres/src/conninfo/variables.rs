@@ -21,6 +21,21 @@ impl Variables {
         self
     }
 
+    /// The same with another value of one of them.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.values.insert(name.into(), value.into());
+        self
+    }
+
+    /// The same without some of them.
+    pub(super) fn without(&self, names: &[&str]) -> Self {
+        let mut rest = self.clone();
+        rest.values
+            .retain(|name, _| !names.iter().any(|removed| name == removed));
+        rest
+    }
+
     /// The value of a variable; an empty one is set.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&OsStr> {

@@ -1,5 +1,5 @@
 use super::{shown, variables};
-use crate::conninfo::{Source, resolve_source};
+use crate::conninfo::{Source, resolve_described, resolve_source};
 
 #[track_caller]
 fn check(explicit: Option<&str>, more: &[(&str, &str)], expected: Result<(Source, &str), &str>) {
@@ -134,5 +134,86 @@ fn the_projects_direct_host() {
     for reference in ["a.evil.example/", "a b", "ref@host"] {
         let message = "SUPABASE_PROJECT_REF is not a project reference: letters and digits are expected";
         check(None, &[("SUPABASE_PROJECT_REF", reference), DB_PASSWORD], Err(message));
+    }
+}
+
+/// What the values of a configuration make of a connection, in an environment that names another one.
+fn described(connection: Option<&str>, values: &[(&str, &str)]) -> Result<String, String> {
+    let elsewhere = [
+        URL,
+        ("PGHOST", "eh"),
+        ("PGHOSTADDR", "10.0.0.1"),
+        ("PGPORT", "1"),
+        ("PGDATABASE", "ed"),
+        ("PGUSER", "eu"),
+        ("PGSERVICE", "es"),
+        ("PGPASSWORD", "ep"),
+        ("PGSSLMODE", "require"),
+    ];
+    let resolved = resolve_described(connection, values.iter().copied(), &variables(&elsewhere));
+    let resolved = resolved.map_err(|error| error.to_string())?;
+    assert_eq!(resolved.source, Source::Configuration);
+    Ok(shown(&resolved.config))
+}
+
+#[test]
+fn variables_do_not_make_another_database_of_one_that_is_described() {
+    for (connection, values, expected) in [
+        (Some("postgres://u:p@h/d"), &[][..], "u@h:5432/d password=p ssl=Require"),
+        (
+            Some("host=h"),
+            &[("password", "x")],
+            "me@h:5432/me password=x ssl=Require",
+        ),
+        (
+            Some("postgres://u:p@h/d"),
+            &[("password", "x")],
+            "u@h:5432/d password=x ssl=Require",
+        ),
+        (
+            None,
+            &[("host", "h"), ("port", "6"), ("sslmode", "prefer")],
+            "me@h:6/me password=ep",
+        ),
+        (
+            None,
+            &[("host", "h"), ("dbname", "d"), ("user", "u")],
+            "u@h:5432/d password=ep ssl=Require",
+        ),
+    ] {
+        assert_eq!(
+            described(connection, values).as_deref(),
+            Ok(expected),
+            "{connection:?} {values:?}"
+        );
+    }
+}
+
+#[test]
+fn what_a_configuration_says_is_refused_without_repeating_it() {
+    for (connection, values, expected) in [
+        (Some(" "), &[][..], "the given connection is empty"),
+        (
+            Some("hunter2"),
+            &[],
+            "the configuration is not a PostgreSQL connection: a URL begins with postgresql:// or postgres://",
+        ),
+        (
+            None,
+            &[("host", "h"), ("port", "hunter2")],
+            "invalid value of `port` from the configuration: a number from 1 to 65535 for each host is expected",
+        ),
+        (
+            None,
+            &[("hots", "hunter2")],
+            "unknown key at character 1 of the configuration; the nearest known key is `host`",
+        ),
+        (
+            None,
+            &[("password", "hunter2\0")],
+            "a zero byte is not allowed, at character 8 of the configuration",
+        ),
+    ] {
+        assert_eq!(described(connection, values).unwrap_err(), expected);
     }
 }

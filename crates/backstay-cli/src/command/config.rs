@@ -1,0 +1,321 @@
+use std::error::Error;
+use std::fmt::Display;
+
+use backstay::ConninfoError;
+use backstay_config::{
+    Config, Database, EXAMPLE, Given, ResolveError, Retention, RetentionChoice, SecretSource, Store, schema,
+};
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use crate::configuration::{self, ConfigurationError, lookup};
+use crate::environment::Environment;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Columns, Form, Output, Voice, complain, print, print_json, print_text};
+
+/// Writes a configuration with a comment on everything.
+pub(crate) fn example() -> Result<Exit, Failure> {
+    print(EXAMPLE.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+/// Writes the JSON schema.
+pub(crate) fn json_schema() -> Result<Exit, Failure> {
+    print_json(&schema())?;
+    Ok(Exit::Done)
+}
+
+/// Reads the configuration and tells what was understood. What this machine lacks now is told, and is no mistake of the file.
+pub(crate) fn check(output: Output, environment: &Environment) -> Result<Exit, Failure> {
+    let loaded = environment.configuration.require()?;
+    let check = Check::of(&loaded.config, environment);
+    let report = Report {
+        file: loaded.path.display().to_string(),
+        databases: check.databases,
+        stores: check.stores,
+        retentions: check.retentions,
+        mistakes: check.mistakes,
+    };
+    match output {
+        Output { form: Form::Json, .. } => print_json(&report)?,
+        Output {
+            voice: Voice::Normal, ..
+        } => print_text(&report.text())?,
+        Output {
+            voice: Voice::Quiet, ..
+        } => {}
+    }
+    for mistake in &report.mistakes {
+        complain(&format!("error: {mistake}"));
+    }
+    Ok(if report.mistakes.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Configuration
+    })
+}
+
+#[derive(Serialize)]
+struct Report {
+    file: String,
+    databases: Vec<Section>,
+    stores: Vec<Section>,
+    retentions: Vec<Section>,
+    mistakes: Vec<String>,
+}
+
+/// A section, and what was understood of it.
+#[derive(Serialize)]
+struct Section {
+    name: String,
+    entries: Vec<Entry>,
+}
+
+/// What a key comes to.
+#[derive(Serialize)]
+struct Entry {
+    key: &'static str,
+    /// What it is, or where it comes from; of a secret the latter only.
+    value: Option<String>,
+    /// Why it cannot be had now.
+    missing: Option<String>,
+    warning: Option<String>,
+}
+
+impl Report {
+    fn text(&self) -> String {
+        let mut text = format!("{}\n", self.file);
+        let kinds = [
+            ("database", &self.databases),
+            ("store", &self.stores),
+            ("retention", &self.retentions),
+        ];
+        for (kind, sections) in kinds {
+            for section in sections {
+                let mut columns = Columns::default();
+                for entry in &section.entries {
+                    let missing = entry.missing.as_ref().map(|why| format!("MISSING: {why}"));
+                    let warning = entry.warning.as_ref().map(|why| format!("warning: {why}"));
+                    let parts: Vec<String> = [entry.value.clone(), missing, warning].into_iter().flatten().collect();
+                    columns.row([entry.key.to_owned(), parts.join("; ")]);
+                }
+                text.push_str(&format!("[{kind}.{}]\n{columns}", section.name));
+            }
+        }
+        text
+    }
+}
+
+struct Check<'e> {
+    environment: &'e Environment,
+    databases: Vec<Section>,
+    stores: Vec<Section>,
+    retentions: Vec<Section>,
+    mistakes: Vec<String>,
+}
+
+impl<'e> Check<'e> {
+    fn of(config: &Config, environment: &'e Environment) -> Self {
+        let mut check = Self {
+            environment,
+            databases: Vec::new(),
+            stores: Vec::new(),
+            retentions: Vec::new(),
+            mistakes: Vec::new(),
+        };
+        for (name, database) in config.databases() {
+            let entries = check.database(name, database);
+            check.databases.push(section(name, entries));
+        }
+        for (name, store) in config.stores() {
+            let entries = check.store(store);
+            check.stores.push(section(name, entries));
+        }
+        for (name, retention) in config.retentions() {
+            let entries = check.retention(retention);
+            check.retentions.push(section(name, entries));
+        }
+        check
+    }
+
+    fn database(&mut self, name: &str, database: &Database) -> Vec<Entry> {
+        let variables = &self.environment.variables;
+        let mut entries = Vec::new();
+        match configuration::source_without_secrets(database, variables) {
+            Ok(Some(resolved)) => entries.push(entry("connection", resolved.config.describe())),
+            Ok(None) => {}
+            Err(error) => entries.extend(self.fault("connection", error)),
+        }
+        let given = [
+            ("url", database.connection.url()),
+            ("password", database.connection.password()),
+        ];
+        for (key, given) in given {
+            if let Some(Given::Secret(source)) = given {
+                entries.push(self.secret(key, source));
+            }
+        }
+        if let Some(store) = &database.store {
+            entries.push(entry("store", store.name()));
+        }
+        for store in &database.also {
+            entries.push(entry("also", store.name()));
+        }
+        match configuration::options(name, database, variables) {
+            Ok(options) => {
+                entries.extend(options.prefix.map(|prefix| entry("prefix", prefix)));
+                let keys = options.seals.recipients.len() + options.seals.files.len();
+                if keys > 0 {
+                    let shown = options.seals.recipients.iter().map(ToString::to_string);
+                    let files = options.seals.files.iter().map(|file| file.display().to_string());
+                    let shown: Vec<String> = shown.chain(files).collect();
+                    entries.push(entry("encrypted to", shown.join(", ")));
+                }
+            }
+            Err(error) => entries.extend(self.fault("options", error)),
+        }
+        let passphrases = [
+            ("encrypt-passphrase", &database.encryption.passphrase),
+            ("encrypt-gpg", &database.encryption.gpg),
+        ];
+        for (key, source) in passphrases {
+            entries.extend(source.as_ref().map(|source| self.secret(key, source)));
+        }
+        match &database.retention {
+            Some(RetentionChoice::Named(reference)) => entries.push(entry("retention", reference.name())),
+            Some(RetentionChoice::Own(retention)) => entries.extend(self.retention(retention)),
+            None => {}
+        }
+        entries
+    }
+
+    fn store(&mut self, store: &Store) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        match store.location(&lookup(&self.environment.variables)) {
+            Ok(location) => entries.push(entry("location", location.split('?').next().unwrap_or_default())),
+            Err(error) => entries.extend(self.fault("location", error.into())),
+        }
+        for (key, given) in store.credentials() {
+            entries.push(match given {
+                Given::Secret(source) => self.secret(key, source),
+                Given::Text(text) => match text.resolve(&lookup(&self.environment.variables)) {
+                    Ok(value) => entry(key, value),
+                    Err(error) => missing(key, None, error),
+                },
+            });
+        }
+        entries
+    }
+
+    fn retention(&mut self, retention: &Retention) -> Vec<Entry> {
+        let policy = match retention.policy(|name| TimeZone::get(name).ok()) {
+            Ok(policy) => policy,
+            Err(error) => return self.fault("time-zone", error.into()).into_iter().collect(),
+        };
+        let mut entries = Vec::new();
+        let counts = [
+            ("keep-last", policy.keep_last),
+            ("keep-daily", policy.keep_daily),
+            ("keep-weekly", policy.keep_weekly),
+            ("keep-monthly", policy.keep_monthly),
+            ("keep-yearly", policy.keep_yearly),
+        ];
+        entries.extend(
+            counts
+                .iter()
+                .filter(|(_, count)| *count > 0)
+                .map(|(key, count)| entry(key, count)),
+        );
+        entries.extend(policy.keep_within.map(|age| entry("keep-within", age)));
+        entries.extend(policy.keep_tags.iter().map(|tag| entry("keep-tag", tag)));
+        entries.extend(policy.min_age.map(|age| entry("min-age", age)));
+        entries.push(entry("time-zone", retention.time_zone().unwrap_or("UTC")));
+        if policy.is_empty() {
+            entries.push(Entry {
+                warning: Some("there is no rule, so everything stays".to_owned()),
+                ..entry("keeps", "everything")
+            });
+        }
+        entries
+    }
+
+    fn secret(&mut self, key: &'static str, source: &SecretSource) -> Entry {
+        let from = origin(source);
+        match source.look(&lookup(&self.environment.variables)) {
+            Ok(warning) => Entry {
+                warning: warning.map(|warning| warning.to_string()),
+                ..entry(key, from)
+            },
+            Err(error) => missing(key, Some(from), error),
+        }
+    }
+
+    /// What this machine lacks is an entry; what no machine could make right is a mistake.
+    fn fault(&mut self, key: &'static str, error: ConfigurationError) -> Option<Entry> {
+        if is_of_the_machine(&error) {
+            return Some(missing(key, None, error));
+        }
+        self.mistakes.push(Failure::from(error).in_one_line());
+        None
+    }
+}
+
+fn is_of_the_machine(error: &ConfigurationError) -> bool {
+    match error {
+        ConfigurationError::Resolve(error) => {
+            matches!(error, ResolveError::Variable { .. } | ResolveError::File { .. })
+        }
+        ConfigurationError::Connection { source, .. } => matches!(
+            source,
+            ConninfoError::NoUser
+                | ConninfoError::NoRootCertificate
+                | ConninfoError::NoClientKey { .. }
+                | ConninfoError::ClientKeyExposed { .. }
+                | ConninfoError::PassfileDisagrees { .. }
+                | ConninfoError::ServiceNotFound { .. }
+                | ConninfoError::ServiceFile { .. }
+        ),
+        _ => false,
+    }
+}
+
+fn section(name: &str, entries: Vec<Entry>) -> Section {
+    Section {
+        name: name.to_owned(),
+        entries,
+    }
+}
+
+fn entry(key: &'static str, value: impl Display) -> Entry {
+    Entry {
+        key,
+        value: Some(value.to_string()),
+        missing: None,
+        warning: None,
+    }
+}
+
+fn missing(key: &'static str, value: Option<String>, error: impl Error + 'static) -> Entry {
+    Entry {
+        key,
+        value,
+        missing: Some(Failure::from(error).in_one_line()),
+        warning: None,
+    }
+}
+
+/// Where a secret comes from; of a command the program only.
+fn origin(source: &SecretSource) -> String {
+    match source {
+        SecretSource::Variable { name, .. } => format!("the variable {name}"),
+        SecretSource::File(path) => format!("the file {}", path.text().literal().unwrap_or("that variables name")),
+        SecretSource::Command { program, .. } => {
+            format!(
+                "the command {}",
+                program.text().literal().unwrap_or("that variables name")
+            )
+        }
+        _ => "elsewhere".to_owned(),
+    }
+}

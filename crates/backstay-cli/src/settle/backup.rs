@@ -1,0 +1,187 @@
+use std::time::Duration;
+
+use backstay::{
+    Age, BackupOptions, EarlierBackups, GlobalsOption, Inclusion, ReadBack, Resolved, RetentionPolicy, SourceOptions,
+    Variables,
+};
+use backstay_config::Database;
+
+use crate::args::{BackupArguments, EncryptArguments};
+use crate::configuration::{self, ConfigurationError, DatabaseOptions};
+use crate::environment::Environment;
+use crate::keys::{PASSPHRASE, SealRequest};
+use crate::output::Output;
+
+use super::chosen::{self, ChosenSource};
+use super::encryption::settle_seals;
+use super::{SettleError, SettledStore, jobs};
+
+/// How long to wait for the lock on a table where nobody says otherwise.
+const LOCK_WAIT_SECS: u32 = 30;
+
+/// What `backup` is to do.
+#[derive(Debug)]
+pub(crate) struct SettledBackup {
+    pub(crate) source: Resolved,
+    pub(crate) store: SettledStore,
+    pub(crate) also: Vec<SettledStore>,
+    pub(crate) options: BackupOptions,
+    pub(crate) seals: SealRequest,
+    /// Which earlier backups are kept; all of them where it is `None`.
+    pub(crate) retention: Option<RetentionPolicy>,
+    pub(crate) output: Output,
+}
+
+impl SettledBackup {
+    pub(crate) fn settle(arguments: BackupArguments, environment: &Environment) -> Result<Self, SettleError> {
+        let ChosenSource { source, section } = chosen::source(&arguments.from, environment)?;
+        let database = section.map(|(_, database)| database);
+        let file = match section {
+            Some((name, database)) => configuration::options(name, database, &environment.variables)?,
+            None => DatabaseOptions::default(),
+        };
+        let typed_store = arguments.store.clone().or_else(|| arguments.positional_store.clone());
+        let mut store = SettledStore::settle_for(typed_store, database, environment)?
+            .with_server_side_encryption(arguments.sse.as_deref())?;
+        let also = further_stores(&arguments, &store, database, environment)?;
+        let (seals, is_of_file) = merge_seals(arguments.encrypt, file.seals);
+        if let Some(database) = database.filter(|_| is_of_file && seals.passphrase.is_some()) {
+            store.variables = with_passphrase(database, store.variables, &environment.variables)?;
+        }
+        let mut options = BackupOptions::default();
+        options.source = source_options(arguments.jobs.or(file.jobs), environment);
+        let secs = arguments.lock_wait.or(file.lock_wait).unwrap_or(LOCK_WAIT_SECS);
+        options.source.lock_wait = Duration::from_secs(secs.into());
+        let included = |is_excluded: Option<bool>, file: Option<bool>| {
+            let is_included = is_excluded.map(|is_excluded| !is_excluded).or(file);
+            inclusion(is_included.unwrap_or(true))
+        };
+        options.source.unlogged = included(arguments.no_unlogged_data, file.unlogged_data);
+        options.source.large_objects = included(arguments.no_large_objects, file.large_objects);
+        let list = |typed: Vec<String>, file: Option<Vec<String>>| match typed.is_empty() {
+            true => file.unwrap_or_default(),
+            false => typed,
+        };
+        let typed = arguments.selection;
+        let selection = &mut options.source.selection;
+        selection.schemas = list(typed.schema, file.schema);
+        selection.tables = list(typed.table, file.table);
+        selection.exclude_schemas = list(typed.exclude_schema, file.exclude_schema);
+        selection.exclude_tables = list(typed.exclude_table, file.exclude_table);
+        selection.exclude_data = list(typed.exclude_table_data, file.exclude_table_data);
+        options.prefix = arguments.name.or(file.prefix);
+        options.compression = arguments.compress.or(file.compression).unwrap_or_default();
+        options.tags = if arguments.tag.is_empty() {
+            file.tags
+        } else {
+            arguments.tag
+        };
+        options.keep_at_least = arguments.keep_at_least.or(file.keep_at_least);
+        options.pg_dump = arguments.pg_dump.or(file.pg_dump);
+        options.volume_bytes_max = arguments.volume_size.or(file.volume_size);
+        if arguments.no_read_back.map(|is_not| !is_not).or(file.read_back) == Some(false) {
+            options.read_back = ReadBack::No;
+        }
+        if arguments.globals.or(file.globals) == Some(true) {
+            options.globals = GlobalsOption::Included;
+        }
+        if arguments.same_database {
+            options.earlier = EarlierBackups::OfThisDatabase;
+        }
+        let retention = match (arguments.keep_days, database) {
+            (Some(days), _) => Some(keep_days(days)),
+            (None, Some(database)) => chosen::retention(database, environment)?,
+            (None, None) => None,
+        };
+        Ok(Self {
+            source,
+            store,
+            also,
+            options,
+            seals,
+            retention,
+            output: arguments.output.into(),
+        })
+    }
+}
+
+/// The stores that are to have the backup too: those that were typed, else those of the database.
+fn further_stores(
+    arguments: &BackupArguments,
+    store: &SettledStore,
+    database: Option<&Database>,
+    environment: &Environment,
+) -> Result<Vec<SettledStore>, SettleError> {
+    let mut also: Vec<SettledStore> = Vec::new();
+    let typed = arguments.also.iter().map(|typed| (typed.as_str(), true));
+    let of_file = database
+        .filter(|_| arguments.also.is_empty())
+        .map(|database| &database.also);
+    let of_file = of_file.into_iter().flatten().map(|reference| (reference.name(), false));
+    for (name, is_typed) in typed.chain(of_file) {
+        let mut other = SettledStore::settle(Some(name.to_owned()), environment)?;
+        // Who wants one bucket encrypted wants no copy that is not.
+        if other.is_bucket() {
+            other = other.with_server_side_encryption(arguments.sse.as_deref())?;
+        }
+        // Where another store was typed, it may be one of those that the file has beside its own.
+        if !is_typed && store.refuse_same(&other).is_err() {
+            continue;
+        }
+        for known in [store].into_iter().chain(&also) {
+            known.refuse_same(&other)?;
+        }
+        also.push(other);
+    }
+    Ok(also)
+}
+
+/// To whom backups are encrypted: as was typed, else as the file says. Tells whether it was the file.
+fn merge_seals(typed: EncryptArguments, file: SealRequest) -> (SealRequest, bool) {
+    let typed = settle_seals(typed);
+    if !typed.recipients.is_empty() || !typed.files.is_empty() || typed.passphrase.is_some() {
+        return (typed, false);
+    }
+    let index = if typed.index.is_empty() {
+        file.index
+    } else {
+        typed.index
+    };
+    (SealRequest { index, ..file }, true)
+}
+
+/// The variables of a store, with the passphrase of a database in them.
+fn with_passphrase(database: &Database, of_store: Variables, variables: &Variables) -> Result<Variables, SettleError> {
+    let source = database
+        .encryption
+        .passphrase
+        .as_ref()
+        .or(database.encryption.gpg.as_ref());
+    let Some(source) = source else {
+        return Ok(of_store);
+    };
+    let secret = source.resolve(&configuration::lookup(variables));
+    let secret = secret.map_err(ConfigurationError::from)?;
+    Ok(of_store.with(PASSPHRASE, secret.expose()))
+}
+
+/// The policy of `--keep-days`.
+fn keep_days(days: u32) -> RetentionPolicy {
+    let mut policy = RetentionPolicy::default();
+    policy.keep_within = Some(Age::days(days));
+    policy
+}
+
+fn source_options(typed: Option<u16>, environment: &Environment) -> SourceOptions {
+    let mut source = SourceOptions::default();
+    source.jobs = jobs(typed, environment);
+    source
+}
+
+fn inclusion(is_included: bool) -> Inclusion {
+    if is_included {
+        Inclusion::Included
+    } else {
+        Inclusion::Excluded
+    }
+}

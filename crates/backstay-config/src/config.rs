@@ -1,0 +1,202 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use crate::database::Database;
+use crate::fields::{Context, Fields, shown};
+use crate::nearest::nearest;
+use crate::place::Source;
+use crate::problem::{ConfigError, Problems, Shown};
+use crate::reference::Reference;
+use crate::retention::{Retention, RetentionChoice};
+use crate::store::Store;
+use crate::value::is_name;
+
+/// What the file is called.
+pub const FILE_NAME: &str = "backstay.toml";
+/// A file with a comment on everything.
+pub const EXAMPLE: &str = include_str!("example.toml");
+
+/// What stands in a file: databases, stores and retentions by their names. Names that sections name exist.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    databases: BTreeMap<String, Database>,
+    stores: BTreeMap<String, Store>,
+    retentions: BTreeMap<String, Retention>,
+}
+
+const SECTIONS: [&str; 3] = ["database", "store", "retention"];
+
+impl Config {
+    /// Reads a text. The path of the file is for messages, and relative paths in the text begin in its folder.
+    ///
+    /// # Errors
+    /// All mistakes that the text has; of grammar alone, where there are such.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        let name = file.display().to_string();
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let folder = if folder == Path::new(".") {
+            Path::new("")
+        } else {
+            folder
+        };
+        let mut context = Context {
+            problems: Problems::new(Source::new(&name, text)),
+            folder: folder.into(),
+        };
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            // Errors of the end of the text may have no place.
+            let span = error.span().unwrap_or(text.len()..text.len());
+            context.problems.add(span, Shown::Grammar, error.message());
+        }
+        let mut config = Self::default();
+        if errors.is_empty() {
+            config.read(table.get_ref(), &mut context);
+            config.check_references(table.get_ref(), &mut context.problems);
+        }
+        context.problems.unless(&name, config)
+    }
+
+    /// The database of that name.
+    #[must_use]
+    pub fn database(&self, name: &str) -> Option<&Database> {
+        self.databases.get(name)
+    }
+
+    /// The store of that name.
+    #[must_use]
+    pub fn store(&self, name: &str) -> Option<&Store> {
+        self.stores.get(name)
+    }
+
+    /// The retention of that name.
+    #[must_use]
+    pub fn retention(&self, name: &str) -> Option<&Retention> {
+        self.retentions.get(name)
+    }
+
+    /// The retention of a database.
+    #[must_use]
+    pub fn retention_of<'c>(&'c self, database: &'c Database) -> Option<&'c Retention> {
+        match database.retention.as_ref()? {
+            RetentionChoice::Named(reference) => self.retention(reference.name()),
+            RetentionChoice::Own(retention) => Some(retention),
+        }
+    }
+
+    /// All databases, by name.
+    pub fn databases(&self) -> impl Iterator<Item = (&str, &Database)> {
+        self.databases.iter().map(|(name, database)| (name.as_str(), database))
+    }
+
+    /// All stores, by name.
+    pub fn stores(&self) -> impl Iterator<Item = (&str, &Store)> {
+        self.stores.iter().map(|(name, store)| (name.as_str(), store))
+    }
+
+    /// All retentions, by name.
+    pub fn retentions(&self) -> impl Iterator<Item = (&str, &Retention)> {
+        self.retentions
+            .iter()
+            .map(|(name, retention)| (name.as_str(), retention))
+    }
+
+    fn read(&mut self, table: &DeTable<'_>, context: &mut Context) {
+        for (key, value) in table {
+            let kind: &str = key.get_ref();
+            if !SECTIONS.contains(&kind) {
+                let mut message = format!("unknown section {}", shown(kind));
+                if let Some(nearest) = nearest(kind, SECTIONS) {
+                    message.push_str(&format!("; did you mean {nearest:?}?"));
+                }
+                context.problems.add(key.span(), Shown::Key, message);
+                continue;
+            }
+            let DeValue::Table(named) = value.get_ref() else {
+                context.problems.add(
+                    key.span(),
+                    Shown::Key,
+                    format!("{kind:?} has to be a section with a name: [{kind}.NAME]"),
+                );
+                continue;
+            };
+            for (name_key, value) in named {
+                let name: &str = name_key.get_ref();
+                let DeValue::Table(section) = value.get_ref() else {
+                    let message = format!("{} in [{kind}] has to be a section: [{kind}.NAME]", shown(name));
+                    context.problems.add(name_key.span(), Shown::Key, message);
+                    continue;
+                };
+                if !is_name(name) {
+                    let message = format!(
+                        "{} cannot be a name: use 1 to 128 letters, digits, '.', '_' or '-', and begin with a letter or digit",
+                        shown(name)
+                    );
+                    context.problems.add(name_key.span(), Shown::Key, message);
+                    continue;
+                }
+                let at = context.problems.source().at(name_key.span().start);
+                let title = format!("{kind}.{name}");
+                let mut fields = Fields::reading(section, &title, name_key.span(), context);
+                match kind {
+                    "database" => {
+                        let database = Database::read(&mut fields, at);
+                        self.databases.insert(name.to_owned(), database);
+                    }
+                    "store" => {
+                        let store = Store::read(&mut fields);
+                        self.stores.extend(store.map(|store| (name.to_owned(), store)));
+                    }
+                    _ => {
+                        let retention = Retention::read(&mut fields);
+                        self.retentions.insert(name.to_owned(), retention);
+                    }
+                }
+                fields.finish();
+            }
+        }
+    }
+
+    /// Tells of names of sections that do not exist, and of a store that is named twice.
+    fn check_references(&self, table: &DeTable<'_>, problems: &mut Problems) {
+        // Also those that could not be read, of which enough is said already.
+        let known = |kind: &str| -> Vec<&str> {
+            let section = table.get(kind).and_then(|section| section.get_ref().as_table());
+            let names = section.into_iter().flat_map(|section| section.keys());
+            names.map(|name| &**name.get_ref()).collect()
+        };
+        let (stores, retentions) = (known("store"), known("retention"));
+        for database in self.databases.values() {
+            for store in database.store.iter().chain(&database.also) {
+                check(store, "store", &stores, problems);
+            }
+            let mut named: Vec<&str> = Vec::new();
+            for store in database.store.iter().chain(&database.also) {
+                if named.contains(&store.name()) {
+                    let message = format!(
+                        "the store {:?} is named twice, and a copy in the same store is none",
+                        store.name()
+                    );
+                    problems.add(store.span.clone(), Shown::Value, message);
+                }
+                named.push(store.name());
+            }
+            if let Some(RetentionChoice::Named(reference)) = &database.retention {
+                check(reference, "retention", &retentions, problems);
+            }
+        }
+    }
+}
+
+fn check(reference: &Reference, kind: &str, known: &[&str], problems: &mut Problems) {
+    if known.contains(&reference.name()) {
+        return;
+    }
+    let mut message = format!("there is no [{kind}.{}]", reference.name());
+    if let Some(nearest) = nearest(reference.name(), known.iter().copied()) {
+        message.push_str(&format!("; did you mean {nearest:?}?"));
+    }
+    problems.add(reference.span.clone(), Shown::Value, message);
+}

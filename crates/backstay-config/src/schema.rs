@@ -1,0 +1,45 @@
+use serde_json::{Value as Json, json};
+
+use crate::database::Database;
+use crate::fields::Fields;
+use crate::place::Source;
+use crate::retention::Retention;
+use crate::store::Store;
+use crate::value::{NAME_PATTERN, secret_schema};
+
+/// The JSON schema (draft 7) of the file, for editors. What it takes is not always a configuration: it does not know which
+/// names there are, nor which keys go together.
+#[must_use]
+pub fn schema() -> Json {
+    let section = |read: &dyn Fn(&mut Fields<'_>)| {
+        let mut fields = Fields::describing();
+        read(&mut fields);
+        fields.into_schema()
+    };
+    let named = |definition: &str, description: &str| {
+        json!({
+            "type": "object",
+            "description": description,
+            "propertyNames": { "pattern": NAME_PATTERN },
+            "additionalProperties": { "$ref": format!("#/definitions/{definition}") },
+        })
+    };
+    let nowhere = Source::new("", "").at(0);
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "backstay.toml",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "database": named("database", "Databases, and how backups of each are made."),
+            "store": named("store", "Places for backups."),
+            "retention": named("retention", "Which backups are kept."),
+        },
+        "definitions": {
+            "database": section(&|fields| { Database::read(fields, nowhere.clone()); }),
+            "store": section(&|fields| { Store::read(fields); }),
+            "secret": secret_schema(),
+            "retention": section(&|fields| { Retention::read(fields); }),
+        },
+    })
+}
