@@ -18,8 +18,11 @@ pub struct Interleaved<S> {
 
 struct Others {
     nth: u64,
-    state: Mutex<(u64, Option<Box<dyn FnOnce() + Send>>)>,
+    /// How many calls there were, and what the others do.
+    state: Mutex<(u64, Option<Act>)>,
 }
+
+type Act = Box<dyn FnOnce() + Send>;
 
 impl fmt::Debug for Others {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -165,6 +165,9 @@ enum Stop {
     Sleep(u64),
 }
 
+/// What the other process was told, and how many calls it made.
+type Ended = (Result<(), RepositoryError>, u64);
+
 /// A small sealed backup in volumes, and those to whom it is sealed.
 struct Trial {
     sample: SampleBackup,
@@ -284,7 +287,7 @@ impl Trial {
     /// made so many calls as to stop.
     fn beside(&self, other: Other, nth: u64, stop: Stop) -> bool {
         let store = self.written_to(MemoryStore::new());
-        let running: Arc<Mutex<Option<JoinHandle<(Result<(), RepositoryError>, u64)>>>> = Arc::default();
+        let running: Arc<Mutex<Option<JoinHandle<Ended>>>> = Arc::default();
         let (paused, is_paused) = channel();
         let (wakes, woken) = channel::<()>();
         let others = {
