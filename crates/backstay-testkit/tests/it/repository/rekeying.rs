@@ -1,9 +1,11 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use backstay_core::manifest::Sidecar;
 use backstay_core::repository::{LitterItem, RepositoryError};
 use backstay_core::store::{ErrorKind, MemoryStore, Store};
 use backstay_core::{Codec, Repository};
-use backstay_testkit::{Damage, Fault, Faulty, ToyKey, When};
+use backstay_testkit::{Damage, Fault, Faulty, Interleaved, ToyKey, When};
 
 use super::{FIRST, SECOND, id, key, names, put, sample};
 
@@ -141,6 +143,37 @@ fn a_backup_that_is_being_removed_is_not_sealed_anew() {
             "{refused:?}"
         );
         assert_eq!(names(&store), before);
+    }
+}
+
+#[test]
+fn nothing_older_goes_where_a_removal_began_before_the_new_manifest_was_there() {
+    let manifest = key(&format!("{FIRST}.manifest.json"));
+    for call in 1.. {
+        let store = sealed();
+        let others = store.clone();
+        let has_begun = Arc::new(AtomicBool::new(false));
+        let begins = Arc::clone(&has_begun);
+        let removal = move || {
+            let sidecar = Repository::new(Arc::new(others.clone())).read_sidecar(&id(FIRST));
+            let is_new = |sidecar: Sidecar| sidecar.packs().iter().all(|pack| pack.name.contains(".key2."));
+            if sidecar.is_ok_and(is_new) {
+                put(&others, &format!("tombstones/{FIRST}.json"), b"");
+                begins.store(true, Ordering::Relaxed);
+            }
+        };
+        let told = rekey(Arc::new(Interleaved::new(store.clone(), call, removal)));
+        if has_begun.load(Ordering::Relaxed) {
+            let told = told.unwrap_err();
+            assert!(
+                matches!(&told, RepositoryError::Exists { key, .. } if key.as_str().starts_with("tombstones/")),
+                "{told:?}"
+            );
+            assert!(store.head(&manifest).is_ok());
+            assert!(has(&store, &format!("{FIRST}.sql.gz.age")));
+            return;
+        }
+        told.unwrap();
     }
 }
 
