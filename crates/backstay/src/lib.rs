@@ -52,7 +52,7 @@ pub use copy::{Period, copy_backup, newest_per};
 pub use foreign::{ForeignArchive, ForeignError};
 pub use origin::{Origin, origin};
 pub use progress::{Phase, Progress, ProgressEvent, Silent};
-pub use prune::{Pruned, plan_prune, prune, prune_chosen};
+pub use prune::{Pruned, plan_prune, prune, prune_database};
 pub use restore::{plan_restore, prove, restore};
 pub use store::{OpenStoreError, WhenMissing, open_store, open_store_with, supabase_project_of_store};
 pub use verify::{Archive, CheckOptions, OpenArchiveError, previous_manifest, verify};

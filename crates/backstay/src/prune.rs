@@ -28,21 +28,8 @@ pub fn plan_prune(
     prefix: Option<&Prefix>,
     now: Timestamp,
 ) -> Result<Vec<RetentionDecision>, Error> {
-    plan_chosen(pruning, policy, |id| has_prefix(id, prefix), now)
-}
-
-fn has_prefix(id: &BackupId, prefix: Option<&Prefix>) -> bool {
-    prefix.is_none_or(|prefix| id.prefix() == prefix)
-}
-
-fn plan_chosen(
-    pruning: &mut Pruning<'_>,
-    policy: &RetentionPolicy,
-    is_chosen: impl Fn(&BackupId) -> bool,
-    now: Timestamp,
-) -> Result<Vec<RetentionDecision>, Error> {
     let mut facts = pruning.facts(now)?;
-    facts.retain(|backup| is_chosen(&backup.id));
+    facts.retain(|backup| prefix.is_none_or(|prefix| backup.id.prefix() == prefix));
     Ok(plan_retention(&facts, policy, now))
 }
 
@@ -59,23 +46,40 @@ pub fn prune(
     prefix: Option<&Prefix>,
     witness: &Witness,
 ) -> Result<Pruned, Error> {
-    prune_chosen(repository, policy, |id| has_prefix(id, prefix), witness)
+    let mut pruning = repository.pruning();
+    let decisions = plan_prune(&mut pruning, policy, prefix, (witness.clock)())?;
+    Ok(carry_out(repository, pruning, decisions, witness))
 }
 
-/// The same of the backups that are chosen; the others are as if they were not there.
+/// The same of the backups of one database, whatever they say of their cluster; the others are as if they were not there.
 ///
 /// # Errors
 /// Those of [`prune`].
-pub fn prune_chosen(
+pub fn prune_database(
     repository: &Repository,
     policy: &RetentionPolicy,
-    is_chosen: impl Fn(&BackupId) -> bool,
+    is_of_it: impl Fn(&BackupId) -> bool,
     witness: &Witness,
 ) -> Result<Pruned, Error> {
     let mut pruning = repository.pruning();
     let now = (witness.clock)();
+    let mut facts = pruning.facts(now)?;
+    facts.retain(|backup| is_of_it(&backup.id));
+    for backup in &mut facts {
+        backup.origin = None;
+    }
+    let decisions = plan_retention(&facts, policy, now);
+    Ok(carry_out(repository, pruning, decisions, witness))
+}
+
+fn carry_out(
+    repository: &Repository,
+    mut pruning: Pruning<'_>,
+    decisions: Vec<RetentionDecision>,
+    witness: &Witness,
+) -> Pruned {
     let mut pruned = Pruned {
-        decisions: plan_chosen(&mut pruning, policy, is_chosen, now)?,
+        decisions,
         ..Pruned::default()
     };
     let going = pruned
@@ -101,7 +105,7 @@ pub fn prune_chosen(
             break;
         }
     }
-    Ok(pruned)
+    pruned
 }
 
 /// Whether an error says nothing of the other backups.

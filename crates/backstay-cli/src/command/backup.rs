@@ -157,7 +157,7 @@ fn remove_old(
         output.remark(&format!("warning: {other} stays, however old it is: {whose}"));
         false
     };
-    let pruned = backstay::prune_chosen(repository, policy, is_ours, witness)?;
+    let pruned = backstay::prune_database(repository, policy, is_ours, witness)?;
     for error in pruned.unnoted {
         complain_unnoted(error);
     }

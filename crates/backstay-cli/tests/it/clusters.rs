@@ -5,10 +5,10 @@ use std::thread;
 use std::time::Duration;
 
 use backstay::encryption::{AgeSealer, SecretKey};
-use backstay::{BackupOptions, CancelToken, Seals, SearchPath, Silent};
+use backstay::{BackupOptions, CancelToken, Seals, Silent};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::support::{Run, Sandbox};
+use crate::support::{Run, Sandbox, programs};
 
 /// Two clusters with a database of one name each, and the store of the first, which both use.
 struct Clusters {
@@ -40,7 +40,7 @@ impl Clusters {
             &self.first.server.connection_config("kulti"),
             &repository,
             Timestamp::now() - SignedDuration::from_hours(24 * days),
-            &SearchPath::with_usual_places(std::env::var_os("PATH").as_deref()),
+            &programs(),
             &BackupOptions::default(),
             &Silent,
             &CancelToken::new(),
@@ -84,7 +84,7 @@ fn backups_of_another_cluster_are_neither_mixed_with_ours_nor_removed() {
         &clusters.second.server.connection_config("kulti"),
         &ours,
         Timestamp::now() - SignedDuration::from_hours(1),
-        &SearchPath::with_usual_places(std::env::var_os("PATH").as_deref()),
+        &programs(),
         &{
             let mut options = BackupOptions::default();
             options.earlier = backstay::EarlierBackups::OfThisDatabase;
@@ -96,7 +96,7 @@ fn backups_of_another_cluster_are_neither_mixed_with_ours_nor_removed() {
     report.unwrap();
     let run = clusters.run(&clusters.second, &[]);
     assert_eq!(run.code, Some(0), "{run:?}");
-    let warning = format!("warning: {old} is old and stays: it is of another cluster");
+    let warning = format!("warning: {old} stays, however old it is: it is of another cluster");
     assert!(run.stderr.contains(&warning), "{run:?}");
     assert!(clusters.has(&old));
     assert_refused(&clusters.run(&clusters.first, &[]));
@@ -124,7 +124,7 @@ fn encrypted_backups_tell_clusters_apart_without_a_key() {
     std::fs::write(&path, format!("{sidecar}\n")).unwrap();
     let run = clusters.run(&clusters.first, &sealed);
     assert_eq!(run.code, Some(0), "{run:?}");
-    let warning = format!("warning: {silent} is old and stays: nothing tells whose it is");
+    let warning = format!("warning: {silent} stays, however old it is: nothing tells whose it is");
     assert!(run.stderr.contains(&warning), "{run:?}");
     assert!(clusters.has(&silent) && !clusters.has(&old), "{run:?}");
 

@@ -45,7 +45,7 @@ pub(crate) struct Run {
 }
 
 /// Where PostgreSQL's programs are: first what the test command names, then the usual places.
-fn programs() -> SearchPath {
+pub(crate) fn programs() -> SearchPath {
     let named = std::env::var_os("BACKSTAY_TEST_PG_BINS").unwrap_or_default();
     SearchPath::with_usual_places(std::env::var_os("PATH").as_deref()).preferring(std::env::split_paths(&named))
 }
