@@ -107,6 +107,8 @@ fn every_function_of_the_suite_is_listed() {
             }
         }
     }
+    // It tries all of them, and is no promise itself.
+    assert!(written.remove("assert_kept_over_bad_networks"));
     let listed: BTreeSet<_> = PROMISES.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(listed, written);
 }
