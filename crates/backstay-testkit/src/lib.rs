@@ -11,6 +11,7 @@ pub mod fixtures;
 pub mod http_server;
 mod interleaved;
 mod moto_server;
+pub mod objects;
 mod recording;
 #[cfg(feature = "s3-server")]
 mod s3_server;

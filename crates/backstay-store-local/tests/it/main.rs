@@ -7,9 +7,8 @@ mod litter;
 mod promises;
 mod refusals;
 
-use backstay_core::ObjectKey;
-use backstay_core::store::{Error, ObjectMeta, Store};
 use backstay_store_local::LocalStore;
+use backstay_testkit::objects::{key, names, put};
 use tempfile::TempDir;
 
 /// A store in a folder that goes when the first value is dropped.
@@ -17,21 +16,6 @@ fn new_store() -> (TempDir, LocalStore) {
     let folder = tempfile::tempdir().unwrap();
     let store = LocalStore::open(folder.path()).unwrap();
     (folder, store)
-}
-
-fn key(text: &str) -> ObjectKey {
-    text.parse().unwrap()
-}
-
-fn put(store: &dyn Store, name: &str, bytes: &[u8]) -> Result<ObjectMeta, Error> {
-    let mut writer = store.create(&key(name))?;
-    writer.append(bytes)?;
-    writer.publish()
-}
-
-fn names(store: &dyn Store) -> Vec<String> {
-    let listed = store.list("").unwrap();
-    listed.into_iter().map(|meta| meta.key.to_string()).collect()
 }
 
 #[test]

@@ -1,19 +1,9 @@
 use std::io::Read as _;
 use std::ops::Range;
 
-use backstay_core::ObjectKey;
 use backstay_core::store::{Error, ErrorKind, ObjectMeta, Store};
 
-pub(super) fn key(text: &str) -> ObjectKey {
-    text.parse().unwrap()
-}
-
-/// Creates, fills and publishes; fails as the store fails.
-pub(super) fn try_put(store: &dyn Store, name: &str, bytes: &[u8]) -> Result<ObjectMeta, Error> {
-    let mut writer = store.create(&key(name))?;
-    writer.append(bytes)?;
-    writer.publish()
-}
+pub(super) use crate::objects::{key, put as try_put, seeded_noise as noise};
 
 /// Writes an object; `false` where the store cannot keep that name, which it may say of names that have more than letters,
 /// digits and `-_./` of ASCII.
@@ -79,17 +69,4 @@ pub(super) fn assert_refused<T>(result: Result<T, Error>, kind: ErrorKind, what:
         Ok(_) => panic!("{what} succeeded, but must fail as {kind:?}"),
         Err(error) => assert_eq!(error.kind(), kind, "{what} failed as another kind: {error}"),
     }
-}
-
-/// Bytes that no two places share for long, so that a shifted or swapped piece shows.
-pub(super) fn noise(count: usize, seed: u64) -> Vec<u8> {
-    // A linear congruential generator with the constants of Knuth's MMIX.
-    let mut state = seed;
-    let next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    std::iter::repeat_with(next).take(count).collect()
 }

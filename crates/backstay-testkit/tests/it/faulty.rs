@@ -1,18 +1,10 @@
 use std::io::Read as _;
 
 use backstay_core::store::{ErrorKind, MemoryStore, Store};
+use backstay_testkit::objects::names;
 use backstay_testkit::{Fault, Faulty, Verb, When};
 
 use crate::{key, put, whole};
-
-fn names(store: &dyn Store) -> Vec<String> {
-    store
-        .list("")
-        .unwrap()
-        .into_iter()
-        .map(|meta| meta.key.to_string())
-        .collect()
-}
 
 #[test]
 fn every_call_of_a_run_can_fail() {

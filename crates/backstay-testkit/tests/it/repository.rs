@@ -14,8 +14,10 @@ mod volumes;
 use std::sync::Arc;
 
 use backstay_core::store::{MemoryStore, Store};
-use backstay_core::{BackupId, Codec, Compression, MemberEncoder, ObjectKey, Repository};
+use backstay_core::{BackupId, Codec, Compression, MemberEncoder, Repository};
 use backstay_testkit::fixtures::SampleBackup;
+pub(crate) use backstay_testkit::objects::key;
+use backstay_testkit::objects::names;
 use jiff::Timestamp;
 
 /// When backups are removed and held.
@@ -24,10 +26,6 @@ const FIRST: &str = "kulti_backup_20250116_143022";
 const SECOND: &str = "kulti_backup_20250117_143022";
 
 pub(crate) fn id(text: &str) -> BackupId {
-    text.parse().unwrap()
-}
-
-pub(crate) fn key(text: &str) -> ObjectKey {
     text.parse().unwrap()
 }
 
@@ -52,11 +50,6 @@ pub(crate) fn put(store: &dyn Store, name: &str, bytes: &[u8]) {
     let mut writer = store.create(&key(name)).unwrap();
     writer.append(bytes).unwrap();
     writer.publish().unwrap();
-}
-
-fn names(store: &dyn Store) -> Vec<String> {
-    let listed = store.list("").unwrap();
-    listed.into_iter().map(|object| object.key.to_string()).collect()
 }
 
 /// Begins the sample and appends its members.
