@@ -11,6 +11,7 @@
 mod ci;
 mod database;
 mod files;
+mod garage;
 mod mutants;
 mod postgres;
 mod python;
@@ -29,10 +30,11 @@ const USAGE: &str = "\
 usage: cargo xtask <task>
 
 tasks:
-  test [--with 17,18 | --all-versions] [CARGO-TEST-ARGUMENTS]
+  test [--with 17,18 | --all-versions] [--garage] [CARGO-TEST-ARGUMENTS]
          provides what the tests need (installs it when root with apt), then runs all tests, or those
          that the arguments name, on the PostgreSQL that is found and on those that are asked for, which
-         are fetched (in CI 17 is; all are 13 to 18)
+         are fetched (in CI 17 is; all are 13 to 18); with --garage also those on that object store, which
+         is built from source
   demo   backs a sample database up on a server of its own, verifies it, restores it and compares
          (installs PostgreSQL when root with apt); leaves nothing behind
   bench [--scale F] [--jobs N] [--runs R] [--with-pg17] [--json FILE] [--smoke]

@@ -3,6 +3,7 @@ use std::iter;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use crate::garage;
 use crate::postgres::{self, Server};
 use crate::python;
 use crate::run::{self, Failure, cargo};
@@ -30,6 +31,8 @@ const OF_VERSIONS: [&str; 2] = ["-E", "package(backstay-postgres) + package(back
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     further: Further,
+    /// Whether the tests on garage are run too.
+    garage: bool,
     arguments: Vec<String>,
 }
 
@@ -53,6 +56,7 @@ impl Request {
     pub(crate) fn everything() -> Self {
         Self {
             further: Further::WhereFitting,
+            garage: false,
             arguments: Vec::new(),
         }
     }
@@ -62,6 +66,7 @@ impl Request {
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
+                "--garage" => request.garage = true,
                 "--all-versions" => request.further = Further::Demanded(postgres::majors().collect()),
                 "--with" => {
                     let list = arguments.next().map(String::as_str).unwrap_or_default();
@@ -96,6 +101,11 @@ impl Request {
         }
         let has_nextest = has_nextest();
         let mut failed = Vec::new();
+        if self.garage {
+            let program = garage::find_or_install()?;
+            let outcome = run::run(cargo().args(garage::TESTS).env(garage::VARIABLE, program));
+            failed.extend(outcome.err().map(|failure| format!("on garage: {failure}")));
+        }
         // The machine's own comes last, because its summary is that of all tests.
         for (index, server) in servers.iter().enumerate().rev() {
             println!("\nTesting on PostgreSQL {}", server.version);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backstay_core::ObjectKey;
 use backstay_core::store::{Error, ErrorKind, Leftover, ObjectMeta, ObjectWriter, Store};
-use backstay_http::{Answer, Failure};
+use backstay_http::{Answer, Failure, PartWriter};
 use jiff::Timestamp;
 
 use crate::client::{Call, Client};
@@ -13,7 +13,7 @@ use crate::config::{PartSizes, S3Config};
 use crate::credentials::CredentialsProvider;
 use crate::failure::Told as _;
 use crate::parts::{PART_BYTES_MAX, PART_BYTES_MIN};
-use crate::writer::S3Writer;
+use crate::writer::S3Object;
 use crate::{leftover, list, reader};
 
 /// A bucket, or what is under a prefix of it, as a store.
@@ -153,7 +153,7 @@ impl Store for S3Store {
             let subject = self.client.subject(key.as_str());
             return Err(Error::new(ErrorKind::UnsupportedKey, "create", subject));
         }
-        Ok(Box::new(S3Writer::begin(&self.client, key)))
+        Ok(Box::new(PartWriter::new(S3Object::begin(&self.client, key))))
     }
 
     fn read(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send>, Error> {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use backstay_core::ObjectKey;
 use backstay_core::store::{Error, ErrorKind, Leftover, ObjectMeta, ObjectWriter, Store};
+use backstay_http::PartWriter;
 
 use crate::client::Client;
 use crate::config::{Access, VercelBlobConfig};
 use crate::multipart::{PART_BYTES_MAX, PART_BYTES_MIN, PARTS_MAX};
-use crate::writer::VercelBlobWriter;
+use crate::writer::VercelBlob;
 use crate::{list, reader, sign};
 
 /// The longest pathname. The service counts characters and keeps bytes, so bytes are counted.
@@ -79,7 +80,7 @@ impl Store for VercelBlobStore {
             let subject = self.client.subject(key.as_str());
             return Err(Error::new(ErrorKind::UnsupportedKey, "create", subject));
         }
-        Ok(Box::new(VercelBlobWriter::begin(&self.client, key)))
+        Ok(Box::new(PartWriter::new(VercelBlob::begin(&self.client, key))))
     }
 
     fn read(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<Box<dyn Read + Send>, Error> {

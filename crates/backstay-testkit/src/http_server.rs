@@ -2,6 +2,7 @@
 
 mod message;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{BufReader, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -200,4 +201,19 @@ impl fmt::Debug for HttpServer {
             .field("endpoint", &self.endpoint)
             .finish_non_exhaustive()
     }
+}
+
+/// What a server lists: names that begin so and come after another one, in order. It looks at no others, because a bucket
+/// that many cases share gets thousands.
+pub fn listed<'m, V>(
+    objects: &'m BTreeMap<String, V>,
+    prefix: &str,
+    after: &str,
+) -> impl Iterator<Item = (&'m String, &'m V)> {
+    let first = prefix.max(after).to_owned();
+    let objects = objects.range(first..);
+    let (prefix, after) = (prefix.to_owned(), after.to_owned());
+    objects
+        .skip_while(move |(name, _)| **name == after)
+        .take_while(move |(name, _)| name.starts_with(&prefix))
 }

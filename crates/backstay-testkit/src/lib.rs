@@ -7,6 +7,7 @@ pub mod crash_safety;
 mod damage;
 mod faulty;
 pub mod fixtures;
+mod garage_server;
 #[cfg(feature = "http-server")]
 pub mod http_server;
 mod interleaved;
@@ -25,6 +26,7 @@ mod vercel_server;
 
 pub use damage::Damage;
 pub use faulty::{Fault, Faulty, When};
+pub use garage_server::GarageServer;
 pub use interleaved::Interleaved;
 pub use moto_server::MotoServer;
 pub use recording::{Call, Recording};

@@ -28,6 +28,14 @@ impl S3Server {
     /// The secret of that key; no output may ever have it.
     pub const SECRET_KEY: &str = "Sesam-4711-s3-hunter2";
 
+    /// Makes another bucket. A listing looks at every file of one, so many cases take one each.
+    ///
+    /// # Panics
+    /// Where it cannot be made.
+    pub fn create_bucket(&self, name: &str) {
+        std::fs::create_dir(self.folder.path().join(name)).unwrap();
+    }
+
     /// Starts it with an empty bucket.
     ///
     /// # Panics

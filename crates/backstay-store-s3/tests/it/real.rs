@@ -72,7 +72,9 @@ fn a_removal_ends_or_can_be_ended() {
     let mut count = 0;
     crash_safety::a_removal_ends_or_can_be_ended(|| {
         count += 1;
-        open(&server, |config| config.prefix = format!("{count}/"))
+        let bucket = format!("bucket-{count}");
+        server.create_bucket(&bucket);
+        open(&server, |config| config.bucket = bucket)
     });
 }
 

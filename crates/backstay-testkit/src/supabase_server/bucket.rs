@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::uploads::Upload;
 use super::{SupabaseServer, SupabaseTraits, answered, duplicate, no_bucket, no_object, refusal, too_large};
-use crate::http_server::{Request, Response};
+use crate::http_server::{Request, Response, listed};
 
 const PAGE: usize = 1000;
 
@@ -192,8 +192,10 @@ impl Bucket {
             let text = BASE64_STANDARD.decode(cursor).unwrap();
             String::from_utf8(text).unwrap().strip_prefix("l:").unwrap().to_owned()
         });
-        let fits = |name: &str| is_like(name, prefix) && after.as_ref().is_none_or(|after| name > after.as_str());
-        let all: Vec<_> = self.objects.iter().filter(|(name, _)| fits(name)).collect();
+        // What stands before the first wildcard stands for itself.
+        let literal = prefix.split(['_', '%']).next().unwrap_or_default();
+        let listed = listed(&self.objects, literal, after.as_deref().unwrap_or_default());
+        let all: Vec<_> = listed.filter(|(name, _)| is_like(name, prefix)).collect();
         let has_next = all.len() > page;
         let objects = all.iter().take(page).map(|(name, object)| {
             json!({

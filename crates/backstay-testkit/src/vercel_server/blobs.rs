@@ -7,7 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use serde_json::{Value, json};
 
 use super::{VercelBlobServer, VercelTraits, answered, bad_request, refusal};
-use crate::http_server::{Request, Response};
+use crate::http_server::{Request, Response, listed};
 
 const PART_BYTES_MIN: usize = 5 << 20;
 const PARTS_MAX: u32 = 10_000;
@@ -260,8 +260,7 @@ impl Blobs {
         let page = page.min(asked);
         let prefix = query.get("prefix").map_or("", String::as_str);
         let after = query.get("cursor").map_or("", String::as_str);
-        let fits = |name: &str| name.starts_with(prefix) && name > after;
-        let all: Vec<_> = self.blobs.iter().filter(|(name, _)| fits(name)).collect();
+        let all: Vec<_> = listed(&self.blobs, prefix, after).collect();
         let blobs = all.iter().take(page).map(|(name, blob)| {
             let mut told = self.described(name, blob);
             for name in ["contentType", "contentDisposition", "cacheControl"] {

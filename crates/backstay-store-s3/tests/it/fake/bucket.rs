@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use backstay_core::Sha256Digest;
-use backstay_testkit::http_server::{Request, Response};
+use backstay_testkit::http_server::{Request, Response, listed};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -138,8 +138,7 @@ impl Bucket {
     fn list(&self, query: &Headers, traits: Traits) -> Response {
         let page = if traits.page == 0 { 1000 } else { traits.page };
         let after = query.get("continuation-token").map_or("", String::as_str);
-        let fits = |key: &str| key.starts_with(&query["prefix"]) && key > after;
-        let all: Vec<_> = self.objects.iter().filter(|(key, _)| fits(key)).collect();
+        let all: Vec<_> = listed(&self.objects, &query["prefix"], after).collect();
         let mut xml = String::from("<ListBucketResult>\n");
         for (key, object) in all.iter().take(page) {
             xml.push_str(&format!(
