@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
-use backstay_core::store::{ErrorKind, Store as _};
+use backstay_core::repository::RepositoryError;
+use backstay_core::store::{ErrorKind, Store};
+use backstay_core::{Codec, Compression, Repository};
 use backstay_store_s3::{Credentials, PartSizes, S3Config, S3Store, StaticCredentials};
+use backstay_testkit::fixtures::SampleBackup;
 use backstay_testkit::objects::{names, noise, put, read};
-use backstay_testkit::{GarageServer, conformance, crash_safety};
+use backstay_testkit::{GarageServer, conformance};
 
 fn start() -> GarageServer {
     let named = std::env::var_os("BACKSTAY_TEST_GARAGE");
@@ -52,13 +55,23 @@ fn a_key_that_is_taken_is_refused_although_it_would_overwrite() {
 }
 
 #[test]
-fn crashes_leave_whole_backups_on_it() {
+fn a_backup_is_there_once_and_goes_whole() {
     let server = start();
-    let mut run = 0;
-    let mut stores = || {
-        run += 1;
-        store(&server, &format!("crash{run}"), |_| {})
-    };
-    crash_safety::a_backup_is_whole_or_not_there(&mut stores);
-    crash_safety::a_removal_ends_or_can_be_ended(&mut stores);
+    let store: Arc<dyn Store> = Arc::new(store(&server, "backup", |_| {}));
+    let repository = Repository::new(Arc::clone(&store));
+    let id = "kulti_backup_20250116_143022";
+    let sample = SampleBackup::kulti(id, Compression::new(Codec::Gzip));
+    sample.publish(Arc::clone(&store));
+    let id = id.parse().unwrap();
+    let backup = repository.open(&id).unwrap();
+    for member in &backup.manifest().members {
+        backup.text(member).unwrap();
+    }
+    let again = repository
+        .begin(&id, Compression::new(Codec::Gzip))
+        .map(drop)
+        .unwrap_err();
+    assert!(matches!(again, RepositoryError::Exists { .. }), "{again:?}");
+    repository.remove(&id, jiff::Timestamp::now()).unwrap();
+    assert_eq!(names(&*store), [""; 0]);
 }
