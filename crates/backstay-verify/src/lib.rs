@@ -14,6 +14,7 @@ mod inventory;
 mod observer;
 mod options;
 mod report;
+mod rules;
 
 pub use backup::{verify_backup, verify_sealed};
 pub use error::VerifyError;
@@ -22,3 +23,4 @@ pub use foreign::{ForeignArchive, verify_foreign};
 pub use observer::{Silent, VerifyObserver};
 pub use options::{Level, Origin, Rules, VerifyOptions};
 pub use report::{Counts, Report, SubjectKind};
+pub use rules::{Expectation, SqlCheck, SqlOutcome};

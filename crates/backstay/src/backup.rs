@@ -234,6 +234,7 @@ pub fn back_up(
         entries: image.entries,
         refreshes: image.refreshes,
         omissions: image.omissions,
+        check_values: Vec::new(),
         packs: Vec::new(),
         members: Vec::new(),
     };

@@ -45,7 +45,9 @@ pub use backstay_postgres::{
     TargetPolicy, TargetState, Variables, WireError, parse_dotenv, preflight, resolve, resolve_described,
     resolve_source,
 };
-pub use backstay_verify::{Evidence, Finding, Level, Report, Rules, Severity, VerifyError};
+pub use backstay_verify::{
+    Evidence, Expectation, Finding, Level, Report, Rules, Severity, SqlCheck, SqlOutcome, VerifyError,
+};
 pub use backup::{BackupError, BackupOptions, BackupReport, EarlierBackups, GlobalsOption, back_up};
 pub use check::{PromiseSeen, StoreCheck, check_store};
 pub use copy::{Period, copy_backup, newest_per};
