@@ -4,6 +4,7 @@
 //! PostgreSQL clients, which a program that only reads backups need not carry.
 
 mod archive;
+mod ask;
 mod cancel;
 mod catalog;
 mod config;
@@ -25,6 +26,7 @@ pub use archive::{
     MAX_ARCHIVE_ENTRIES, MAX_ARCHIVE_STRING_BYTES, MAX_ARCHIVE_TOC_BYTES, PrintError, PrintedEntry, Printer,
     ReadArchiveError, RestorePass, Section, Session, Toc, TocEntry,
 };
+pub use ask::{Answer, ask};
 pub use cancel::CancelToken;
 pub use catalog::CatalogError;
 pub use config::{ChannelBinding, ConnectionConfig, Endpoint, Host, RootCertificates, Secret, SslMode};
