@@ -308,6 +308,12 @@ pub enum CheckOutcome {
     Failed(String),
 }
 
+/// The reason of the omission that says which part of its database a backup has.
+pub const PART_OF_DATABASE: &str = "only a part of the database was selected";
+
+/// The reason of the omission of an index that is not valid.
+pub const INVALID_INDEX: &str = "it is invalid in the source";
+
 /// One entry of the schema: an object, a comment, a grant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {

@@ -51,10 +51,12 @@ pub use source::{
     SourceOptions, read_database,
 };
 pub use target::{
-    Atomicity, ExistingDatabase, ForeignPlan, Keep, MemberSource, Parts, ProofMismatch, ProofReport, Prove,
+    Atomicity, DatabaseOfDrill, Difference, DifferenceKind, Examination, ExamineOptions, ExistingDatabase, ForeignKey,
+    ForeignKeyState, ForeignPlan, Keep, Lent, MemberSource, MismatchKind, Parts, ProofMismatch, ProofReport, Prove,
     RestoreEvent, RestoreFailure, RestoreObserver, RestoreOptions, RestorePhase, RestorePlan, RestoreRefusal,
-    RestoreReport, RestoreSelection, TargetError, TargetPolicy, TargetState, apply_foreign_restore, apply_restore,
-    plan_foreign_restore, plan_restore, prove_copy,
+    RestoreReport, RestoreSelection, Surroundings, TargetError, TargetPolicy, TargetState, apply_foreign_restore,
+    apply_restore, examine_copy, plan_foreign_restore, plan_restore, prove_copy, refuse_source, remove_dead_drills,
+    stand_in_for_tablespaces,
 };
 pub use tls::TlsSetupError;
 pub use wire::{

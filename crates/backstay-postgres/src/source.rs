@@ -1,6 +1,7 @@
 //! A database as the source of a backup: one snapshot, the schema by `pg_dump`, the rows by parallel COPY.
 
 mod chunks;
+mod definitions;
 mod error;
 mod globals;
 pub(crate) mod large_objects;
@@ -30,6 +31,7 @@ use crate::pg_dump::PgDump;
 use crate::snapshot::Holder;
 
 use chunks::{ChunkJob, Shared, TableJob};
+pub(crate) use definitions::{Definition, read_definitions};
 pub use error::SourceError;
 use names::SchemaNames;
 pub use options::{DatabaseImage, Globals, Inclusion, MemberSink, SourceEvent, SourceObserver, SourceOptions};
