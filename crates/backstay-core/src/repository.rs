@@ -1,6 +1,7 @@
 //! The handle to the backups in a store: naming, write order and read-back live here and nowhere else.
 
 mod copy;
+mod drill;
 mod log;
 mod names;
 mod pending;
@@ -29,6 +30,7 @@ use crate::seal::{ClearStore, SealError, SealMethod, Sealer, Unsealer};
 use crate::store::{Error, ErrorKind, ObjectKey, ObjectMeta, Store};
 
 pub use copy::{Copied, CopyError, CopyWatch};
+pub use drill::{DrillEvidence, DrillFinding, DrillHoldings, DrillPhase};
 pub use log::{Deed, LogEntry, LogFilter, LogItem, Outcome, UnknownLogWord};
 pub use names::{ObjectRole, checksum_line, checksum_name, object_role, parse_checksums};
 pub use pending::{PendingBackup, PublishedBackup, ReadBack};

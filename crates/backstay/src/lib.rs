@@ -8,6 +8,7 @@
 mod backup;
 mod check;
 mod copy;
+mod drill;
 mod foreign;
 mod origin;
 mod progress;
@@ -20,9 +21,9 @@ mod witness;
 pub use backstay_core::manifest;
 pub use backstay_core::pack::{PackError, TrailerError};
 pub use backstay_core::repository::{
-    BackupReader, BackupSummary, Copied, CopyError, Deed, Hold, Listing, Litter, LitterItem, LogEntry, LogFilter,
-    LogItem, ObjectRole, Outcome, Proof, Pruning, PublishedBackup, ReadBack, Removal, Repository, RepositoryError,
-    Seals, Statement, UnknownLogWord, checksum_name, object_role,
+    BackupReader, BackupSummary, Copied, CopyError, Deed, DrillEvidence, DrillFinding, DrillHoldings, DrillPhase, Hold,
+    Listing, Litter, LitterItem, LogEntry, LogFilter, LogItem, ObjectRole, Outcome, Proof, Pruning, PublishedBackup,
+    ReadBack, Removal, Repository, RepositoryError, Seals, Statement, UnknownLogWord, checksum_name, object_role,
 };
 pub use backstay_core::retention::{
     Age, BackupFacts, HoldFacts, InvalidAge, ProofState, RetentionAction, RetentionDecision, RetentionPolicy,
@@ -42,8 +43,8 @@ pub use backstay_postgres::{
     PreflightNeeds, PreflightSeverity, ProgramError, ProofMismatch, ProofReport, Prove, Resolved, RestoreFailure,
     RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection, SearchPath, Selection, ServerError,
     SessionError, SnapshotError, Source as ConnectionSource, SourceError, SourceOptions, SqlState, TargetError,
-    TargetPolicy, TargetState, Variables, WireError, parse_dotenv, preflight, resolve, resolve_described,
-    resolve_source,
+    TargetPolicy, TargetState, ThrowawayError, Variables, WireError, parse_dotenv, preflight, resolve,
+    resolve_described, resolve_source,
 };
 pub use backstay_verify::{
     Evidence, Expectation, Finding, Level, Report, Rules, Severity, SqlCheck, SqlOutcome, VerifyError,
@@ -51,6 +52,7 @@ pub use backstay_verify::{
 pub use backup::{BackupError, BackupOptions, BackupReport, EarlierBackups, GlobalsOption, back_up};
 pub use check::{PromiseSeen, StoreCheck, check_store};
 pub use copy::{Period, copy_backup, newest_per};
+pub use drill::{Drill, DrillError, DrillOptions, DrillReport, DrillTarget, DrillTimes, DrillTools, drill, note_drill};
 pub use foreign::{ForeignArchive, ForeignError};
 pub use origin::{Origin, origin};
 pub use progress::{Phase, Progress, ProgressEvent, Silent};

@@ -20,7 +20,7 @@ pub enum ObjectRole {
     Checksum,
     /// `ID.index.json.gz.age`: what is needed to compare a sealed backup with a later one.
     Index,
-    /// `ID.KIND-….json`: a proof, a hold, a release.
+    /// `ID.KIND-….json`: a proof, a hold, a release, a drill.
     Record,
 }
 
@@ -43,7 +43,7 @@ pub fn object_role(key: &ObjectKey) -> Option<(BackupId, ObjectRole)> {
         ObjectRole::Index
     } else {
         let record = rest.strip_suffix(".json")?;
-        ["proof-", "hold-", "release-"]
+        ["proof-", "hold-", "release-", "drill-"]
             .iter()
             .any(|kind| record.starts_with(kind))
             .then_some(ObjectRole::Record)?
@@ -317,7 +317,7 @@ pub(super) fn record_key(id: &BackupId, kind: &str, at: &str, number: u32) -> Ob
     key(id, &format!(".{kind}-{at}-{number:04}.json"))
 }
 
-/// What a record is: `hold`, `release`, `proof`.
+/// What a record is: `hold`, `release`, `proof`, `drill`.
 pub(super) fn record_kind(key: &ObjectKey) -> Option<&str> {
     let (id, role) = object_role(key)?;
     let (kind, _) = behind_id(&id, key.as_str()).split_once('-')?;
@@ -378,6 +378,7 @@ mod tests {
             (".key2.manifest.json", None),
             (".proof-20250117_000000.json", Some(ObjectRole::Record)),
             (".hold-x.json", Some(ObjectRole::Record)),
+            (".drill-20250117_000000-0001.json", Some(ObjectRole::Record)),
             ("", None),
             (".sql", None),
             (".vol1.sql.gz", None),

@@ -259,6 +259,7 @@ impl Repository {
 pub(super) const HOLD: &str = "hold";
 pub(super) const RELEASE: &str = "release";
 pub(super) const PROOF: &str = "proof";
+pub(super) const DRILL: &str = "drill";
 
 /// More records of one second than that are a program gone wild.
 const NUMBER_MAX: u32 = 9_999;

@@ -53,7 +53,9 @@ pub(crate) fn read_definitions(
         ..SchemaDumpOptions::default()
     };
     let environment = usual.config_of_pg_dump(config).child_environment();
-    let toc = Toc::parse(&dump_schema(pg_dump, &environment, &options, &|| cancel.is_cancelled())?)?;
+    let toc = Toc::parse(&dump_schema(pg_dump, &environment, &options, &|| {
+        cancel.is_cancelled()
+    })?)?;
     let mut schema = Schema::new(&toc, HashMap::new(), &large_objects)?;
     if public_is_closed {
         schema.close_public(&toc, usual.server_version_num);

@@ -182,10 +182,7 @@ pub(super) fn plan(options: &SourceOptions, prepared: &Prepared) -> Result<Plan,
         );
     }
     if !options.selection.is_whole_database() {
-        plan.omit(
-            options.selection.to_string(),
-            PART_OF_DATABASE,
-        );
+        plan.omit(options.selection.to_string(), PART_OF_DATABASE);
     }
     Ok(plan)
 }

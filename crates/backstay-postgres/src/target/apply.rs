@@ -528,7 +528,9 @@ impl Session {
 
 /// The role that the server says it has not.
 fn missing_role(error: &ServerError) -> Option<Vec<u8>> {
-    let message = error.field(b'M').filter(|_| error.code() == SqlState::UNDEFINED_OBJECT)?;
+    let message = error
+        .field(b'M')
+        .filter(|_| error.code() == SqlState::UNDEFINED_OBJECT)?;
     let name = message.strip_prefix(b"role \"")?.strip_suffix(b"\" does not exist")?;
     Some(name.to_vec())
 }

@@ -168,9 +168,7 @@ pub(super) fn stand_in_for_tablespaces(
 
 /// Whether a statement among globals is about a tablespace.
 fn is_about_tablespace(statement: &[u8]) -> bool {
-    let mut words = statement
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty());
+    let mut words = statement.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     words.nth(1) == Some(b"TABLESPACE") || memchr::memmem::find(statement, b" ON TABLESPACE ").is_some()
 }
 

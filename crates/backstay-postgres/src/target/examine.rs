@@ -112,7 +112,7 @@ impl Examining<'_> {
         self.definitions(facts.server_version_num)?;
         let mut connection = WireConnection::connect(self.config, self.cancel)?;
         session::prepare(&mut connection, &self.manifest.source.encoding, &[])?;
-        self.seen.foreign_keys = keys::check(&mut connection, facts.server_version_num)?;
+        self.seen.foreign_keys = keys::check(&mut connection, facts.server_version_num, &mut self.seen.not_compared)?;
         connection.close();
         Ok(self.seen)
     }
@@ -137,18 +137,30 @@ impl Examining<'_> {
         for table in &self.manifest.tables {
             let relation = relations.iter().find(|relation| is_relation(table, relation));
             let Some(relation) = relation else {
-                self.differ(DifferenceKind::Table, table.display_name(), Some("a table"), None::<&str>);
+                self.differ(
+                    DifferenceKind::Table,
+                    table.display_name(),
+                    Some("a table"),
+                    None::<&str>,
+                );
                 continue;
             };
             self.table(table, relation);
             let found = columns.get(&relation.oid).cloned().unwrap_or_default();
             if found != table.columns {
                 let list = |columns: &[backstay_core::manifest::Column]| {
-                    let columns = columns.iter().map(|column| format!("{} {}", column.name, column.data_type));
+                    let columns = columns
+                        .iter()
+                        .map(|column| format!("{} {}", column.name, column.data_type));
                     columns.collect::<Vec<_>>().join(", ")
                 };
                 let (expected, found) = (list(&table.columns), list(&found));
-                self.differ(DifferenceKind::Columns, table.display_name(), Some(expected), Some(found));
+                self.differ(
+                    DifferenceKind::Columns,
+                    table.display_name(),
+                    Some(expected),
+                    Some(found),
+                );
             }
         }
         // A backup of a part tells the extensions of the whole.
@@ -182,12 +194,7 @@ impl Examining<'_> {
         for name in of_backup.symmetric_difference(&of_copy) {
             let is_missing = of_backup.contains(name);
             let side = |is_there: bool| is_there.then_some("there");
-            self.differ(
-                kind,
-                format!("{name} on {table}"),
-                side(is_missing),
-                side(!is_missing),
-            );
+            self.differ(kind, format!("{name} on {table}"), side(is_missing), side(!is_missing));
         }
     }
 
@@ -212,11 +219,16 @@ impl Examining<'_> {
 
     fn settings(&mut self, facts: &Source) {
         let of = |source: &Source| -> BTreeSet<(String, String)> {
-            let settings = source.settings.iter().filter(|setting| {
-                setting.role.is_none() || self.options.privileges == Keep::Yes
-            });
+            let settings = source
+                .settings
+                .iter()
+                .filter(|setting| setting.role.is_none() || self.options.privileges == Keep::Yes);
             let named = settings.map(|setting| {
-                let whose = setting.role.as_ref().map(|role| format!(" of role {role}")).unwrap_or_default();
+                let whose = setting
+                    .role
+                    .as_ref()
+                    .map(|role| format!(" of role {role}"))
+                    .unwrap_or_default();
                 (format!("{}{whose}", setting.name), setting.value.to_string())
             });
             named.collect()
@@ -239,10 +251,18 @@ impl Examining<'_> {
         let found = read_definitions(self.config, pg_dump, self.cancel)
             .map_err(|error| TargetError::Definitions(Box::new(error)))?;
         let source = &self.manifest.source;
-        let dump_major = source.pg_dump_version.split('.').next().and_then(|major| major.parse().ok());
+        let dump_major = source
+            .pg_dump_version
+            .split('.')
+            .next()
+            .and_then(|major| major.parse().ok());
         let is_alike = source.server_version_num / 10_000 == server_version_num / 10_000
             && dump_major == Some(pg_dump.version.major);
-        let statements = if is_alike { Statements::Compared } else { Statements::Ignored };
+        let statements = if is_alike {
+            Statements::Compared
+        } else {
+            Statements::Ignored
+        };
         if statements == Statements::Ignored {
             self.seen.not_compared.push(
                 "the text of definitions: the backup was made with another major version of PostgreSQL or pg_dump, \
@@ -253,8 +273,10 @@ impl Examining<'_> {
         let mut expected = self.of_backup()?;
         expected.retain(|definition| self.is_given(definition));
         let ignored = self.options.ignored_schema.as_deref().map(str::as_bytes);
-        let is_ignored = |d: &Definition| d.kind == "SCHEMA" && Some(d.name.as_bytes()) == ignored
-            || d.kind == "COMMENT" && ignored.is_some_and(|name| is_comment_on(d, name));
+        let is_ignored = |d: &Definition| {
+            d.kind == "SCHEMA" && Some(d.name.as_bytes()) == ignored
+                || d.kind == "COMMENT" && ignored.is_some_and(|name| is_comment_on(d, name))
+        };
         let mut found = found;
         found.retain(|definition| self.is_given(definition) && !is_ignored(definition));
         if self.options.owners == Keep::No {

@@ -101,7 +101,9 @@ impl Mark {
              AND objid = {} AND objsubid = 2 AND granted",
             self.number
         );
-        let rows = connection.query(sql.as_bytes()).map_err(failed("look for other drills"))?;
+        let rows = connection
+            .query(sql.as_bytes())
+            .map_err(failed("look for other drills"))?;
         // What is no number is no reason to take it for dead.
         Ok(rows.first().is_none_or(|row| row.get(0) != Some(b"0")))
     }
@@ -151,7 +153,9 @@ impl DatabaseOfDrill {
             format!("COMMENT ON DATABASE {name} IS {comment}"),
             format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"),
         ] {
-            holder.execute(sql.as_bytes()).map_err(failed("mark the database of the drill"))?;
+            holder
+                .execute(sql.as_bytes())
+                .map_err(failed("mark the database of the drill"))?;
         }
         Ok(())
     }
@@ -285,11 +289,7 @@ impl Drop for DatabaseOfDrill {
 ///
 /// # Errors
 /// The server cannot be asked, or something cannot be removed.
-pub fn remove_dead_drills(
-    at: &ConnectionConfig,
-    lent: Lent,
-    cancel: &CancelToken,
-) -> Result<Vec<String>, TargetError> {
+pub fn remove_dead_drills(at: &ConnectionConfig, lent: Lent, cancel: &CancelToken) -> Result<Vec<String>, TargetError> {
     let mut removed = Vec::new();
     if lent == Lent::Yes {
         let mut connection = connect(at, cancel)?;
@@ -342,7 +342,9 @@ fn dead_schemas(connection: &mut WireConnection) -> Result<Vec<Mark>, TargetErro
 }
 
 fn dead(connection: &mut WireConnection, sql: &str) -> Result<Vec<Mark>, TargetError> {
-    let rows = connection.query(sql.as_bytes()).map_err(failed("look for other drills"))?;
+    let rows = connection
+        .query(sql.as_bytes())
+        .map_err(failed("look for other drills"))?;
     let mut dead = Vec::new();
     for row in &rows {
         let Some(mark) = Mark::of_name(&text(row, 0)) else {
@@ -381,7 +383,9 @@ fn drop_database(
 
 fn take_lock(holder: &mut WireConnection, mark: &Mark) -> Result<(), TargetError> {
     let sql = format!("SELECT pg_catalog.pg_try_advisory_lock({})", mark.lock());
-    let rows = holder.query(sql.as_bytes()).map_err(failed("take the lock of the drill"))?;
+    let rows = holder
+        .query(sql.as_bytes())
+        .map_err(failed("take the lock of the drill"))?;
     match rows.first().and_then(|row| row.get(0)) {
         Some(b"t") => Ok(()),
         _ => Err(TargetError::Refused(RestoreRefusal::LockOfDrill {
@@ -405,7 +409,9 @@ fn text(row: &Row, column: usize) -> String {
 }
 
 fn number(connection: &mut WireConnection, sql: &str) -> Result<u32, TargetError> {
-    let rows = connection.query(sql.as_bytes()).map_err(failed("look at the server of the drill"))?;
+    let rows = connection
+        .query(sql.as_bytes())
+        .map_err(failed("look at the server of the drill"))?;
     Ok(rows.first().and_then(|row| text(row, 0).parse().ok()).unwrap_or(0))
 }
 

@@ -160,7 +160,9 @@ mod tests {
 
     fn compared(expected: &[(&str, &str, &str)], found: &[(&str, &str, &str)], statements: Statements) -> Vec<String> {
         let all = |list: &[(&str, &str, &str)]| -> Vec<Definition> {
-            list.iter().map(|(kind, name, sql)| definition(kind, name, sql)).collect()
+            list.iter()
+                .map(|(kind, name, sql)| definition(kind, name, sql))
+                .collect()
         };
         let differences = compare(&all(expected), &all(found), statements);
         let tell = |d: Difference| {
@@ -216,8 +218,16 @@ mod tests {
                 vec![],
             ),
         ] {
-            assert_eq!(compared(&expected, &found, Statements::Compared), by_text, "{expected:?} {found:?}");
-            assert_eq!(compared(&expected, &found, Statements::Ignored), by_name, "{expected:?} {found:?}");
+            assert_eq!(
+                compared(&expected, &found, Statements::Compared),
+                by_text,
+                "{expected:?} {found:?}"
+            );
+            assert_eq!(
+                compared(&expected, &found, Statements::Ignored),
+                by_name,
+                "{expected:?} {found:?}"
+            );
         }
     }
 

@@ -60,10 +60,11 @@ const FOREIGN_KEYS: &str = "
     WHERE c.contype = 'f' AND c.conparentid = 0
     ORDER BY n.nspname COLLATE \"C\", t.relname COLLATE \"C\", c.conname COLLATE \"C\"";
 
-/// Counts the orphans of every foreign key.
+/// Counts the orphans of every foreign key. Those that are not counted are told apart.
 pub(super) fn check(
     connection: &mut WireConnection,
     server_version_num: u32,
+    not_counted: &mut Vec<String>,
 ) -> Result<Vec<ForeignKey>, TargetError> {
     let failed = |source| TargetError::Wire {
         doing: "look for the foreign keys of the copy",
@@ -80,16 +81,19 @@ pub(super) fn check(
     let mut keys = Vec::new();
     for row in &rows {
         let text = |column| String::from_utf8_lossy(row.get(column).unwrap_or_default()).into_owned();
-        let orphans = match row.get(4) {
-            None => Err("keys of periods are not counted".to_owned()),
-            Some(query) => match connection.query(query) {
-                Ok(rows) => Ok(rows.first().and_then(number).unwrap_or(u64::MAX)),
-                Err(error) if error.server_error().is_some() => Err(error.to_string()),
-                Err(source) => return Err(failed(source)),
-            },
+        let what = format!("{} on {}.{}", text(0), text(1), text(2));
+        let Some(query) = row.get(4) else {
+            not_counted.push(format!("foreign key {what}: it compares periods"));
+            continue;
+        };
+        let orphans = match connection.query(query) {
+            // What is no number is no right one.
+            Ok(rows) => Ok(rows.first().and_then(number).unwrap_or(u64::MAX)),
+            Err(error) if error.server_error().is_some() => Err(error.to_string()),
+            Err(source) => return Err(failed(source)),
         };
         keys.push(ForeignKey {
-            what: format!("{} on {}.{}", text(0), text(1), text(2)),
+            what,
             state: match row.get(3) {
                 Some(b"t") => ForeignKeyState::Valid,
                 _ => ForeignKeyState::NotValid,
