@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use backstay::manifest::{Table, TableKind, TableRows};
 use backstay::{
-    BackupError, BackupId, BackupReport, Deed, EarlierBackups, Manifest, Origin, Outcome, PreflightFinding,
+    BackupError, BackupId, BackupReport, Deed, DrillReport, EarlierBackups, Manifest, Origin, Outcome, PreflightFinding,
     PreflightSeverity, Repository, RepositoryError, Resolved, RetentionPolicy, Seals, WhenMissing, Witness, origin,
     supabase_project_of_store,
 };
@@ -19,6 +19,7 @@ use crate::progress;
 use crate::settle::{SettledBackup, SettledStore};
 
 use super::copy::{AlsoJson, copy_to_others};
+use super::drill::{DrillJson, drill_at_once, exit as exit_of_drill, json as drill_json, text as drill_text};
 use super::log::{complain_unnoted, note};
 use super::prune::tell_unremoved;
 use super::{finding_lines, remark_warnings};
@@ -32,6 +33,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
         options,
         seals,
         retention,
+        drill,
         output,
     } = settled;
     remark_warnings(&source, output);
@@ -94,23 +96,39 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
         &witness,
         interrupt.token(),
     );
+    let drilled = (drill && exit != Exit::Cancelled)
+        .then(|| drill_at_once(&repository, id, options.source.jobs, output, environment, &interrupt))
+        .transpose();
+    let is_proven = match &drilled {
+        Ok(drilled) => drilled.as_ref().is_none_or(DrillReport::passed),
+        Err(_) => false,
+    };
     let mut removed = Ok(Vec::new());
-    if let Some(policy) = retention.filter(|_| exit != Exit::Cancelled) {
+    // While nobody knows whether the new one is any good, the older ones stay.
+    if let Some(policy) = retention.filter(|_| exit != Exit::Cancelled && is_proven) {
         removed = remove_old(&repository, &report, &policy, options.earlier, &witness, output);
     }
     // The backup is told of first, whatever became of older ones.
     let known = removed.as_deref().unwrap_or_default();
     match output {
-        Output { form: Form::Json, .. } => print_json(&json(&report, &repository, took, known, &also))?,
+        Output { form: Form::Json, .. } => print_json(&json(&report, &repository, took, known, &also, drilled.as_ref().ok()))?,
         Output {
             voice: Voice::Normal, ..
-        } => print_text(&text(&report, &repository, &store, took, known, &also))?,
+        } => {
+            print_text(&text(&report, &repository, &store, took, known, &also))?;
+            if let Ok(Some(drilled)) = &drilled {
+                print_text(&drill_text(drilled))?;
+            }
+        }
         Output {
             voice: Voice::Quiet, ..
         } => {}
     }
     removed?;
-    Ok(exit)
+    match drilled? {
+        Some(drilled) if exit == Exit::Done => Ok(exit_of_drill(&drilled)),
+        _ => Ok(exit),
+    }
 }
 
 /// Tells where the backups would be deleted together with what they are of.
@@ -255,6 +273,7 @@ struct BackupJson<'r> {
     left_out: Vec<LeftOutJson<'r>>,
     findings: Vec<FindingJson<'r>>,
     also: &'r [AlsoJson],
+    drill: Option<DrillJson<'r>>,
     removed: &'r [String],
 }
 
@@ -287,6 +306,7 @@ fn json<'r>(
     took: Duration,
     removed: &'r [String],
     also: &'r [AlsoJson],
+    drilled: Option<&'r Option<DrillReport>>,
 ) -> BackupJson<'r> {
     let published = &report.published;
     let manifest = &published.manifest;
@@ -312,6 +332,7 @@ fn json<'r>(
             .collect(),
         findings: report.findings.iter().map(FindingJson::from).collect(),
         also,
+        drill: drilled.and_then(Option::as_ref).map(drill_json),
         removed,
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct SettledBackup {
     pub(crate) seals: SealRequest,
     /// Which earlier backups are kept; all of them where it is `None`.
     pub(crate) retention: Option<RetentionPolicy>,
+    /// Whether it is restored at once, to see whether it can be.
+    pub(crate) drill: bool,
     pub(crate) output: Output,
 }
 
@@ -100,6 +102,7 @@ impl SettledBackup {
             options,
             seals,
             retention,
+            drill: arguments.drill,
             output: arguments.output.into(),
         })
     }

@@ -4,6 +4,7 @@ mod applications;
 mod checking;
 mod contents;
 mod copying;
+mod drill;
 mod encodings;
 mod far_stores;
 mod faults;
