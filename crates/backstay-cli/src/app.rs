@@ -12,8 +12,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{complain, print, print_text};
 use crate::settle::{
-    SettledBackup, SettledCopy, SettledDoctor, SettledDrill, SettledHold, SettledKey, SettledList, SettledLog, SettledPrune,
-    SettledRekey, SettledRestore, SettledShow, SettledSign, SettledStoreCheck, SettledVerify,
+    SettledBackup, SettledCopy, SettledDoctor, SettledDrill, SettledHold, SettledKey, SettledList, SettledLog,
+    SettledPrune, SettledRekey, SettledRestore, SettledShow, SettledSign, SettledStoreCheck, SettledVerify,
 };
 
 /// Runs the program.

@@ -114,6 +114,9 @@ pub enum DrillError {
         /// The versions that were found.
         found: Vec<String>,
     },
+    /// It was asked to stop; nothing was left behind.
+    #[error("cancelled; nothing was left behind")]
+    Cancelled,
     /// The server cannot be started.
     #[error("cannot start a server for the drill")]
     Server(#[source] ThrowawayError),
@@ -139,13 +142,22 @@ pub fn drill(
     options: &DrillOptions,
     tools: DrillTools<'_>,
 ) -> Result<DrillReport, DrillError> {
-    let mut drill = Drill::begin(backup, target, options, tools)?;
-    drill.fetch()?;
-    if drill.is_sound() {
-        drill.restore()?;
-        drill.examine()?;
-    }
-    Ok(drill.end())
+    let all = || {
+        let mut drill = Drill::begin(backup, target, options, tools)?;
+        drill.fetch()?;
+        if drill.is_sound() {
+            drill.restore()?;
+            drill.examine()?;
+        }
+        Ok(drill.end())
+    };
+    all().map_err(|error| {
+        if tools.cancel.is_cancelled() {
+            DrillError::Cancelled
+        } else {
+            error
+        }
+    })
 }
 
 /// A drill that goes on step by step: [`drill`] is all of them. Dropping it removes its place.

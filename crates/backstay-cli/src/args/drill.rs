@@ -63,7 +63,9 @@ fn time_limit(text: &str) -> Result<Duration, String> {
         _ => 0,
     };
     let number: Option<u64> = number.parse().ok();
-    let seconds = number.and_then(|number| number.checked_mul(seconds)).filter(|seconds| *seconds > 0);
+    let seconds = number
+        .and_then(|number| number.checked_mul(seconds))
+        .filter(|seconds| *seconds > 0);
     seconds
         .map(Duration::from_secs)
         .ok_or_else(|| "a time is a number with s, min or h behind it".to_owned())

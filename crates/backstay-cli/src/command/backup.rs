@@ -2,9 +2,9 @@ use std::time::{Duration, Instant};
 
 use backstay::manifest::{Table, TableKind, TableRows};
 use backstay::{
-    BackupError, BackupId, BackupReport, Deed, DrillReport, EarlierBackups, Manifest, Origin, Outcome, PreflightFinding,
-    PreflightSeverity, Repository, RepositoryError, Resolved, RetentionPolicy, Seals, WhenMissing, Witness, origin,
-    supabase_project_of_store,
+    BackupError, BackupId, BackupReport, Deed, DrillReport, EarlierBackups, Manifest, Origin, Outcome,
+    PreflightFinding, PreflightSeverity, Repository, RepositoryError, Resolved, RetentionPolicy, Seals, WhenMissing,
+    Witness, origin, supabase_project_of_store,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -111,7 +111,9 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
     // The backup is told of first, whatever became of older ones.
     let known = removed.as_deref().unwrap_or_default();
     match output {
-        Output { form: Form::Json, .. } => print_json(&json(&report, &repository, took, known, &also, drilled.as_ref().ok()))?,
+        Output { form: Form::Json, .. } => {
+            print_json(&json(&report, &repository, took, known, &also, drilled.as_ref().ok()))?
+        }
         Output {
             voice: Voice::Normal, ..
         } => {

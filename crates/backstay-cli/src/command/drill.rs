@@ -72,7 +72,7 @@ pub(crate) fn drill(settled: &SettledDrill, environment: &Environment) -> Result
         &interrupt,
     )?;
     match (settled.output.form, settled.output.voice) {
-        (Form::Json, _) => print_json(&report::json(&report))?,
+        (Form::Json, _) => print_json(&json(&report))?,
         (Form::Text, Voice::Normal) => print_text(&report::text(&report))?,
         (Form::Text, Voice::Quiet) if !report.passed() => complain(report::text(&report).trim_end()),
         (Form::Text, Voice::Quiet) => {}
@@ -98,7 +98,15 @@ pub(super) fn drill_at_once(
     let mut options = DrillOptions::default();
     options.jobs = jobs;
     let target = throwaway(None)?;
-    run(&backup, Some(repository), &target, &options, output, environment, interrupt)
+    run(
+        &backup,
+        Some(repository),
+        &target,
+        &options,
+        output,
+        environment,
+        interrupt,
+    )
 }
 
 /// The report for people, as lines.
@@ -134,7 +142,9 @@ fn run(
     }
     let report = done?;
     if let Some(left) = &report.left {
-        complain(&format!("warning: this could not be removed; the next drill there tries again: {left}"));
+        complain(&format!(
+            "warning: this could not be removed; the next drill there tries again: {left}"
+        ));
     }
     Ok(report)
 }
@@ -147,8 +157,18 @@ fn note_down(
     done: &Result<DrillReport, DrillError>,
 ) {
     let (outcome, detail) = match done {
-        Ok(report) if report.passed() => (Outcome::Done, format!("recovery in {:.1} s", report.times.recovery().as_secs_f64())),
-        Ok(report) => (Outcome::Failed, count(report.count(backstay::Severity::Error), "error", "errors")),
+        Ok(report) if report.passed() => (
+            Outcome::Done,
+            format!("recovery in {:.1} s", report.times.recovery().as_secs_f64()),
+        ),
+        Ok(report) => (
+            Outcome::Failed,
+            count(report.count(backstay::Severity::Error), "error", "errors"),
+        ),
+        // Who stopped it knows.
+        Err(DrillError::Cancelled) => return,
+        // A message may name what an encrypted backup holds.
+        Err(_) if backup.manifest().digest_key.is_some() => (Outcome::Failed, "it did not come to its end".to_owned()),
         Err(error) => (Outcome::Failed, error.to_string()),
     };
     let id = &backup.manifest().id;
@@ -157,7 +177,9 @@ fn note_down(
         && let Err(error) = note_drill(repository, report, witness)
     {
         let why = Failure::from(error).in_one_line();
-        complain(&format!("warning: the evidence of the drill is not in the store: {why}"));
+        complain(&format!(
+            "warning: the evidence of the drill is not in the store: {why}"
+        ));
     }
 }
 

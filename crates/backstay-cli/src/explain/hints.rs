@@ -4,9 +4,9 @@ use backstay::encryption::IdentityError;
 use backstay::manifest::ManifestError;
 use backstay::seal::SealError;
 use backstay::{
-    BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, DrillError, FindProgramError, InvalidPattern,
-    OpenStoreError, PackError, ProgramError, RepositoryError, RestoreRefusal, ServerError, SessionError, SnapshotError,
-    SourceError, StoreError, StoreErrorKind, TrailerError, WireError,
+    BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, DrillError, FindProgramError,
+    InvalidPattern, OpenStoreError, PackError, ProgramError, RepositoryError, RestoreRefusal, ServerError,
+    SessionError, SnapshotError, SourceError, StoreError, StoreErrorKind, TrailerError, WireError,
 };
 
 use super::Side;
@@ -242,7 +242,7 @@ fn of_locks(advice: Option<&str>, side: Side) -> Option<&'static str> {
     advice.filter(|advice| advice.contains(LOCKS_SETTING))?;
     Some(match side {
         Side::Source => LOCKS,
-        Side::Target => {
+        Side::Target | Side::Drill => {
             "raise max_locks_per_transaction at the server, which must be restarted then; or restore into a new \
              database, without --clean and --single-transaction, which lock everything at once"
         }
@@ -252,7 +252,7 @@ fn of_locks(advice: Option<&str>, side: Side) -> Option<&'static str> {
 /// By PostgreSQL's own codes (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 fn of_sql_state(code: &str, side: Side) -> Option<&'static str> {
     Some(match code {
-        "42501" if side == Side::Target => {
+        "42501" if side != Side::Source => {
             "restore as a superuser or as the owner of the database (for --create: a role with CREATEDB); \
              --no-owner and --no-privileges leave out what only others may do"
         }

@@ -8,6 +8,7 @@ mod config;
 mod crash;
 mod disasters;
 mod docs;
+mod drill;
 mod encryption;
 mod interrupt;
 mod killed_uploads;

@@ -170,16 +170,19 @@ pub(crate) fn invalid_indexes(transaction: &mut Transaction<'_>) -> Result<Vec<(
     })
 }
 
-/// Lists the indexes that queries do not use: also those of partitioned tables that lack the index of a partition.
-pub(crate) fn unusable_indexes(transaction: &mut Transaction<'_>) -> Result<Vec<String>, CatalogError> {
+/// Lists the indexes that queries do not use, and whether each is one of a partitioned table, which then lacks that of a
+/// partition.
+pub(crate) fn unusable_indexes(transaction: &mut Transaction<'_>) -> Result<Vec<(String, bool)>, CatalogError> {
     let sql = format!(
-        "SELECT convert_to(n.nspname, getdatabaseencoding()), convert_to(c.relname, getdatabaseencoding())
+        "SELECT convert_to(n.nspname, getdatabaseencoding()), convert_to(c.relname, getdatabaseencoding()),
+                c.relkind = 'I'
          FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) AND {OWN_SCHEMA} ORDER BY 1, 2"
     );
     rows(transaction, "the indexes that are not valid", &sql, |row| {
-        Ok(format!("index {}.{}", db_text(row, 0)?, db_text(row, 1)?))
+        let name = format!("index {}.{}", db_text(row, 0)?, db_text(row, 1)?);
+        Ok((name, row.try_get(2)?))
     })
 }
 

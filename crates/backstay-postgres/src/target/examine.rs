@@ -4,12 +4,13 @@ mod compare;
 mod keys;
 
 use std::collections::BTreeSet;
+use std::collections::hash_map::{Entry, HashMap};
 use std::fmt;
 
+use backstay_core::DbText;
 use backstay_core::manifest::{
-    Extension, INVALID_INDEX, Manifest, PART_OF_DATABASE, RowSecurity, Source, Stage, Table, TableKind,
+    Column, Extension, INVALID_INDEX, Manifest, PART_OF_DATABASE, RowSecurity, Source, Span, Stage, Table, TableKind,
 };
-use backstay_core::{DbText, sql};
 
 use super::{Keep, MemberSource, TargetError, entry_name};
 use crate::CancelToken;
@@ -66,6 +67,8 @@ pub struct Examination {
     pub foreign_keys: Vec<ForeignKey>,
     /// Indexes that are not valid, in the copy or, by what the backup says, in its source.
     pub invalid_indexes: Vec<String>,
+    /// Indexes of partitioned tables that lack the index of a partition, as those that were made `ON ONLY` the table.
+    pub partial_indexes: Vec<String>,
     /// What was not compared, and why, in plain words.
     pub not_compared: Vec<String>,
 }
@@ -132,8 +135,14 @@ impl Examining<'_> {
         let facts = catalog::read_facts(&mut transaction)?;
         let relations = catalog::read_relations(&mut transaction, facts.server_version_num)?;
         let columns = catalog::read_columns(&mut transaction, facts.server_version_num)?;
-        self.seen.invalid_indexes = catalog::unusable_indexes(&mut transaction)?;
+        let unusable = catalog::unusable_indexes(&mut transaction)?;
         transaction.rollback().reading(what)?;
+        for (index, is_of_partitioned) in unusable {
+            match is_of_partitioned {
+                true => self.seen.partial_indexes.push(index),
+                false => self.seen.invalid_indexes.push(index),
+            }
+        }
         for table in &self.manifest.tables {
             let relation = relations.iter().find(|relation| is_relation(table, relation));
             let Some(relation) = relation else {
@@ -148,7 +157,7 @@ impl Examining<'_> {
             self.table(table, relation);
             let found = columns.get(&relation.oid).cloned().unwrap_or_default();
             if found != table.columns {
-                let list = |columns: &[backstay_core::manifest::Column]| {
+                let list = |columns: &[Column]| {
                     let columns = columns
                         .iter()
                         .map(|column| format!("{} {}", column.name, column.data_type));
@@ -300,12 +309,12 @@ impl Examining<'_> {
 
     /// The definitions in the backup.
     fn of_backup(&self) -> Result<Vec<Definition>, TargetError> {
-        let mut texts = std::collections::HashMap::new();
-        let mut sql = |span: Option<backstay_core::manifest::Span>| -> Result<Vec<u8>, TargetError> {
+        let mut texts = HashMap::new();
+        let mut sql = |span: Option<Span>| -> Result<Vec<u8>, TargetError> {
             let Some(span) = span else { return Ok(Vec::new()) };
             let text: &Vec<u8> = match texts.entry(span.member) {
-                std::collections::hash_map::Entry::Occupied(text) => text.into_mut(),
-                std::collections::hash_map::Entry::Vacant(free) => {
+                Entry::Occupied(text) => text.into_mut(),
+                Entry::Vacant(free) => {
                     free.insert(self.source.text(span.member as usize).map_err(TargetError::Backup)?)
                 }
             };
@@ -351,9 +360,7 @@ fn is_relation(table: &Table, relation: &Relation) -> bool {
 }
 
 fn is_comment_on(definition: &Definition, schema: &[u8]) -> bool {
-    let tag = [b"SCHEMA ", &sql::quote_identifier(schema)[..]].concat();
-    let plain = [b"SCHEMA ", schema].concat();
-    definition.name.as_bytes() == tag || definition.name.as_bytes() == plain
+    definition.name.as_bytes().strip_prefix(b"SCHEMA ") == Some(schema)
 }
 
 fn security(security: RowSecurity) -> &'static str {

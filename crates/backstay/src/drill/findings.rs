@@ -107,6 +107,7 @@ impl Findings {
             differences,
             foreign_keys,
             invalid_indexes,
+            partial_indexes,
             not_compared,
             ..
         } = examined;
@@ -134,6 +135,10 @@ impl Findings {
         }
         for index in invalid_indexes {
             self.error("invalid-index", &index, "it is not valid, so no query uses it");
+        }
+        for index in partial_indexes {
+            let message = "it is not valid: the table has partitions without this index";
+            self.add(Finding::new(Severity::Warning, "invalid-index", index, message));
         }
         self.not_checked.extend(not_compared);
     }

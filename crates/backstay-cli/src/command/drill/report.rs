@@ -16,7 +16,10 @@ pub(super) fn text(report: &DrillReport) -> String {
     let mut columns = Columns::default();
     let mut fact = |name: &str, value: String| columns.row([name.to_owned(), value]);
     fact("backup", format!("of {}", time(report.taken_at)));
-    fact("into", format!("{}, PostgreSQL {}", report.place, report.server_version));
+    fact(
+        "into",
+        format!("{}, PostgreSQL {}", report.place, report.server_version),
+    );
     if let Some(restored) = &report.restored {
         let holds = format!(
             "{} with {}, {}",
