@@ -59,6 +59,9 @@ pub(crate) struct RekeyArguments {
     /// Every encrypted backup of the store.
     #[arg(long)]
     pub(crate) all: bool,
+    /// End first what another `rekey` left that was killed; say so only if it does not run any more.
+    #[arg(long)]
+    pub(crate) take_over: bool,
     /// Where backups are (default: BACKSTAY_STORE, else what the configuration says, else ./backups).
     #[arg(long, value_name = "STORE", value_hint = ValueHint::DirPath)]
     pub(crate) store: Option<String>,

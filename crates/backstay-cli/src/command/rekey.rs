@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::keys::KeyError;
 use crate::output::{Form, Output, Voice, print_json, print_text};
-use crate::select::open_archive;
+use crate::select::{SelectError, id_of};
 use crate::settle::{RekeyWhich, SettledRekey};
 
 use super::log::note;
@@ -26,8 +26,17 @@ pub(crate) fn rekey(settled: &SettledRekey, environment: &Environment) -> Result
     let seals = seals.ok_or(KeyError::NoRecipient)?;
     let mut done = Vec::new();
     for id in chosen(settled, &repository)? {
-        let rekeyed = match repository.rekey(&id, &seals) {
+        let taken_over = if settled.take_over {
+            repository.take_over_rekeying(&id)
+        } else {
+            Ok(false)
+        };
+        let rekeyed = match taken_over.and_then(|_| repository.rekey(&id, &seals)) {
             Ok(rekeyed) => rekeyed,
+            Err(error) if error.is_not_found() && !is_there(&repository, &id)? => {
+                let location = repository.store().location();
+                return Err(SelectError::NoSuchId { id, location }.into());
+            }
             Err(error) => {
                 note(
                     &witness,
@@ -66,17 +75,11 @@ pub(crate) fn rekey(settled: &SettledRekey, environment: &Environment) -> Result
     Ok(Exit::Done)
 }
 
-/// The backups that are meant; of all of them those that are encrypted.
+/// The backups that are meant; of all of them those that are encrypted. One that is named need not be there: it is not while
+/// its manifest is replaced, and where that was interrupted, this goes on from it.
 fn chosen(settled: &SettledRekey, repository: &Repository) -> Result<Vec<BackupId>, Failure> {
     match &settled.which {
-        RekeyWhich::One(backup) => {
-            let archive = open_archive(backup)?;
-            Ok(archive
-                .backup()
-                .map(|reader| reader.manifest().id.clone())
-                .into_iter()
-                .collect())
-        }
+        RekeyWhich::One(name) => Ok(vec![id_of(name, repository)?]),
         RekeyWhich::All => {
             let mut ids = Vec::new();
             for backup in repository.list()?.backups {
@@ -87,4 +90,8 @@ fn chosen(settled: &SettledRekey, repository: &Repository) -> Result<Vec<BackupI
             Ok(ids)
         }
     }
+}
+
+fn is_there(repository: &Repository, id: &BackupId) -> Result<bool, Failure> {
+    Ok(repository.list()?.backups.iter().any(|backup| backup.id == *id))
 }

@@ -337,7 +337,7 @@ fn of_bucket(error: &StoreError) -> Option<&'static str> {
 fn of_repository(error: &RepositoryError) -> Option<&'static str> {
     Some(match error {
         RepositoryError::Exists { key, .. } if key.as_str().contains(".rekey") => {
-            "it is being encrypted anew, or that was interrupted: backstay prune --litter ends it when it is seven days old"
+            "it is being encrypted anew, or that was interrupted: if no other rekey runs, rekey --take-over ends it first"
         }
         RepositoryError::BeingRemoved { .. } => {
             "backstay prune --litter ends a removal that was interrupted more than a day ago; then try again"

@@ -26,6 +26,7 @@ pub(crate) struct SettledKeyCheck {
 #[derive(Debug)]
 pub(crate) struct SettledRekey {
     pub(crate) which: RekeyWhich,
+    pub(crate) take_over: bool,
     pub(crate) store: SettledStore,
     pub(crate) keys: Keys,
     pub(crate) seals: SealRequest,
@@ -35,7 +36,7 @@ pub(crate) struct SettledRekey {
 /// Which backups are encrypted anew.
 #[derive(Debug)]
 pub(crate) enum RekeyWhich {
-    One(Box<SettledBackupName>),
+    One(BackupName),
     All,
 }
 
@@ -48,16 +49,12 @@ impl SettledRekey {
                 // A backup is encrypted anew in its store, so no file is meant.
                 let name = BackupName::settle(&text, typed.database, |_| None)?;
                 let (name, store) = chosen::in_store(name, typed.store, environment)?;
-                let backup = SettledBackupName {
-                    name,
-                    store: store.clone(),
-                    keys: keys.clone(),
-                };
-                (RekeyWhich::One(Box::new(backup)), store)
+                (RekeyWhich::One(name), store)
             }
         };
         Ok(Self {
             which,
+            take_over: typed.take_over,
             store,
             keys,
             seals: settle_seals(typed.encrypt),

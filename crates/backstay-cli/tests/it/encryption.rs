@@ -151,6 +151,40 @@ fn backups_are_encrypted_anew_to_exactly_those_who_are_named() {
     );
     assert_eq!(program.run(&["verify", "latest", "-i", "key.txt"]).code, Some(5));
     program.succeed(&["verify", "latest", "-i", "other.txt"]);
+
+    // Another was killed when it had begun.
+    let pack = program.sandbox.file_ending("backups", ".sql.gz.age");
+    let id = pack
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .split('.')
+        .next()
+        .unwrap()
+        .to_owned();
+    std::fs::create_dir_all(program.sandbox.path("backups/intents")).unwrap();
+    program
+        .sandbox
+        .write(&format!("backups/intents/{id}.rekey-begun.json"), "{\"mark\":\"0\"}\n");
+    let again = ["rekey", &id, "-i", "other.txt", "--encrypt-to", other];
+    let refused = program.run(&again);
+    assert_eq!(refused.code, Some(5), "{refused:?}");
+    assert!(refused.stderr.contains("rekey --take-over"), "{refused:?}");
+    program.succeed(&[&again[..], &["--take-over"]].concat());
+    let nothing = program.run(&[
+        "rekey",
+        "app_backup_20200101_000000",
+        "-i",
+        "other.txt",
+        "--encrypt-to",
+        other,
+    ]);
+    assert_eq!(nothing.code, Some(5), "{nothing:?}");
+    assert!(
+        nothing.stderr.contains("there is no backup app_backup_20200101_000000"),
+        "{nothing:?}"
+    );
     let all = [
         "rekey",
         "--all",

@@ -34,7 +34,7 @@ impl Repository {
     /// exist between the two manifests, for as long as one write takes. What a crash left in between is ended here before
     /// anything else, by reading the new packs again. What it left before or later, nobody can tell from what another process
     /// is about: [`Repository::remove_litter`] ends it when it is seven days old, forward from the second intent on, else
-    /// back.
+    /// back; [`Repository::take_over_rekeying`] at once.
     ///
     /// # Errors
     /// The backup does not exist, is not sealed ([`RepositoryError::NotSealed`]), or no key at hand opens it; another

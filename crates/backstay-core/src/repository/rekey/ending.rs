@@ -60,6 +60,26 @@ impl Repository {
         }
     }
 
+    /// Ends at once that the backup is sealed anew, for a caller who knows that whoever began it is not going to: forward
+    /// from the second intent on, else back. Gives whether there was something to end. Somebody who is about it after all
+    /// finds that, loses nothing, and fails with [`RepositoryError::Superseded`].
+    ///
+    /// # Errors
+    /// Somebody removes the backup ([`RepositoryError::Exists`] with the tombstone); what is to be kept is not whole; those of
+    /// the store.
+    pub fn take_over_rekeying(&self, id: &BackupId) -> Result<bool, RepositoryError> {
+        for intent in [
+            names::rekey_begun_key(id),
+            names::rekey_key(id),
+            names::rekey_removal_key(id),
+        ] {
+            if self.is_there(&intent)? {
+                return self.end_rekeying(id, true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Ends what was begun and is not going to be ended by who began it: forward where there is the second intent and all
     /// that it names, else back. Gives whether it did; where somebody else is about it, nothing is done.
     pub(in crate::repository) fn end_rekeying(&self, id: &BackupId, end_begun: bool) -> Result<bool, RepositoryError> {

@@ -119,6 +119,43 @@ fn the_next_call_ends_what_another_cannot_be_about_to_do() {
 }
 
 #[test]
+fn who_knows_that_it_was_killed_need_not_wait() {
+    for (store, key) in [(begun(), "old"), (intended(), "new"), (between(), "new")] {
+        let repository = Repository::new(Arc::new(store.clone()));
+        for is_ending in [false, true] {
+            if is_ending {
+                put(&store, &intent("rekey-removal"), b"{}\n");
+            }
+            assert!(repository.take_over_rekeying(&id(FIRST)).unwrap());
+            assert!(opens(&store, key), "{:?}", names(&store));
+            assert_eq!(names(&store).len(), 4);
+        }
+        assert!(!repository.take_over_rekeying(&id(FIRST)).unwrap());
+    }
+}
+
+#[test]
+fn who_was_taken_for_killed_loses_nothing() {
+    let total = (1..).find(|&call| {
+        let store = sealed();
+        let others = store.clone();
+        let others = move || drop(Repository::new(Arc::new(others.clone())).take_over_rekeying(&id(FIRST)));
+        let called = Arc::new(AtomicBool::new(false));
+        let calls = Arc::clone(&called);
+        let take_over = move || {
+            calls.store(true, Ordering::Relaxed);
+            others();
+        };
+        let told = rekey(Arc::new(Interleaved::new(store.clone(), call, take_over)));
+        let is_new = opens(&store, "new");
+        assert!(is_new || opens(&store, "old"), "call {call}: {:?}", names(&store));
+        assert!(is_new || told.is_err(), "call {call}: {told:?}");
+        !called.load(Ordering::Relaxed)
+    });
+    assert!(total.unwrap() > 10);
+}
+
+#[test]
 fn a_tombstone_takes_along_what_was_begun() {
     for (store, has_manifest) in [(begun(), true), (intended(), true), (between(), false)] {
         let manifest = key(&format!("{FIRST}.manifest.json"));
