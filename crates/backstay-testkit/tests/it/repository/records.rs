@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use backstay_core::Repository;
-use backstay_core::repository::{Hold, Proof, RepositoryError, Statement};
+use backstay_core::repository::{Hold, LEVEL_RULES, NotedFindings, Proof, RepositoryError, Statement};
 use backstay_core::retention::ProofState;
 use backstay_core::store::MemoryStore;
 use backstay_testkit::{Recording, Verb};
@@ -129,9 +129,17 @@ fn the_proof_is_the_best_that_can_be_read() {
     let failed = Proof {
         level: "standard".to_owned(),
         passed: false,
+        findings: NotedFindings::default(),
     };
     repository.note_proof(&id(FIRST), &said(""), &failed).unwrap();
     assert_eq!(proof(), ProofState::None, "it failed");
+    let rules = Proof {
+        level: LEVEL_RULES.to_owned(),
+        passed: true,
+        ..failed.clone()
+    };
+    repository.note_proof(&id(FIRST), &said(""), &rules).unwrap();
+    assert_eq!(proof(), ProofState::None, "nothing of the backup was looked at");
     put(&*store, &format!("{FIRST}.proof-x.json"), b"{");
     assert_eq!(proof(), ProofState::Unread);
     let passed = Proof { passed: true, ..failed };
