@@ -15,6 +15,7 @@ mod messages;
 mod normalise;
 mod restore;
 mod retention;
+mod rules;
 mod secrets;
 mod stores;
 mod supabase;
