@@ -28,7 +28,7 @@ pub(crate) use retention::{
     HoldArguments, LogArguments, PlaceArguments, PolicyArguments, PruneArguments, ReleaseArguments,
 };
 pub(crate) use stores::{CopyArguments, PeriodArgument, SignArguments, StoreCheckArguments, StoreCommand};
-pub(crate) use verify::{LevelArgument, VerifyArguments};
+pub(crate) use verify::{LevelArgument, RulesArguments, VerifyArguments};
 
 /// Back up a PostgreSQL database, prove that the backup is good, and restore it.
 ///
@@ -212,6 +212,8 @@ pub(crate) struct BackupArguments {
     pub(crate) sse: Option<String>,
     #[command(flatten)]
     pub(crate) encrypt: EncryptArguments,
+    #[command(flatten)]
+    pub(crate) rules: RulesArguments,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
 }

@@ -44,7 +44,7 @@ pub struct Finding {
     /// What was seen, in the order in which it should be shown.
     pub evidence: Vec<Evidence>,
     /// Where among its like it belongs: the index of the member, of the table.
-    place: usize,
+    pub(crate) place: usize,
 }
 
 /// One thing that was seen.

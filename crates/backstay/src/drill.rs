@@ -12,10 +12,12 @@ use backstay_core::manifest::MemberContent;
 use backstay_core::repository::BackupReader;
 use backstay_postgres::{
     CancelToken, ConnectionConfig, ExamineOptions, Keep, Prove, RestoreOptions, RestorePlan, RestoreReport, SearchPath,
-    Surroundings, TargetError, TargetPolicy, ThrowawayError, ask, examine_copy, find_pg_dump, prove_copy,
+    Surroundings, TargetError, TargetPolicy, ThrowawayError, examine_copy, find_pg_dump, prove_copy,
 };
-use backstay_verify::{SqlCheck, VerifyError};
+use backstay_verify::{Rules, VerifyError};
+use jiff::Timestamp;
 
+use crate::checks::ask_checks;
 use crate::progress::{Phase, Progress, ProgressEvent};
 use crate::restore::Observer;
 use crate::restore::Source;
@@ -51,24 +53,27 @@ pub struct DrillOptions {
     pub owners: Keep,
     /// Whether grants are restored.
     pub privileges: Keep,
-    /// How long it may take to have the database back: see [`DrillTimes::recovery`].
+    /// Of these the queries for the restored database count, and the time in which it must be there.
+    pub rules: Rules,
+    /// How long it may take to have the database back, in place of what the rules say: see [`DrillTimes::recovery`].
     pub recovery_limit: Option<Duration>,
-    /// Queries for the restored database, and what they have to give.
-    pub checks: Vec<SqlCheck>,
-    /// How long each of them may take.
+    /// How long each query may take.
     pub check_limit: Duration,
+    /// The time, for exemptions; without it none counts.
+    pub now: Option<Timestamp>,
 }
 
 impl Default for DrillOptions {
-    /// Everything, by two connections; no bound, no queries, a minute for each.
+    /// Everything, by two connections; no rules, a minute for each query.
     fn default() -> Self {
         Self {
             jobs: 2,
             owners: Keep::Yes,
             privileges: Keep::Yes,
+            rules: Rules::default(),
             recovery_limit: None,
-            checks: Vec::new(),
             check_limit: Duration::from_secs(60),
+            now: None,
         }
     }
 }
@@ -304,19 +309,17 @@ impl<'d> Drill<'d> {
         )?;
         self.definitions_compared = examined.definitions;
         self.findings.of_examination(examined);
-        let queries: Vec<String> = self.options.checks.iter().map(|check| check.query.clone()).collect();
-        if !queries.is_empty() {
-            let answers = ask(self.place.config(), &queries, self.options.check_limit, cancel);
-            self.findings
-                .of_answers(&self.options.checks, answers, &manifest.check_values);
+        let rules = &self.options.rules;
+        if !rules.sql.is_empty() {
+            let outcomes = ask_checks(self.place.config(), &rules.sql, self.options.check_limit, cancel);
+            self.findings.of_checks(rules, &outcomes, &manifest.check_values);
         }
         self.times.examine = self.since(begun);
         if cancel.is_cancelled() {
             return Err(TargetError::Cancelled.into());
         }
-        if let Some(limit) = self.options.recovery_limit {
-            self.findings.of_time(self.times.recovery(), limit);
-        }
+        self.findings
+            .of_time(&manifest.id, &self.rules(), self.times.recovery());
         Ok(())
     }
 
@@ -325,8 +328,9 @@ impl<'d> Drill<'d> {
     pub fn end(self) -> DrillReport {
         let place = self.place.to_string();
         let server_version = self.plan.target.server_version.clone();
+        let rules = self.rules();
         let left = self.place.remove();
-        let (findings, not_checked) = self.findings.finish();
+        let (findings, not_checked) = self.findings.finish(&rules, self.options.now);
         DrillReport {
             id: self.backup.manifest().id.clone(),
             taken_at: self.backup.manifest().taken_at,
@@ -334,7 +338,7 @@ impl<'d> Drill<'d> {
             place,
             server_version,
             times: self.times,
-            recovery_limit: self.options.recovery_limit,
+            recovery_limit: rules.restored_within,
             restored: self.restored,
             definitions_compared: self.definitions_compared,
             findings,
@@ -360,6 +364,13 @@ impl<'d> Drill<'d> {
         options.pg_dump = find_pg_dump(self.tools.programs, at_least).ok();
         options.ignored_schema = self.place.own_schema().map(str::to_owned);
         options
+    }
+
+    /// The rules, with the bound that was named in place of theirs.
+    fn rules(&self) -> Rules {
+        let mut rules = self.options.rules.clone();
+        rules.restored_within = self.options.recovery_limit.or(rules.restored_within);
+        rules
     }
 
     fn now(&self) -> Duration {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 
-use super::{IdentityArguments, OutputArguments};
+use super::{IdentityArguments, OutputArguments, RulesArguments};
 
 #[derive(Args, Debug)]
 pub(crate) struct DrillArguments {
@@ -32,7 +32,9 @@ pub(crate) struct DrillArguments {
     /// With --to: make a database with a name of its own on that server, and drop it afterwards.
     #[arg(long, requires = "to")]
     pub(crate) create: bool,
-    /// Fail if it would take longer to have the database back: 90s, 30min, 1h.
+    #[command(flatten)]
+    pub(crate) rules: RulesArguments,
+    /// Fail if it would take longer to have the database back: 90s, 30min, 1h (default: what the rules say).
     #[arg(long, value_name = "TIME", value_parser = time_limit)]
     pub(crate) rto: Option<Duration>,
     /// Connections that write at the same time (default: the number of processors, at most 4).

@@ -11,6 +11,8 @@ use backstay::{
     Witness, note_drill,
 };
 
+use jiff::Timestamp;
+
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -62,11 +64,16 @@ pub(crate) fn drill(settled: &SettledDrill, environment: &Environment) -> Result
             DrillTarget::Database(target.config.clone())
         }
     };
+    let mut options = settled.options.clone();
+    options.now = Some(Timestamp::now());
+    if let Some(rules) = settled.rules.of(backup.manifest().id.prefix()) {
+        options.rules = rules.clone();
+    }
     let report = run(
         backup,
         repository.as_ref(),
         &target,
-        &settled.options,
+        &options,
         settled.output,
         environment,
         &interrupt,
@@ -77,26 +84,20 @@ pub(crate) fn drill(settled: &SettledDrill, environment: &Environment) -> Result
         (Form::Text, Voice::Quiet) if !report.passed() => complain(report::text(&report).trim_end()),
         (Form::Text, Voice::Quiet) => {}
     }
-    Ok(exit(&report))
-}
-
-/// The exit status of a drill that came to its end.
-pub(super) fn exit(report: &DrillReport) -> Exit {
-    if report.passed() { Exit::Done } else { Exit::Findings }
+    Ok(if report.passed() { Exit::Done } else { Exit::Findings })
 }
 
 /// Holds the drill of a backup that was just made, on a server of its own.
 pub(super) fn drill_at_once(
     repository: &Repository,
     id: &backstay::BackupId,
-    jobs: usize,
+    mut options: DrillOptions,
     output: Output,
     environment: &Environment,
     interrupt: &Interrupt,
 ) -> Result<DrillReport, Failure> {
     let backup = repository.open(id)?;
-    let mut options = DrillOptions::default();
-    options.jobs = jobs;
+    options.now = Some(Timestamp::now());
     let target = throwaway(None)?;
     run(
         &backup,

@@ -2,10 +2,12 @@ use std::path::PathBuf;
 
 use backstay::{DrillOptions, Keep, Resolved, resolve_source};
 
-use crate::args::{BackupNameArguments, DrillArguments};
+use crate::args::{BackupNameArguments, DrillArguments, RulesArguments};
 use crate::environment::Environment;
 use crate::output::Output;
+use crate::select::BackupName;
 
+use super::chosen::ConfiguredRules;
 use super::{SettleError, SettledBackupName, jobs};
 
 /// What `drill` is to do.
@@ -13,7 +15,9 @@ use super::{SettleError, SettledBackupName, jobs};
 pub(crate) struct SettledDrill {
     pub(crate) backup: SettledBackupName,
     pub(crate) place: DrillPlace,
+    /// Everything but the rules, which are looked for when the backup is known.
     pub(crate) options: DrillOptions,
+    pub(crate) rules: ConfiguredRules,
     pub(crate) output: Output,
 }
 
@@ -52,8 +56,15 @@ impl SettledDrill {
             database: arguments.database,
             identity: arguments.identity,
         };
+        let backup = SettledBackupName::settle(backup, environment)?;
+        // A file is looked at by itself, whatever the configuration says of databases.
+        let rules = match (&backup.name, &arguments.rules) {
+            (BackupName::File(_), RulesArguments { rules: None, .. }) => ConfiguredRules::default(),
+            (_, typed) => ConfiguredRules::settle(typed, environment)?,
+        };
         Ok(Self {
-            backup: SettledBackupName::settle(backup, environment)?,
+            backup,
+            rules,
             place,
             options,
             output: arguments.output.into(),

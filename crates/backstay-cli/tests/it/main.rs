@@ -16,6 +16,7 @@ mod messages;
 mod normalise;
 mod restore;
 mod retention;
+mod rules;
 mod secrets;
 mod stores;
 mod supabase;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::BackupId;
 use crate::store::ObjectKey;
 
-use super::records::{DRILL, RECORD_BYTES_MAX, Statement, put_numbered};
+use super::records::{DRILL, NotedFindings, RECORD_BYTES_MAX, Statement, put_numbered};
 use super::{Repository, RepositoryError, names, object_role, read_small};
 
 /// What came of a drill. It stands in clear, so that of an encrypted backup it must not tell what the backup holds.
@@ -28,14 +28,10 @@ pub struct DrillEvidence {
     pub recovery: Duration,
     /// How long that may take.
     pub recovery_limit: Option<Duration>,
-    /// How many errors.
-    pub errors: u64,
-    /// How many warnings.
-    pub warnings: u64,
     /// What was restored; `None` for an encrypted backup, and where nothing was.
     pub holdings: Option<DrillHoldings>,
-    /// The first findings, errors first; none for an encrypted backup.
-    pub findings: Vec<DrillFinding>,
+    /// What was found; of an encrypted backup only how many.
+    pub findings: NotedFindings,
     /// What was not looked at, and why; empty for an encrypted backup.
     pub not_checked: Vec<String>,
 }
@@ -62,23 +58,8 @@ pub struct DrillHoldings {
     pub definitions: u64,
 }
 
-/// A finding in words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::exhaustive_structs, reason = "what a line about it says")]
-pub struct DrillFinding {
-    /// `error`, `warning` or `note`.
-    pub severity: String,
-    /// Which rule.
-    pub rule: String,
-    /// What it is about.
-    pub subject: String,
-    /// What is the matter.
-    pub message: String,
-}
-
-/// What findings may take of a record, so that the rest has room.
-const FINDINGS_BYTES_MAX: usize = 48 << 10;
-/// Longer texts of findings are cut.
+/// Of more things that were not looked at the first are kept, each cut to so much, so that the record stays in its bound.
+const NOT_CHECKED_MAX: usize = 20;
 const TEXT_CHARS_MAX: usize = 300;
 
 #[derive(Serialize, Deserialize)]
@@ -94,12 +75,9 @@ struct DrillJson {
     recovery_millis: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     recovery_limit_millis: Option<u64>,
-    errors: u64,
-    warnings: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     holdings: Option<DrillHoldings>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    findings: Vec<DrillFinding>,
+    findings: NotedFindings,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     not_checked: Vec<String>,
 }
@@ -111,7 +89,7 @@ struct PhaseJson {
 }
 
 impl Repository {
-    /// Notes what came of a drill with a backup. Of many findings the first are kept. Gives the record.
+    /// Notes what came of a drill with a backup. Gives the record.
     ///
     /// # Errors
     /// The backup does not exist (then [`RepositoryError::is_not_found`]); those of the store.
@@ -160,23 +138,7 @@ impl DrillJson {
             name: phase.name.clone(),
             millis: millis(phase.took),
         };
-        let mut room = FINDINGS_BYTES_MAX;
-        let mut fits = |texts: [&str; 4]| {
-            // What JSON puts around them takes some, too; control characters, which take more, are in none of them.
-            let bytes = texts.iter().map(|text| text.len()).sum::<usize>() + 80;
-            room = room.saturating_sub(bytes);
-            room > 0
-        };
-        let findings = evidence.findings.iter().map(|finding| DrillFinding {
-            subject: cut(&finding.subject),
-            message: cut(&finding.message),
-            ..finding.clone()
-        });
-        let findings = findings
-            .take_while(|f| fits([&f.severity, &f.rule, &f.subject, &f.message]))
-            .collect();
-        let not_checked = evidence.not_checked.iter().map(|text| cut(text));
-        let not_checked = not_checked.take_while(|text| fits([text, "", "", ""])).collect();
+        let not_checked = evidence.not_checked.iter().take(NOT_CHECKED_MAX);
         Self {
             record: DRILL.to_owned(),
             who: said.who.clone(),
@@ -188,11 +150,11 @@ impl DrillJson {
             phases: evidence.phases.iter().map(phase).collect(),
             recovery_millis: millis(evidence.recovery),
             recovery_limit_millis: evidence.recovery_limit.map(millis),
-            errors: evidence.errors,
-            warnings: evidence.warnings,
             holdings: evidence.holdings,
-            findings,
-            not_checked,
+            findings: evidence.findings.clone(),
+            not_checked: not_checked
+                .map(|text| text.chars().take(TEXT_CHARS_MAX).collect())
+                .collect(),
         }
     }
 
@@ -213,8 +175,6 @@ impl DrillJson {
             phases: self.phases.into_iter().map(phase).collect(),
             recovery: Duration::from_millis(self.recovery_millis),
             recovery_limit: self.recovery_limit_millis.map(Duration::from_millis),
-            errors: self.errors,
-            warnings: self.warnings,
             holdings: self.holdings,
             findings: self.findings,
             not_checked: self.not_checked,
@@ -225,11 +185,4 @@ impl DrillJson {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(TEXT_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }

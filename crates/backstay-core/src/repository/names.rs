@@ -1,5 +1,9 @@
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
 use crate::codec::Codec;
 use crate::digest::Sha256Digest;
 use crate::id::BackupId;
@@ -315,6 +319,33 @@ pub(super) fn is_sweep(key: &ObjectKey) -> bool {
 /// The name of a record; of several of one second the number tells them apart.
 pub(super) fn record_key(id: &BackupId, kind: &str, at: &str, number: u32) -> ObjectKey {
     key(id, &format!(".{kind}-{at}-{number:04}.json"))
+}
+
+/// The name of a proof, which tells what a listing shows of it.
+pub(super) fn proof_key(id: &BackupId, at: &str, level: &str, passed: bool, number: u32) -> ObjectKey {
+    let level: String = level.chars().filter(char::is_ascii_lowercase).collect();
+    let outcome = if passed { PASSED } else { FAILED };
+    key(id, &format!(".proof-{at}-{level}-{outcome}-{number:04}.json"))
+}
+
+const PASSED: &str = "passed";
+const FAILED: &str = "failed";
+
+/// What the name of a proof tells: when, how deep, and whether it passed.
+pub(super) fn proof_of_name(key: &ObjectKey) -> Option<(Timestamp, String, bool)> {
+    let (id, role) = object_role(key)?;
+    let name = behind_id(&id, key.as_str()).strip_prefix("proof-")?;
+    let mut parts = name.split('-');
+    let at = DateTime::strptime("%Y%m%d_%H%M%S", parts.next()?).ok()?;
+    let level = parts.next()?;
+    let passed = match parts.next()? {
+        PASSED => true,
+        FAILED => false,
+        _ => return None,
+    };
+    let at = at.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let is_word = !level.is_empty() && level.bytes().all(|byte| byte.is_ascii_lowercase());
+    (role == ObjectRole::Record && is_word).then(|| (at, level.to_owned(), passed))
 }
 
 /// What a record is: `hold`, `release`, `proof`, `drill`.

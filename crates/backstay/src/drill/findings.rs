@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use backstay_core::BackupId;
 use backstay_core::manifest::CheckValue;
 use backstay_postgres::{
-    Answer, Difference, DifferenceKind, Examination, ForeignKeyState, MismatchKind, ProofReport, RestoreFailure,
-    RestoreReport,
+    Difference, DifferenceKind, Examination, ForeignKeyState, MismatchKind, ProofReport, RestoreFailure, RestoreReport,
 };
-use backstay_verify::{Finding, Report, Severity, SqlCheck, SqlOutcome};
+use backstay_verify::{Finding, Report, Rules, Severity, SqlOutcome};
+use jiff::Timestamp;
 
 use super::place::Place;
 
@@ -17,6 +18,8 @@ use super::place::Place;
 pub(super) struct Findings {
     found: Vec<Finding>,
     not_checked: Vec<String>,
+    /// Those of rules, from which there are exemptions.
+    judged: Vec<Finding>,
     /// What could not be restored, so that its absence is not told again.
     missing: HashSet<String>,
 }
@@ -27,7 +30,11 @@ impl Findings {
     }
 
     /// Findings, errors first, and what was not looked at.
-    pub(super) fn finish(mut self) -> (Vec<Finding>, Vec<String>) {
+    pub(super) fn finish(mut self, rules: &Rules, now: Option<Timestamp>) -> (Vec<Finding>, Vec<String>) {
+        self.found.extend(match now {
+            Some(now) => rules.settle(self.judged, now),
+            None => self.judged,
+        });
         self.found
             .sort_by(|a, b| (a.severity, a.rule).cmp(&(b.severity, b.rule)));
         (self.found, self.not_checked)
@@ -182,24 +189,13 @@ impl Findings {
         self.add(finding);
     }
 
-    pub(super) fn of_answers(&mut self, checks: &[SqlCheck], answers: Vec<Answer>, taken: &[CheckValue]) {
-        for (check, answer) in checks.iter().zip(answers) {
-            let outcome = match answer {
-                Answer::Value(value) => SqlOutcome::Value(value),
-                Answer::Rows(rows) => SqlOutcome::Rows(rows),
-                Answer::Failed(why) => SqlOutcome::Failed(why),
-            };
-            self.found.extend(check.judge(&outcome, taken));
+    pub(super) fn of_checks(&mut self, rules: &Rules, outcomes: &[SqlOutcome], taken: &[CheckValue]) {
+        for (check, outcome) in rules.sql.iter().zip(outcomes) {
+            self.judged.extend(check.judge(outcome, taken));
         }
     }
 
-    pub(super) fn of_time(&mut self, took: Duration, limit: Duration) {
-        if took > limit {
-            let message = "it takes longer than it may to have the database back";
-            let finding = Finding::new(Severity::Error, "restore-time", "the time to recover", message)
-                .with("expected", format!("at most {:.1} s", limit.as_secs_f64()))
-                .with("found", format!("{:.1} s", took.as_secs_f64()));
-            self.add(finding);
-        }
+    pub(super) fn of_time(&mut self, id: &BackupId, rules: &Rules, took: Duration) {
+        self.judged.extend(rules.judge_restore_time(id, took));
     }
 }

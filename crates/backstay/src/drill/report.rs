@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use backstay_core::repository::{
-    DrillEvidence, DrillFinding, DrillHoldings, DrillPhase, Proof, Repository, RepositoryError,
-};
+use backstay_core::repository::{DrillEvidence, DrillHoldings, DrillPhase, Proof, Repository, RepositoryError};
 use backstay_core::{BackupId, ObjectKey};
 use backstay_postgres::RestoreReport;
 use backstay_verify::{Finding, Severity};
 use jiff::Timestamp;
 
+use crate::verify::noted;
 use crate::witness::Witness;
 
 /// The level of the proof that a drill is.
@@ -113,12 +112,6 @@ impl DrillReport {
     /// What is kept of it beside the backup, in clear.
     #[must_use]
     pub fn evidence(&self) -> DrillEvidence {
-        let shown = |finding: &Finding| DrillFinding {
-            severity: finding.severity.to_string(),
-            rule: finding.rule.to_owned(),
-            subject: finding.subject.clone(),
-            message: finding.message.clone(),
-        };
         let phases = self.times.phases().into_iter().map(|(name, took)| DrillPhase {
             name: name.to_owned(),
             took,
@@ -135,14 +128,9 @@ impl DrillReport {
             phases: phases.collect(),
             recovery: self.times.recovery(),
             recovery_limit: self.recovery_limit,
-            errors: self.count(Severity::Error),
-            warnings: self.count(Severity::Warning),
             // Names, numbers and queries would tell what the backup hides.
             holdings: holdings.filter(|_| !self.is_sealed),
-            findings: match self.is_sealed {
-                true => Vec::new(),
-                false => self.findings.iter().map(shown).collect(),
-            },
+            findings: noted(&self.findings, self.is_sealed),
             not_checked: match self.is_sealed {
                 true => Vec::new(),
                 false => self.not_checked.clone(),
@@ -151,7 +139,7 @@ impl DrillReport {
     }
 }
 
-/// Notes what came of a drill beside its backup, and that the backup is proven, if it passed. Gives the record of the drill.
+/// Notes what came of a drill beside its backup, and the same as a proof of it. Gives the record of the drill.
 ///
 /// # Errors
 /// The backup does not exist (then [`RepositoryError::is_not_found`]); those of the store.
@@ -161,12 +149,11 @@ pub fn note_drill(
     witness: &Witness,
 ) -> Result<ObjectKey, RepositoryError> {
     let key = repository.note_drill(&report.id, &witness.statement(""), &report.evidence())?;
-    if report.passed() {
-        let proof = Proof {
-            level: LEVEL.to_owned(),
-            passed: true,
-        };
-        repository.note_proof(&report.id, &witness.statement(""), &proof)?;
-    }
+    let proof = Proof {
+        level: LEVEL.to_owned(),
+        passed: report.passed(),
+        findings: noted(&report.findings, report.is_sealed),
+    };
+    repository.note_proof(&report.id, &witness.statement(""), &proof)?;
     Ok(key)
 }

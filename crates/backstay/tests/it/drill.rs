@@ -266,8 +266,8 @@ fn what_is_broken_in_the_source_is_found() {
     note_drill(&stage.repository, &report, &witness()).unwrap();
     let (_, evidence) = stage.repository.drills(&report.id).unwrap().pop().unwrap();
     assert_eq!(
-        (evidence.passed, evidence.errors, evidence.findings.len()),
-        (false, 2, 4)
+        (evidence.passed, evidence.findings.errors, evidence.findings.first.len()),
+        (false, 2, 3)
     );
 }
 
@@ -276,7 +276,7 @@ fn queries_and_times_are_judged() {
     let stage = Stage::new();
     let mut options = DrillOptions::default();
     options.recovery_limit = Some(Duration::ZERO);
-    options.checks = vec![
+    options.rules.sql = vec![
         SqlCheck::new("users", "SELECT count(*) FROM app.users", Expectation::Number(50)),
         SqlCheck::new("orders", "SELECT count(*) FROM app.orders", Expectation::Number(7)),
         SqlCheck::new(
@@ -293,10 +293,10 @@ fn queries_and_times_are_judged() {
     options.check_limit = Duration::from_millis(50);
     let report = rehearse(&stage.backup, &stage.new_database(), &options).unwrap();
     let expected = [
-        "error restore-time the time to recover",
-        "error sql-check orders",
-        "error sql-check writes",
-        "error sql-check slow",
+        format!("error restore-time {}", report.id),
+        "error sql-check orders".to_owned(),
+        "error sql-check writes".to_owned(),
+        "error sql-check slow".to_owned(),
     ];
     assert_eq!(told(&report), expected, "{:#?}", report.findings);
 }
