@@ -1,11 +1,12 @@
 //! Drills on real servers: what passes, what must not, and what is left behind.
 
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use backstay::{
     BackupReader, CancelToken, Drill, DrillError, DrillOptions, DrillReport, DrillTarget, DrillTools, Expectation,
-    Repository, RestoreRefusal, Severity, Silent, SqlCheck, TargetError, Witness, drill, note_drill,
+    GlobalsOption, Repository, RestoreRefusal, Severity, Silent, SqlCheck, TargetError, Witness, drill, note_drill,
 };
 use jiff::Timestamp;
 
@@ -159,6 +160,45 @@ fn a_good_backup_passes_on_a_server_of_its_own() {
     let (said, evidence) = repository.drills(&report.id).unwrap().pop().unwrap();
     assert_eq!(said.who, "a test");
     assert!(evidence.passed && evidence.holdings.is_some_and(|holdings| holdings.rows > 1000));
+}
+
+/// The globals of a backup name folders of the source, and give its superuser a password.
+#[test]
+fn roles_come_with_the_backup_and_folders_of_the_source_are_left_alone() {
+    let cluster = Cluster::start(&default_installation());
+    let elsewhere = cluster.path("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    // Everything of a server belongs to the user that it runs as.
+    let owner = std::fs::metadata(cluster.server.data_folder()).unwrap();
+    std::os::unix::fs::chown(&elsewhere, Some(owner.uid()), Some(owner.gid())).unwrap();
+    let passable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(cluster.path(""), passable).unwrap();
+    let location = elsewhere.display();
+    cluster.sql("postgres", &format!("CREATE TABLESPACE slow LOCATION '{location}'"));
+    cluster.sql("postgres", "ALTER ROLE postgres PASSWORD 'of the source'");
+    cluster.sql("postgres", "CREATE ROLE keeper BYPASSRLS");
+    cluster.create_database("source");
+    cluster.sql(
+        "source",
+        "CREATE TABLE t (a int) TABLESPACE slow; ALTER TABLE t OWNER TO keeper; INSERT INTO t VALUES (1)",
+    );
+    let repository = cluster.repository("backups");
+    let made = back_up(&cluster, "source", &repository, |options| {
+        options.globals = GlobalsOption::Included;
+    });
+    let backup = open(&repository, &made.unwrap());
+    let listed = || std::fs::read_dir(&elsewhere).unwrap().count();
+    let before = listed();
+    let folder = tempfile::tempdir().unwrap();
+    let target = DrillTarget::Throwaway {
+        folder: folder.path().to_owned(),
+    };
+    let report = rehearse(&backup, &target, &DrillOptions::default()).unwrap();
+    assert_eq!(told(&report), Vec::<String>::new(), "{:#?}", report.findings);
+    let made_up = report.findings.iter().filter(|finding| finding.rule == "stand-in");
+    let made_up: Vec<&str> = made_up.map(|finding| finding.subject.as_str()).collect();
+    assert_eq!(made_up, ["tablespace slow"], "roles are in the backup");
+    assert_eq!(listed(), before);
 }
 
 #[test]
