@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use crate::support::{Run, Sandbox};
+use crate::support::{PASSWORD, Run, Sandbox};
 
 /// Things that never come to an end anywhere but in the source: rows of a table that is loaded last, and a view.
 const SNARES: &str = "
@@ -198,4 +198,30 @@ fn a_drill_that_is_killed_leaves_nothing_behind_the_next() {
             assert_eq!(sandbox.sql("lent", left), "0", "{phase}");
         }
     }
+}
+
+#[test]
+fn queries_of_the_configuration_are_asked() {
+    let sandbox = Sandbox::with_sample();
+    sandbox.write("secret", PASSWORD);
+    let port = sandbox.server.port();
+    sandbox.write(
+        "backstay.toml",
+        &format!(
+            "[database.shop]\nhost = '127.0.0.1'\nport = {port}\nuser = 'postgres'\ndbname = 'kulti'\n\
+             password = {{ file = 'secret' }}\nrules = 'shop'\n\
+             [rules.shop.sql.revenue]\nquery = 'SELECT sum(sum) FROM app.orders'\nexpect = 'as-in-backup'\n\
+             [rules.shop.sql.users]\nquery = 'SELECT count(*) FROM app.users'\nexpect = 7\n"
+        ),
+    );
+    sandbox.succeed(&["backup", "--db", "shop"]);
+    let drill = ["drill", "--database", "shop", "--to", "postgres", "--create", "--json"];
+    let run = sandbox.run(&drill);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let report = run.json();
+    let errors = report["findings"].as_array().unwrap().iter();
+    let errors = errors.filter(|finding| finding["severity"] == "error");
+    let errors: Vec<_> = errors.map(|finding| (&finding["rule"], &finding["subject"])).collect();
+    assert_eq!(errors, [(&"sql-check".into(), &"users".into())]);
+    sandbox.succeed(&[&drill[..], &["--no-rules"]].concat());
 }
