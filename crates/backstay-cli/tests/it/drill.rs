@@ -121,7 +121,7 @@ fn evidence_of_an_encrypted_backup_tells_nothing_of_it() {
     let sandbox = Sandbox::with_sample();
     sandbox.sql(
         "kulti",
-        "ALTER TABLE app.orders ADD CONSTRAINT secretive CHECK (sum < 0) NOT VALID",
+        "SET session_replication_role = replica; UPDATE app.orders SET user_id = 0 WHERE id = 1",
     );
     let run = |arguments: &[&str]| {
         let mut command = sandbox.backstay(arguments);
@@ -134,7 +134,7 @@ fn evidence_of_an_encrypted_backup_tells_nothing_of_it() {
     assert!(run.stdout.contains("orders"), "whoever has the key is told: {run:?}");
     let evidence = std::fs::read_to_string(sandbox.file_ending("backups", "-0001.json")).unwrap();
     assert!(evidence.contains("\"passed\":false"), "{evidence}");
-    for hidden in ["orders", "secretive", "kulti\"", "3002", "2000", "first", "holdings"] {
+    for hidden in ["orders", "user_id", "kulti\"", "3002", "2000", "first", "holdings"] {
         assert!(!evidence.contains(hidden), "{hidden}: {evidence}");
     }
     let log = sandbox.succeed(&["log"]);
@@ -181,11 +181,8 @@ fn a_drill_that_is_killed_leaves_nothing_behind_the_next() {
     for place in places {
         for (backup, phase) in [
             ("good", "making the place"),
-            ("good", "checking the backup"),
-            ("good", "restoring definitions"),
             ("rows", "restoring rows"),
             ("view", "restoring what needs"),
-            ("good", "comparing the copy"),
             ("good", "examining"),
         ] {
             let drill = |database| [&["drill", "--database", database], place].concat();

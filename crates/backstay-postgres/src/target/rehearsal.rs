@@ -15,6 +15,7 @@ use super::create::{apply_settings, create_statement};
 use super::{Keep, RestoreFailure, RestoreRefusal, TargetError, inspect, maintenance_config};
 use crate::CancelToken;
 use crate::config::ConnectionConfig;
+use crate::connect::ConnectErrorKind;
 use crate::session;
 use crate::wire::{Row, WireConnection, WireError};
 
@@ -292,7 +293,10 @@ impl Drop for DatabaseOfDrill {
 pub fn remove_dead_drills(at: &ConnectionConfig, lent: Lent, cancel: &CancelToken) -> Result<Vec<String>, TargetError> {
     let mut removed = Vec::new();
     if lent == Lent::Yes {
-        let mut connection = connect(at, cancel)?;
+        let mut connection = match connect(at, cancel) {
+            Err(TargetError::Connect(error)) if error.kind() == ConnectErrorKind::DatabaseMissing => return Ok(removed),
+            connected => connected?,
+        };
         for mark in dead_schemas(&mut connection)? {
             emptying::empty(&mut connection, &mark.name)?;
             removed.push(format!("what a drill left in {}", at.database));

@@ -86,9 +86,9 @@ impl Findings {
                 _ => "restore",
             };
             let mut finding = Finding::new(Severity::Error, rule, &failure.what, "it could not be restored")
-                .with("cause", failure.error.trim_end());
+                .with("cause", one_line(&failure.error));
             if let Some(statement) = &failure.statement {
-                finding = finding.with("statement", statement.trim());
+                finding = finding.with("statement", one_line(statement));
             }
             self.add(finding);
             self.missing.insert(failure.what.clone());
@@ -183,7 +183,7 @@ impl Findings {
         let both = expected.is_some() && found.is_some();
         for (name, text) in [("expected", expected), ("found", found)] {
             if let Some(text) = text.as_ref().filter(|text| both || *text != "there") {
-                finding = finding.with(name, text);
+                finding = finding.with(name, one_line(text));
             }
         }
         self.add(finding);
@@ -198,4 +198,9 @@ impl Findings {
     pub(super) fn of_time(&mut self, id: &BackupId, rules: &Rules, took: Duration) {
         self.judged.extend(rules.judge_restore_time(id, took));
     }
+}
+
+/// A text of several lines in one, since findings have no control characters.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
