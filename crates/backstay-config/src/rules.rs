@@ -12,7 +12,7 @@ use crate::fields::{Context, Fields, Found, shown};
 use crate::nearest::nearest;
 use crate::problem::Shown;
 use crate::reference::Reference;
-use crate::value::{Value, Whole, parsed, wrong};
+use crate::value::{Value, Whole, is_name, parsed, wrong};
 
 /// The rules of a database.
 #[derive(Clone, Debug)]
@@ -106,7 +106,8 @@ impl<T: Section> Value for Named<T> {
         let mut named = Vec::new();
         for (key, value) in table {
             let name: &str = key.get_ref();
-            let section = format!("{}.{}.{}", found.section, found.key, shown(name));
+            let title = if is_name(name) { name.to_owned() } else { shown(name) };
+            let section = format!("{}.{}.{title}", found.section, found.key);
             let DeValue::Table(table) = value.get_ref() else {
                 let message = format!("[{section}] has to be a section");
                 context.problems.add(key.span(), Shown::Key, message);
@@ -173,7 +174,7 @@ impl Section for SqlCheck {
         let severity: Option<Severity> = fields.get("severity", "error (without this), warning or note.");
         let is_said = fields.present(&["expect", "expect-rows"]);
         match is_said.len() {
-            0 => fields.refuse_section("says of nothing that it has to give: \"expect\" or \"expect-rows\" is needed"),
+            0 => fields.refuse_section("does not say what it has to give: \"expect\" or \"expect-rows\" is needed"),
             1 => {}
             _ => fields.refuse("expect-rows", "does not go with \"expect\""),
         }

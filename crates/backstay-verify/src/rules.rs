@@ -19,7 +19,7 @@ use backstay_core::retention::Age;
 use jiff::Timestamp;
 
 use crate::finding::{Finding, Severity};
-use crate::inventory::check_required;
+use crate::inventory::{Partitions, check_required};
 use crate::options::VerifyOptions;
 
 pub use history::PastBackup;
@@ -234,8 +234,9 @@ pub(crate) fn judge(
             None => not_checked.push("who has which rights: the backup cannot be opened here".to_owned()),
         }
     }
+    let partitions = Partitions::of(manifest);
     for rule in &rules.tables {
-        findings.extend(tables::check(manifest, rule, grants.as_ref()));
+        findings.extend(tables::check(manifest, rule, &partitions, grants.as_ref()));
     }
     findings.extend(whole::check(manifest, rules));
     let Some(now) = options.now else {

@@ -128,7 +128,7 @@ fn planted_faults_are_told_the_same_night() {
         &sandbox,
         &["verify", "latest", "--database", "shop", "--rules", "shopp"],
     );
-    assert_eq!(unknown.code, Some(3), "{unknown:?}");
+    assert_eq!(unknown.code, Some(2), "{unknown:?}");
     assert!(unknown.stderr.contains("no [rules.shopp]"), "{unknown:?}");
     let typed = run(
         &sandbox,
@@ -171,9 +171,11 @@ fn records_of_encrypted_backups_tell_nothing_of_what_is_in_them() {
     assert_eq!(verified.code, Some(1), "{verified:?}");
     assert!(verified.stdout.contains("missing-policy"), "{verified:?}");
     let mut records = 0;
-    for name in sandbox.files("near") {
-        if name.ends_with(".json") && !name.ends_with(".manifest.json") || name.contains(".proof-") {
-            let text = std::fs::read_to_string(sandbox.path("near").join(&name)).unwrap();
+    for entry in std::fs::read_dir(sandbox.path("near")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.contains(".proof-") {
+            let text = std::fs::read_to_string(&path).unwrap();
             records += 1;
             for word in ["users", "policy", "orders", "3001500"] {
                 assert!(!text.contains(word), "{name}: {text}");

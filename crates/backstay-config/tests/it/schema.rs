@@ -105,7 +105,7 @@ fn the_schema_takes_values_of_every_form() {
         "[database.a]\nurl = '${URL}'\ncompress = 'zst:3'\nvolume-size = '16777216'",
         "[store.a]\nurl = '${URL}'\nsse = '${SSE}'\naccess-key-id = 'a'\nsecret-access-key = { env = 'B' }",
         "[database.a]\nhost = 'h'\nrules = 'r'\n[rules.r]\nmax-age = '26h'\n[[rules.r.exempt]]\nrule = 'table-shrank'\n\
-         subject = 't'\nreason = 'x'\nuntil = 2025-12-31",
+         subject = 't'\nreason = 'x'\nuntil = '2025-12-31'",
         "[database.a]\nhost = 'h'\nrules = { encrypted = true, table = { t = { deny = { PUBLIC = ['SELECT'] } } } }",
         "[rules.a.sql.q]\nquery = 'SELECT 1'\nexpect-rows = { min = 1 }\nseverity = 'note'",
         "[store.a]\nurl = 's3://b'\naccess-key-id = { env = 'A' }\nsecret-access-key = { env = 'B' }\nlegal-hold = true",

@@ -7,13 +7,19 @@ use super::{Right, TableRule};
 use crate::finding::Finding;
 use crate::inventory::{Partitions, is_meant, rows_of};
 
-pub(super) fn check(manifest: &Manifest, rule: &TableRule, grants: Option<&Grants>) -> Vec<Finding> {
+pub(super) fn check(
+    manifest: &Manifest,
+    rule: &TableRule,
+    partitions: &Partitions,
+    grants: Option<&Grants>,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let partitions = Partitions::of(manifest);
+    let mut is_there = false;
     for (index, table) in manifest.tables.iter().enumerate() {
         if is_meant(&rule.table, Some(table.schema.as_bytes()), table.name.as_bytes()) {
+            is_there = true;
             let before = findings.len();
-            check_rows(manifest, rule, table, &partitions, index, &mut findings);
+            check_rows(manifest, rule, table, partitions, index, &mut findings);
             check_definitions(rule, table, &mut findings);
             if let Some(grants) = grants {
                 check_grants(manifest, rule, table, grants, &mut findings);
@@ -23,8 +29,7 @@ pub(super) fn check(manifest: &Manifest, rule: &TableRule, grants: Option<&Grant
             }
         }
     }
-    let is_there = |table: &Table| is_meant(&rule.table, Some(table.schema.as_bytes()), table.name.as_bytes());
-    if !manifest.tables.iter().any(is_there) {
+    if !is_there {
         let message = "a rule is about this table, and the backup does not have it";
         findings.push(Finding::error("unknown-table", &rule.table, message));
     }

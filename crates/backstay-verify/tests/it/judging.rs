@@ -246,7 +246,7 @@ fn damage_is_never_let_pass() {
     options.now = Some(now());
     let report =
         backstay_verify::verify_backup(&backup, Origin::Id, &options, &backstay_verify::Silent, &|| false).unwrap();
-    assert_eq!(seen(&report), ["error policy"], "{report}");
+    assert_eq!(seen(&report), ["error policy", "error statements"], "{report}");
 }
 
 #[test]

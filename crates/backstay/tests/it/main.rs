@@ -1,6 +1,7 @@
 //! Backups and restores of real databases, end to end.
 
 mod applications;
+mod asking;
 mod checking;
 mod contents;
 mod copying;

@@ -43,7 +43,7 @@ fn questions_are_answered_and_change_nothing() {
         ("SELECT nextval('public.s')", "read-only transaction"),
         ("SELECT pg_catalog.pg_sleep(600)", "statement timeout"),
         ("SELECT 'open", "a string literal is open"),
-        ("", "not one statement"),
+        ("", "syntax error"),
     ];
     let queries: Vec<String> = failing
         .iter()

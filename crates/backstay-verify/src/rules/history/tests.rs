@@ -21,6 +21,12 @@ fn what_is_unusual_is_told_and_what_varies_is_not() {
             0,
             true,
         ),
+        (
+            "a queue that never was empty",
+            &[1, 900, 3, 4000, 2, 700, 5, 3000, 4],
+            0,
+            true,
+        ),
         ("a queue that often is", &[100, 0, 20, 0, 5000, 60], 0, false),
         ("emptied each week", &[7, 0, 2, 5, 9, 7, 8, 0, 2, 4, 7], 0, false),
         (
