@@ -64,8 +64,16 @@ fn a_drill_passes_and_is_a_proof() {
     assert_eq!((&last["deed"], &last["outcome"]), (&"drill".into(), &"done".into()));
     // It is a proof, so it stays when what is newer has none.
     sandbox.succeed(&["backup"]);
-    let plan = sandbox.succeed(&["prune", "--keep-last", "1", "--dry-run", "--json"]);
-    assert!(!plan.stdout.contains("\"delete\""), "{plan:?}");
+    let plan = sandbox
+        .succeed(&["prune", "--keep-last", "1", "--dry-run", "--json"])
+        .json();
+    let actions: Vec<_> = plan["plan"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|decision| &decision["action"])
+        .collect();
+    assert_eq!(actions, ["keep", "keep"]);
 }
 
 #[test]

@@ -294,7 +294,9 @@ pub fn remove_dead_drills(at: &ConnectionConfig, lent: Lent, cancel: &CancelToke
     let mut removed = Vec::new();
     if lent == Lent::Yes {
         let mut connection = match connect(at, cancel) {
-            Err(TargetError::Connect(error)) if error.kind() == ConnectErrorKind::DatabaseMissing => return Ok(removed),
+            Err(TargetError::Connect(error)) if error.kind() == ConnectErrorKind::DatabaseMissing => {
+                return Ok(removed);
+            }
             connected => connected?,
         };
         for mark in dead_schemas(&mut connection)? {
