@@ -295,6 +295,7 @@ fn class_of_refusal(error: &RestoreRefusal) -> Exit {
 
 fn class_of_drill(error: &DrillError) -> Exit {
     match error {
+        DrillError::NotReadable => Exit::Usage,
         DrillError::NoServer { .. } => Exit::Configuration,
         DrillError::Cancelled => Exit::Cancelled,
         _ => Exit::Database,

@@ -19,8 +19,7 @@ use jiff::Timestamp;
 
 use crate::checks::ask_checks;
 use crate::progress::{Phase, Progress, ProgressEvent};
-use crate::restore::Observer;
-use crate::restore::Source;
+use crate::restore::{Observer, Source};
 use crate::verify::{Archive, CheckOptions, verify};
 
 use findings::Findings;
@@ -102,6 +101,9 @@ impl std::fmt::Debug for DrillTools<'_> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DrillError {
+    /// It is a dump of another program, or encrypted and there is no key.
+    #[error("only a backup that can be read says what it holds, so that it can be compared")]
+    NotReadable,
     /// The backup cannot be read.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -142,13 +144,13 @@ fn seen(found: &[String]) -> String {
 /// # Errors
 /// Only what keeps it from coming to an end. Whether the backup is any good is [`DrillReport::passed`].
 pub fn drill(
-    backup: &BackupReader,
+    archive: &Archive,
     target: &DrillTarget,
     options: &DrillOptions,
     tools: DrillTools<'_>,
 ) -> Result<DrillReport, DrillError> {
     let all = || {
-        let mut drill = Drill::begin(backup, target, options, tools)?;
+        let mut drill = Drill::begin(archive, target, options, tools)?;
         drill.fetch()?;
         if drill.is_sound() {
             drill.restore()?;
@@ -168,6 +170,7 @@ pub fn drill(
 /// A drill that goes on step by step: [`drill`] is all of them. Dropping it removes its place.
 #[derive(Debug)]
 pub struct Drill<'d> {
+    archive: &'d Archive,
     backup: &'d BackupReader,
     options: &'d DrillOptions,
     tools: DrillTools<'d>,
@@ -183,13 +186,15 @@ impl<'d> Drill<'d> {
     /// Removes what dead drills left, and makes the place.
     ///
     /// # Errors
-    /// The target is refused or cannot be had; no server is there that could be started.
+    /// The archive is no backup that can be read; the target is refused or cannot be had; no server is there that could be
+    /// started.
     pub fn begin(
-        backup: &'d BackupReader,
+        archive: &'d Archive,
         target: &DrillTarget,
         options: &'d DrillOptions,
         tools: DrillTools<'d>,
     ) -> Result<Self, DrillError> {
+        let backup = archive.backup().ok_or(DrillError::NotReadable)?;
         let begun = (tools.stopwatch)();
         let mut restore = RestoreOptions::default();
         restore.jobs = options.jobs;
@@ -207,6 +212,7 @@ impl<'d> Drill<'d> {
         let mut findings = Findings::default();
         findings.of_place(&place);
         Ok(Self {
+            archive,
             backup,
             options,
             tools,
@@ -236,8 +242,7 @@ impl<'d> Drill<'d> {
         let begun = self.now();
         let mut options = CheckOptions::default();
         options.jobs = self.options.jobs;
-        let archive = Archive::Backup(self.backup.clone());
-        let report = verify(&archive, &options, self.tools.progress, self.tools.cancel)?;
+        let report = verify(self.archive, &options, self.tools.progress, self.tools.cancel)?;
         self.findings.of_verification(report);
         self.times.fetch = self.since(begun);
         Ok(())

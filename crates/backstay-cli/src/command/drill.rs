@@ -25,7 +25,7 @@ use crate::settle::{DrillPlace, SettledDrill};
 use super::log::note;
 use super::{RestoreRefused, remark_warnings};
 
-pub(super) use report::{DrillJson, json};
+pub(super) use report::{DrillJson, json, text};
 
 /// Why a drill is not even begun.
 #[derive(Debug, thiserror::Error)]
@@ -43,10 +43,8 @@ pub(crate) enum DrillRefused {
 pub(crate) fn drill(settled: &SettledDrill, environment: &Environment) -> Result<Exit, Failure> {
     let interrupt = Interrupt::watch()?;
     let archive = open_archive(&settled.backup)?;
-    let (backup, repository) = match &archive {
-        Archive::Backup(reader) => (reader, Some(Repository::new(reader.store().clone()))),
-        // A file that was opened by itself has no store for evidence.
-        Archive::Pack(reader) => (reader, None),
+    let id = match &archive {
+        Archive::Backup(reader) | Archive::Pack(reader) => &reader.manifest().id,
         Archive::Sealed { manifest, .. } => {
             let recipients = manifest.recipients.clone();
             return Err(RestoreRefused::Sealed { recipients }.into());
@@ -66,22 +64,14 @@ pub(crate) fn drill(settled: &SettledDrill, environment: &Environment) -> Result
     };
     let mut options = settled.options.clone();
     options.now = Some(Timestamp::now());
-    if let Some(rules) = settled.rules.of(backup.manifest().id.prefix()) {
+    if let Some(rules) = settled.rules.of(id.prefix()) {
         options.rules = rules.clone();
     }
-    let report = run(
-        backup,
-        repository.as_ref(),
-        &target,
-        &options,
-        settled.output,
-        environment,
-        &interrupt,
-    )?;
+    let report = run(&archive, &target, &options, settled.output, environment, &interrupt)?;
     match (settled.output.form, settled.output.voice) {
         (Form::Json, _) => print_json(&json(&report))?,
-        (Form::Text, Voice::Normal) => print_text(&report::text(&report))?,
-        (Form::Text, Voice::Quiet) if !report.passed() => complain(report::text(&report).trim_end()),
+        (Form::Text, Voice::Normal) => print_text(&text(&report))?,
+        (Form::Text, Voice::Quiet) if !report.passed() => complain(text(&report).trim_end()),
         (Form::Text, Voice::Quiet) => {}
     }
     Ok(if report.passed() { Exit::Done } else { Exit::Findings })
@@ -96,28 +86,14 @@ pub(super) fn drill_at_once(
     environment: &Environment,
     interrupt: &Interrupt,
 ) -> Result<DrillReport, Failure> {
-    let backup = repository.open(id)?;
+    let archive = Archive::open(repository, id)?;
     options.now = Some(Timestamp::now());
     let target = throwaway(None)?;
-    run(
-        &backup,
-        Some(repository),
-        &target,
-        &options,
-        output,
-        environment,
-        interrupt,
-    )
-}
-
-/// The report for people, as lines.
-pub(super) fn text(report: &DrillReport) -> String {
-    report::text(report)
+    run(&archive, &target, &options, output, environment, interrupt)
 }
 
 fn run(
-    backup: &BackupReader,
-    repository: Option<&Repository>,
+    archive: &Archive,
     target: &DrillTarget,
     options: &DrillOptions,
     output: Output,
@@ -127,7 +103,7 @@ fn run(
     let shown = progress::for_output(output);
     let begun = Instant::now();
     let done = backstay::drill(
-        backup,
+        archive,
         target,
         options,
         DrillTools {
@@ -138,8 +114,9 @@ fn run(
         },
     );
     shown.clear();
-    if let Some(repository) = repository {
-        note_down(&environment.witness(), repository, backup, &done);
+    // A file that was opened by itself has no store for evidence.
+    if let Archive::Backup(reader) = archive {
+        note_down(&environment.witness(), reader, &done);
     }
     let report = done?;
     if let Some(left) = &report.left {
@@ -151,12 +128,7 @@ fn run(
 }
 
 /// Notes beside a backup of a store what came of its drill, and in the log that there was one.
-fn note_down(
-    witness: &Witness,
-    repository: &Repository,
-    backup: &BackupReader,
-    done: &Result<DrillReport, DrillError>,
-) {
+fn note_down(witness: &Witness, backup: &BackupReader, done: &Result<DrillReport, DrillError>) {
     let (outcome, detail) = match done {
         Ok(report) if report.passed() => (
             Outcome::Done,
@@ -172,6 +144,7 @@ fn note_down(
         Err(_) if backup.manifest().digest_key.is_some() => (Outcome::Failed, "it did not come to its end".to_owned()),
         Err(error) => (Outcome::Failed, error.to_string()),
     };
+    let repository = &Repository::new(backup.store().clone());
     let id = &backup.manifest().id;
     note(witness, repository, Deed::Drill, outcome, Some(id), &detail);
     if let Ok(report) = done

@@ -59,8 +59,8 @@ pub struct DrillHoldings {
 }
 
 /// Of more things that were not looked at the first are kept, each cut to so much, so that the record stays in its bound.
-const NOT_CHECKED_MAX: usize = 20;
-const TEXT_CHARS_MAX: usize = 300;
+const NOT_CHECKED_MAX: usize = 10;
+const TEXT_CHARS_MAX: usize = 200;
 
 #[derive(Serialize, Deserialize)]
 struct DrillJson {

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use backstay::{
-    BackupReader, CancelToken, Drill, DrillError, DrillOptions, DrillReport, DrillTarget, DrillTools, Expectation,
-    GlobalsOption, Repository, RestoreRefusal, Severity, Silent, SqlCheck, TargetError, Witness, drill, note_drill,
+    Archive, BackupReader, CancelToken, Drill, DrillError, DrillOptions, DrillReport, DrillTarget, DrillTools,
+    Expectation, GlobalsOption, Repository, RestoreRefusal, Severity, Silent, SqlCheck, TargetError, Witness, drill,
+    note_drill,
 };
 use jiff::Timestamp;
 
@@ -68,7 +69,8 @@ impl Stage {
     /// Runs a drill, with a fault planted into what was restored.
     fn drill_with(&self, target: &DrillTarget, options: &DrillOptions, fault: &str) -> DrillReport {
         with_tools(|tools| {
-            let mut drill = Drill::begin(&self.backup, target, options, tools)?;
+            let archive = Archive::Backup(self.backup.clone());
+            let mut drill = Drill::begin(&archive, target, options, tools)?;
             drill.fetch()?;
             drill.restore()?;
             if !fault.is_empty() {
@@ -93,7 +95,7 @@ fn with_tools<T>(work: impl FnOnce(DrillTools<'_>) -> T) -> T {
 }
 
 fn rehearse(backup: &BackupReader, target: &DrillTarget, options: &DrillOptions) -> Result<DrillReport, DrillError> {
-    with_tools(|tools| drill(backup, target, options, tools))
+    with_tools(|tools| drill(&Archive::Backup(backup.clone()), target, options, tools))
 }
 
 /// Severity, rule and subject of each finding, but notes.
@@ -404,7 +406,8 @@ fn what_dead_drills_left_goes_and_nothing_else() {
     cluster.create_database("lent");
     let lent = DrillTarget::Database(cluster.config("lent"));
     with_tools(|tools| {
-        let mut of_server = Drill::begin(&stage.backup, &stage.new_database(), &options, tools).unwrap();
+        let archive = Archive::Backup(stage.backup.clone());
+        let mut of_server = Drill::begin(&archive, &stage.new_database(), &options, tools).unwrap();
         of_server.restore().unwrap();
         let mine = of_server.config().database.clone();
         let comment = format!("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '{mine}'");
@@ -412,7 +415,7 @@ fn what_dead_drills_left_goes_and_nothing_else() {
         assert!(comment.starts_with("made by Backstay"), "{comment}");
         let copied = format!("COMMENT ON DATABASE backstay_drill_00000000_20250116143022 IS '{comment}'");
         cluster.sql("postgres", &copied);
-        let mut in_database = Drill::begin(&stage.backup, &lent, &options, tools).unwrap();
+        let mut in_database = Drill::begin(&archive, &lent, &options, tools).unwrap();
         in_database.restore().unwrap();
         let all = format!("backstay_drill_00000000_20250116143022 {mine} backstay_drill_notes lent source");
         let sorted = |text: &str| {

@@ -8,7 +8,7 @@ use crate::output::{Columns, count, duration, time};
 /// Of findings of one rule and severity a text for people shows so many; all are in the JSON.
 const SHOWN_PER_RULE: usize = 20;
 
-pub(super) fn text(report: &DrillReport) -> String {
+pub(crate) fn text(report: &DrillReport) -> String {
     let verdict = match (report.passed(), report.count(Severity::Error)) {
         (true, _) => "passed".to_owned(),
         (false, errors) => format!("FAILED, {}", count(errors, "error", "errors")),
