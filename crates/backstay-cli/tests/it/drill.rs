@@ -3,6 +3,8 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::support::{PASSWORD, Run, Sandbox};
 
 /// Things that never come to an end anywhere but in the source: rows of a table that is loaded last, and a view.
@@ -62,6 +64,14 @@ fn a_drill_passes_and_is_a_proof() {
     let log = sandbox.succeed(&["log", "--json"]).json();
     let last = &log.as_array().unwrap().last().unwrap();
     assert_eq!((&last["deed"], &last["outcome"]), (&"drill".into(), &"done".into()));
+    // A file by itself, without a store around it, is as good.
+    std::fs::create_dir(sandbox.path("alone")).unwrap();
+    let pack = sandbox.file_ending("backups", ".sql.gz");
+    let alone = format!("alone/{}", pack.file_name().unwrap().to_str().unwrap());
+    std::fs::copy(&pack, sandbox.path(&alone)).unwrap();
+    sandbox.succeed(&["drill", &alone, "--to", "postgres", "--create"]);
+    assert_eq!(sandbox.files("alone").len(), 1);
+
     // It is a proof, so it stays when what is newer has none.
     sandbox.succeed(&["backup"]);
     let plan = sandbox
@@ -149,8 +159,8 @@ fn evidence_of_an_encrypted_backup_tells_nothing_of_it() {
     assert!(!log.stdout.contains("orders"), "{log:?}");
 }
 
-/// Starts a drill, and kills it when it tells that a phase began.
-fn kill_in(sandbox: &Sandbox, arguments: &[&str], phase: &str) {
+/// Starts a drill, and sends it a signal when it tells that a phase began; gives its exit status.
+fn signal_in(sandbox: &Sandbox, arguments: &[&str], phase: &str, signal: Signal) -> Option<i32> {
     let mut child = sandbox
         .backstay(arguments)
         .stdout(Stdio::null())
@@ -164,8 +174,10 @@ fn kill_in(sandbox: &Sandbox, arguments: &[&str], phase: &str) {
         let length = stderr.read_line(&mut line).unwrap();
         assert!(length > 0, "{arguments:?} ended before {phase}");
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill_process(Pid::from_child(&child), signal).unwrap();
+    // What it says further on must not block it.
+    std::io::copy(&mut stderr, &mut std::io::sink()).unwrap();
+    child.wait().unwrap().code()
 }
 
 #[test]
@@ -186,22 +198,29 @@ fn a_drill_that_is_killed_leaves_nothing_behind_the_next() {
         &["--to", "postgres", "--create"],
         &["--to", "lent"],
     ];
+    let assert_clean = |moment: &str| {
+        assert_eq!(databases(&sandbox), "kulti lent postgres", "{moment}");
+        assert_eq!(left_in(&sandbox, "work"), Vec::<String>::new(), "{moment}");
+        assert_eq!(processes_of(&work), Vec::<String>::new(), "{moment}");
+        let left = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^(app|backstay)'";
+        assert_eq!(sandbox.sql("lent", left), "0", "{moment}");
+    };
     for place in places {
+        let drill = |database| [&["drill", "--database", database], place].concat();
         for (backup, phase) in [
             ("good", "making the place"),
             ("rows", "restoring rows"),
             ("view", "restoring what needs"),
             ("good", "examining"),
         ] {
-            let drill = |database| [&["drill", "--database", database], place].concat();
-            kill_in(&sandbox, &drill(backup), phase);
+            assert_eq!(signal_in(&sandbox, &drill(backup), phase, Signal::KILL), None);
             sandbox.succeed(&drill("good"));
-            assert_eq!(databases(&sandbox), "kulti lent postgres", "{place:?} {phase}");
-            assert_eq!(left_in(&sandbox, "work"), Vec::<String>::new(), "{phase}");
-            assert_eq!(processes_of(&work), Vec::<String>::new(), "{phase}");
-            let left = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^(app|backstay)'";
-            assert_eq!(sandbox.sql("lent", left), "0", "{phase}");
+            assert_clean(&format!("{place:?} {phase}"));
         }
+        // Who is asked to stop cleans up at once.
+        let interrupted = signal_in(&sandbox, &drill("rows"), "restoring rows", Signal::TERM);
+        assert_eq!(interrupted, Some(130));
+        assert_clean(&format!("{place:?} interrupted"));
     }
 }
 
