@@ -107,7 +107,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
     let known = removed.as_deref().unwrap_or_default();
     match output {
         Output { form: Form::Json, .. } => {
-            print_json(&json(&report, &repository, took, known, &also, judged.as_ref()))?
+            print_json(&json(&report, &repository, took, known, &also, judged.as_ref()))?;
         }
         Output {
             voice: Voice::Normal, ..
