@@ -81,7 +81,7 @@ fn questions_see_the_snapshot() {
             .collect()
     };
     let failed = (Severity::Error, "unqualified".to_owned());
-    assert_eq!(judge(restored), [failed.clone()]);
+    assert_eq!(judge(restored), std::slice::from_ref(&failed));
     let other = |name: &str| (Severity::Error, name.to_owned());
     assert_eq!(judge(database), [other("sum"), failed, other("count")]);
 }

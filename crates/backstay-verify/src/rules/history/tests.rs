@@ -16,6 +16,12 @@ fn what_is_unusual_is_told_and_what_varies_is_not() {
         ("a growing table", &[1000, 1100, 1210, 1331, 1464, 1610], 1000, true),
         ("a queue", &[100, 4000, 20, 900, 5000, 60, 3000], 40, false),
         (
+            "what varies, by a little more",
+            &[1000, 500, 900, 400, 1100, 600, 1000],
+            350,
+            false,
+        ),
+        (
             "a queue that is empty now",
             &[100, 4000, 20, 900, 5000, 60, 3000],
             0,
