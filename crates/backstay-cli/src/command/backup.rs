@@ -134,7 +134,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
                 &also,
                 judged.as_ref(),
                 drilled,
-            ))?
+            ))?;
         }
         Output {
             voice: Voice::Normal, ..
