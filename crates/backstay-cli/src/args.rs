@@ -5,6 +5,7 @@
 )]
 
 mod config;
+mod drill;
 mod encryption;
 mod restore;
 mod retention;
@@ -20,13 +21,14 @@ use clap_complete::Shell;
 use crate::exit::Exit;
 
 pub(crate) use config::ConfigCommand;
+pub(crate) use drill::DrillArguments;
 pub(crate) use encryption::{EncryptArguments, IdentityArguments, KeyCheckArguments, KeyCommand, RekeyArguments};
 pub(crate) use restore::RestoreArguments;
 pub(crate) use retention::{
     HoldArguments, LogArguments, PlaceArguments, PolicyArguments, PruneArguments, ReleaseArguments,
 };
 pub(crate) use stores::{CopyArguments, PeriodArgument, SignArguments, StoreCheckArguments, StoreCommand};
-pub(crate) use verify::{LevelArgument, VerifyArguments};
+pub(crate) use verify::{LevelArgument, RulesArguments, VerifyArguments};
 
 /// Back up a PostgreSQL database, prove that the backup is good, and restore it.
 ///
@@ -61,6 +63,11 @@ pub(crate) enum Command {
     Verify(VerifyArguments),
     /// Restore a backup, or a plain dump made by pg_dump, into a database.
     Restore(Box<RestoreArguments>),
+    /// Restore a backup where nothing else is, examine what is there, and remove it again.
+    ///
+    /// It goes into a PostgreSQL server that is started for it, or to where --to says. Every row, definition, policy, sequence
+    /// and foreign key is looked at, and each phase is measured. The evidence is kept beside the backup.
+    Drill(Box<DrillArguments>),
     /// List the backups in a store.
     List(ListArguments),
     /// Tell what a backup holds.
@@ -190,6 +197,11 @@ pub(crate) struct BackupArguments {
     /// The pg_dump to use (default: the best that is found).
     #[arg(long, value_name = "PATH", value_hint = ValueHint::ExecutablePath)]
     pub(crate) pg_dump: Option<PathBuf>,
+    /// After the backup, restore it on a server that is started for it, and examine what is there: see backstay drill.
+    ///
+    /// Where that fails, no older backup is removed.
+    #[arg(long)]
+    pub(crate) drill: bool,
     /// After the backup, remove older ones of the same prefix that are more than N days old.
     ///
     /// The newest is never removed, nor the newest with a proof, nor one under a hold.
@@ -200,6 +212,8 @@ pub(crate) struct BackupArguments {
     pub(crate) sse: Option<String>,
     #[command(flatten)]
     pub(crate) encrypt: EncryptArguments,
+    #[command(flatten)]
+    pub(crate) rules: RulesArguments,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
 }

@@ -195,6 +195,13 @@ impl Loaded {
         self.config.store(name)
     }
 
+    /// The rules of that name.
+    pub(crate) fn rules(&self, name: &str) -> Result<&backstay::Rules, ConfigurationError> {
+        let known = || self.config.all_rules().map(|(known, _)| known);
+        let found = self.config.rules(name);
+        found.ok_or_else(|| self.unknown("rules", name, known()))
+    }
+
     /// The only database, or none.
     pub(crate) fn only_database(&self) -> Result<Option<(&str, &backstay_config::Database)>, ConfigurationError> {
         self.only("database", self.config.databases())

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// What was asked for was done.
     Done = 0,
-    /// `verify` or `store check` looked, and found errors.
+    /// `verify`, `drill`, the rules by which a new backup is judged, or `store check` looked, and found errors.
     Findings = 1,
     /// The arguments make no sense.
     Usage = 2,
@@ -31,7 +31,10 @@ pub(crate) enum Exit {
 impl Exit {
     const ALL: [(Self, &str); 10] = [
         (Self::Done, "done"),
-        (Self::Findings, "verify or store check found errors"),
+        (
+            Self::Findings,
+            "verify, drill, the rules of a backup or store check found errors",
+        ),
         (Self::Usage, "wrong arguments"),
         (Self::Configuration, "configuration missing or wrong"),
         (Self::Database, "the database cannot be reached, read or written"),

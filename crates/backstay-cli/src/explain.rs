@@ -7,7 +7,7 @@ use std::error::Error;
 use backstay::manifest::ManifestError;
 use backstay::seal::SealError;
 use backstay::{
-    BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, CopyError, FindProgramError,
+    BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, CopyError, DrillError, FindProgramError,
     ForeignError, InvalidPattern, OpenArchiveError, OpenStoreError, PackError, PreflightError, ProgramError,
     RepositoryError, RestoreRefusal, ServerError, SessionError, SnapshotError, SourceError, StoreError, TargetError,
     TrailerError, VerifyError, WireError,
@@ -15,7 +15,7 @@ use backstay::{
 
 use backstay_config::{ConfigError, ResolveError};
 
-use crate::command::{AlsoError, KeyCommandError, RestoreRefused, SignError};
+use crate::command::{AlsoError, DrillRefused, KeyCommandError, RestoreRefused, SignError};
 use crate::configuration::ConfigurationError;
 use crate::environment::EnvironmentError;
 use crate::exit::Exit;
@@ -39,7 +39,9 @@ pub(crate) fn advise(error: &(dyn Error + 'static)) -> Advice {
     let mut side = Side::Source;
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.is::<TargetError>() {
+        if error.is::<DrillError>() {
+            side = Side::Drill;
+        } else if error.is::<TargetError>() && side != Side::Drill {
             side = Side::Target;
         }
         let error = unwrapped(error);
@@ -63,6 +65,8 @@ enum Side {
     Source,
     /// It is written.
     Target,
+    /// It is written by a drill.
+    Drill,
 }
 
 /// Whether an archive that cannot be opened is so damaged, or so much something else, that this is what a verification
@@ -104,6 +108,7 @@ fn inner<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
         .or_else(|| error.downcast_ref().and_then(inner_of_source))
         .or_else(|| error.downcast_ref().and_then(inner_of_snapshot))
         .or_else(|| error.downcast_ref().and_then(inner_of_target))
+        .or_else(|| error.downcast_ref().and_then(inner_of_drill))
         .or_else(|| error.downcast_ref().and_then(inner_of_wire))
         .or_else(|| error.downcast_ref().and_then(inner_of_repository))
         .or_else(|| error.downcast_ref::<Box<RepositoryError>>().map(|boxed| &**boxed as _))
@@ -157,6 +162,14 @@ fn inner_of_target(error: &TargetError) -> Option<&(dyn Error + 'static)> {
         TargetError::Session(inner) => Some(inner),
         TargetError::Catalog(inner) => Some(inner),
         TargetError::Refused(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_drill(error: &DrillError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        DrillError::Verify(inner) => Some(inner),
+        DrillError::Target(inner) => Some(inner),
         _ => None,
     }
 }
@@ -231,6 +244,8 @@ fn class(error: &(dyn Error + 'static)) -> Option<Exit> {
         .or_else(|| error.downcast_ref().map(class_of_source))
         .or_else(|| error.downcast_ref().map(class_of_target))
         .or_else(|| error.downcast_ref().map(class_of_refusal))
+        .or_else(|| error.downcast_ref().map(class_of_drill))
+        .or_else(|| error.downcast_ref().map(class_of_drill_refusal))
         .or_else(|| error.downcast_ref().map(class_of_connect))
         .or_else(|| error.downcast_ref().map(class_of_repository))
         .or_else(|| error.downcast_ref().map(class_of_copy))
@@ -275,6 +290,23 @@ fn class_of_refusal(error: &RestoreRefusal) -> Exit {
     match error {
         RestoreRefusal::NoMatch { .. } | RestoreRefusal::NotInTransaction { .. } => Exit::Usage,
         _ => Exit::Refused,
+    }
+}
+
+fn class_of_drill(error: &DrillError) -> Exit {
+    match error {
+        DrillError::NotReadable => Exit::Usage,
+        DrillError::NoServer { .. } => Exit::Configuration,
+        DrillError::Cancelled => Exit::Cancelled,
+        _ => Exit::Database,
+    }
+}
+
+fn class_of_drill_refusal(error: &DrillRefused) -> Exit {
+    match error {
+        DrillRefused::PlainDump => Exit::Usage,
+        DrillRefused::Folder { .. } => Exit::Configuration,
+        DrillRefused::ForeignFolder { .. } => Exit::Refused,
     }
 }
 

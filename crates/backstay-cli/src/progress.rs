@@ -58,6 +58,8 @@ fn describe(phase: Phase) -> &'static str {
         Phase::Restore => "restoring rows",
         Phase::PostData => "restoring what needs the rows",
         Phase::Prove => "comparing the copy",
+        Phase::PreparePlace => "making the place of the drill",
+        Phase::Examine => "examining the copy",
         _ => "working",
     }
 }
@@ -72,6 +74,8 @@ fn describe_shortly(phase: Phase) -> &'static str {
         Phase::PreData => "definitions",
         Phase::Restore => "restoring",
         Phase::Prove => "comparing",
+        Phase::PreparePlace => "preparing",
+        Phase::Examine => "examining",
         _ => "working",
     }
 }
@@ -322,6 +326,8 @@ mod tests {
             Phase::PreData,
             Phase::Restore,
             Phase::Prove,
+            Phase::PreparePlace,
+            Phase::Examine,
         ] {
             assert!(describe_shortly(phase).len() + NUMBERS.len() < 80, "{phase:?}");
         }

@@ -2,6 +2,7 @@
 
 mod backup;
 mod chosen;
+mod drill;
 mod encryption;
 mod restore;
 mod retention;
@@ -21,6 +22,7 @@ use crate::select::{BackupName, NameError, PathKind};
 
 pub(crate) use backup::SettledBackup;
 use chosen::ChosenSource;
+pub(crate) use drill::{DrillPlace, SettledDrill};
 use encryption::settle_keys;
 pub(crate) use encryption::{RekeyWhich, SettledKey, SettledKeyCheck, SettledRekey};
 pub(crate) use restore::{Confirmation, RestoreMode, SettledRestore, WayBack};

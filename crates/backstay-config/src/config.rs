@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use backstay_verify::Rules;
 use toml::de::{DeTable, DeValue};
 
 use crate::database::Database;
@@ -10,6 +11,7 @@ use crate::place::Source;
 use crate::problem::{ConfigError, Problems, Shown};
 use crate::reference::Reference;
 use crate::retention::{Retention, RetentionChoice};
+use crate::rules::{self, RulesChoice};
 use crate::store::Store;
 use crate::value::is_name;
 
@@ -18,15 +20,16 @@ pub const FILE_NAME: &str = "backstay.toml";
 /// A file with a comment on everything.
 pub const EXAMPLE: &str = include_str!("example.toml");
 
-/// What stands in a file: databases, stores and retentions by their names. Names that sections name exist.
+/// What stands in a file: databases, stores, retentions and rules by their names. Names that sections name exist.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     databases: BTreeMap<String, Database>,
     stores: BTreeMap<String, Store>,
     retentions: BTreeMap<String, Retention>,
+    rules: BTreeMap<String, Rules>,
 }
 
-const SECTIONS: [&str; 3] = ["database", "store", "retention"];
+const SECTIONS: [&str; 4] = ["database", "store", "retention", "rules"];
 
 impl Config {
     /// Reads a text. The path of the file is for messages, and relative paths in the text begin in its folder.
@@ -84,6 +87,26 @@ impl Config {
             RetentionChoice::Named(reference) => self.retention(reference.name()),
             RetentionChoice::Own(retention) => Some(retention),
         }
+    }
+
+    /// The rules of that name.
+    #[must_use]
+    pub fn rules(&self, name: &str) -> Option<&Rules> {
+        self.rules.get(name)
+    }
+
+    /// The rules of a database.
+    #[must_use]
+    pub fn rules_of<'c>(&'c self, database: &'c Database) -> Option<&'c Rules> {
+        match database.rules.as_ref()? {
+            RulesChoice::Named(reference) => self.rules(reference.name()),
+            RulesChoice::Own(rules) => Some(rules),
+        }
+    }
+
+    /// All rules, by name.
+    pub fn all_rules(&self) -> impl Iterator<Item = (&str, &Rules)> {
+        self.rules.iter().map(|(name, rules)| (name.as_str(), rules))
     }
 
     /// All databases, by name.
@@ -149,6 +172,10 @@ impl Config {
                         let store = Store::read(&mut fields);
                         self.stores.extend(store.map(|store| (name.to_owned(), store)));
                     }
+                    "rules" => {
+                        let rules = rules::read(&mut fields);
+                        self.rules.insert(name.to_owned(), rules);
+                    }
                     _ => {
                         let retention = Retention::read(&mut fields);
                         self.retentions.insert(name.to_owned(), retention);
@@ -167,7 +194,7 @@ impl Config {
             let names = section.into_iter().flat_map(|section| section.keys());
             names.map(|name| &**name.get_ref()).collect()
         };
-        let (stores, retentions) = (known("store"), known("retention"));
+        let (stores, retentions, rules) = (known("store"), known("retention"), known("rules"));
         for database in self.databases.values() {
             for store in database.store.iter().chain(&database.also) {
                 check(store, "store", &stores, problems);
@@ -185,6 +212,9 @@ impl Config {
             }
             if let Some(RetentionChoice::Named(reference)) = &database.retention {
                 check(reference, "retention", &retentions, problems);
+            }
+            if let Some(RulesChoice::Named(reference)) = &database.rules {
+                check(reference, "rules", &rules, problems);
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::place::At;
 use crate::reference::Reference;
 use crate::resolve::{Lookup, ResolveError};
 use crate::retention::RetentionChoice;
+use crate::rules::RulesChoice;
 use crate::secret::{Given, Secret, SecretSource};
 use crate::size::VolumeSize;
 use crate::text::{PathText, Text};
@@ -53,6 +54,8 @@ pub struct Database {
     pub encryption: Encryption,
     /// Which of its backups are kept.
     pub retention: Option<RetentionChoice>,
+    /// What its backups are expected to be.
+    pub rules: Option<RulesChoice>,
 }
 
 /// Which schemas and tables, by psql's patterns; `None` where the key is not there.
@@ -342,6 +345,10 @@ impl Database {
             retention: fields.get(
                 "retention",
                 "Which backups are kept: the name of a [retention] section, or a table of its keys.",
+            ),
+            rules: fields.get(
+                "rules",
+                "What backups are expected to be: the name of a [rules] section, or a table of its keys.",
             ),
         };
         let alone = fields.present(&["encrypt-gpg", "encrypt-passphrase"]);

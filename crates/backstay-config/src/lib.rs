@@ -1,4 +1,4 @@
-//! The file `backstay.toml`: databases, stores and retention by name, and where their secrets are.
+//! The file `backstay.toml`: databases, stores, retention and rules by name, and where their secrets are.
 //!
 //! It is a crate of its own because it brings a TOML parser, and because services that keep their backups by the same file
 //! need it without the program. [`Config::parse`] takes a text and finds all mistakes in it at once, each with its line and
@@ -7,7 +7,7 @@
 //!
 //! A section is a module, and each key of it is asked for in one line, which says its name, its type and what
 //! it is for. Reading, the hint at the nearest known key and the JSON schema are made of that line. So far there are those
-//! sections that the program acts on; schedules, rules and notifications come with what they are for.
+//! sections that the program acts on; schedules and notifications come with what they are for.
 //!
 //! ```
 //! use std::path::Path;
@@ -39,6 +39,7 @@ mod problem;
 mod reference;
 mod resolve;
 mod retention;
+mod rules;
 mod schema;
 mod secret;
 mod size;
@@ -54,6 +55,7 @@ pub use problem::{ConfigError, Problem};
 pub use reference::Reference;
 pub use resolve::{Lookup, ResolveError};
 pub use retention::{Retention, RetentionChoice};
+pub use rules::RulesChoice;
 pub use schema::schema;
 pub use secret::{Given, Secret, SecretSource, SecretWarning};
 pub use store::{ResolvedStore, Store};

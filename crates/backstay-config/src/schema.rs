@@ -1,9 +1,11 @@
+use backstay_verify::{Exemption, SqlCheck, TableRule};
 use serde_json::{Value as Json, json};
 
 use crate::database::Database;
 use crate::fields::Fields;
 use crate::place::Source;
 use crate::retention::Retention;
+use crate::rules::{self, Section};
 use crate::store::Store;
 use crate::value::{NAME_PATTERN, secret_schema};
 
@@ -34,12 +36,17 @@ pub fn schema() -> Json {
             "database": named("database", "Databases, and how backups of each are made."),
             "store": named("store", "Places for backups."),
             "retention": named("retention", "Which backups are kept."),
+            "rules": named("rules", "What backups are expected to be."),
         },
         "definitions": {
             "database": section(&|fields| { Database::read(fields, nowhere.clone()); }),
             "store": section(&|fields| { Store::read(fields); }),
             "secret": secret_schema(),
             "retention": section(&|fields| { Retention::read(fields); }),
+            "rules": section(&|fields| { rules::read(fields); }),
+            "rules-table": section(&|fields| { TableRule::read(fields); }),
+            "rules-sql": section(&|fields| { SqlCheck::read(fields); }),
+            "rules-exempt": section(&|fields| { <Exemption as Section>::read(fields); }),
         },
     })
 }

@@ -57,6 +57,8 @@ pub struct Manifest {
     pub refreshes: Vec<Refresh>,
     /// What the backup does not hold although the database does.
     pub omissions: Vec<Omission>,
+    /// What queries gave in the snapshot, for comparing a restored database with.
+    pub check_values: Vec<CheckValue>,
     /// The packs that hold the members.
     pub packs: Vec<Pack>,
     /// The members, in the order in which `psql` would read them.
@@ -284,6 +286,33 @@ pub struct Omission {
     /// Why it is missing.
     pub reason: String,
 }
+
+/// What a query of a rule gave in the snapshot of the backup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckValue {
+    /// Name of the check.
+    pub name: String,
+    /// SHA-256 of the query, so that what another query gave is not compared with it.
+    pub query: Sha256Digest,
+    /// What it gave.
+    pub outcome: CheckOutcome,
+}
+
+/// What came of asking for a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there is a value or there is none")]
+pub enum CheckOutcome {
+    /// One value, as the server writes it; `None` for a null.
+    Value(Option<String>),
+    /// None, for the reason given.
+    Failed(String),
+}
+
+/// The reason of the omission that says which part of its database a backup has.
+pub const PART_OF_DATABASE: &str = "only a part of the database was selected";
+
+/// The reason of the omission of an index that is not valid.
+pub const INVALID_INDEX: &str = "it is invalid in the source";
 
 /// One entry of the schema: an object, a comment, a grant.
 #[derive(Clone, Debug, PartialEq)]

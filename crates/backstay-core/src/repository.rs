@@ -1,6 +1,7 @@
 //! The handle to the backups in a store: naming, write order and read-back live here and nowhere else.
 
 mod copy;
+mod drill;
 mod log;
 mod names;
 mod pending;
@@ -29,12 +30,13 @@ use crate::seal::{ClearStore, SealError, SealMethod, Sealer, Unsealer};
 use crate::store::{Error, ErrorKind, ObjectKey, ObjectMeta, Store};
 
 pub use copy::{Copied, CopyError, CopyWatch};
+pub use drill::{DrillEvidence, DrillHoldings, DrillPhase};
 pub use log::{Deed, LogEntry, LogFilter, LogItem, Outcome, UnknownLogWord};
 pub use names::{ObjectRole, checksum_line, checksum_name, object_role, parse_checksums};
 pub use pending::{PendingBackup, PublishedBackup, ReadBack};
 pub use pruning::Pruning;
 pub use reader::BackupReader;
-pub use records::{Hold, Proof, Statement};
+pub use records::{Hold, LEVEL_RULES, NotedFinding, NotedFindings, NotedProof, Proof, ProofSummary, Statement};
 pub use rekey::Rekeyed;
 pub use removal::{Litter, LitterItem, Removal};
 
@@ -79,6 +81,16 @@ pub struct BackupSummary {
     pub has_checksum: bool,
     /// Names of the records about it (proofs, holds, releases).
     pub records: Vec<ObjectKey>,
+}
+
+impl BackupSummary {
+    /// The proofs about it, newest first, as their names tell them.
+    #[must_use]
+    pub fn proofs(&self) -> Vec<ProofSummary> {
+        let mut proofs: Vec<ProofSummary> = self.records.iter().filter_map(ProofSummary::of_name).collect();
+        proofs.sort_by_key(|proof| std::cmp::Reverse(proof.at));
+        proofs
+    }
 }
 
 /// What is in a store.

@@ -11,6 +11,7 @@ use postgres::Transaction;
 pub(crate) use facts::{read_facts, system_identifier};
 pub(crate) use objects::{
     KeyOfIndex, LargeObjectOwner, invalid_indexes, large_object_entries, public_is_closed, read_keys, read_objects,
+    unusable_indexes,
 };
 pub(crate) use relations::{
     Relation, RelationKind, RelationSize, lockable_relations, read_columns, read_relations, sizes_query,

@@ -4,6 +4,7 @@
 //! PostgreSQL clients, which a program that only reads backups need not carry.
 
 mod archive;
+mod ask;
 mod cancel;
 mod catalog;
 mod config;
@@ -25,6 +26,7 @@ pub use archive::{
     MAX_ARCHIVE_ENTRIES, MAX_ARCHIVE_STRING_BYTES, MAX_ARCHIVE_TOC_BYTES, PrintError, PrintedEntry, Printer,
     ReadArchiveError, RestorePass, Section, Session, Toc, TocEntry,
 };
+pub use ask::{Answer, ask};
 pub use cancel::CancelToken;
 pub use catalog::CatalogError;
 pub use config::{ChannelBinding, ConnectionConfig, Endpoint, Host, RootCertificates, Secret, SslMode};
@@ -49,10 +51,12 @@ pub use source::{
     SourceOptions, read_database,
 };
 pub use target::{
-    Atomicity, ExistingDatabase, ForeignPlan, Keep, MemberSource, Parts, ProofMismatch, ProofReport, Prove,
+    Atomicity, DatabaseOfDrill, Difference, DifferenceKind, Examination, ExamineOptions, ExistingDatabase, ForeignKey,
+    ForeignKeyState, ForeignPlan, Keep, Lent, MemberSource, MismatchKind, Parts, ProofMismatch, ProofReport, Prove,
     RestoreEvent, RestoreFailure, RestoreObserver, RestoreOptions, RestorePhase, RestorePlan, RestoreRefusal,
-    RestoreReport, RestoreSelection, TargetError, TargetPolicy, TargetState, apply_foreign_restore, apply_restore,
-    plan_foreign_restore, plan_restore, prove_copy,
+    RestoreReport, RestoreSelection, Surroundings, TargetError, TargetPolicy, TargetState, apply_foreign_restore,
+    apply_restore, examine_copy, plan_foreign_restore, plan_restore, prove_copy, refuse_source, remove_dead_drills,
+    stand_in_for_tablespaces,
 };
 pub use tls::TlsSetupError;
 pub use wire::{

@@ -1,6 +1,7 @@
 //! A database as the source of a backup: one snapshot, the schema by `pg_dump`, the rows by parallel COPY.
 
 mod chunks;
+mod definitions;
 mod error;
 mod globals;
 pub(crate) mod large_objects;
@@ -23,12 +24,14 @@ use backstay_core::sql::settings_text;
 use backstay_core::{Compression, MemberEncoder};
 
 use crate::CancelToken;
+use crate::ask::{Answer, Asking};
 use crate::config::ConnectionConfig;
 use crate::connect::connect_client;
 use crate::pg_dump::PgDump;
 use crate::snapshot::Holder;
 
 use chunks::{ChunkJob, Shared, TableJob};
+pub(crate) use definitions::{Definition, read_definitions};
 pub use error::SourceError;
 use names::SchemaNames;
 pub use options::{DatabaseImage, Globals, Inclusion, MemberSink, SourceEvent, SourceObserver, SourceOptions};
@@ -165,6 +168,7 @@ impl Reading<'_> {
         }
         entries.extend(schema.write(Stage::Last, encoding, &mut encoder, sink)?);
 
+        let answers = self.answers(&prepared.snapshot, &mut holder)?;
         // A lost holder means lost locks: what was read since may not belong together.
         holder.connection.commit().map_err(|source| SourceError::Wire {
             doing: "keep the snapshot to the end",
@@ -180,7 +184,32 @@ impl Reading<'_> {
             entries,
             refreshes: prepared.refreshes,
             omissions: plan.omissions,
+            answers,
         })
+    }
+
+    /// Asks the queries in the snapshot. A query that fails is no reason to be without a backup.
+    fn answers(&self, snapshot: &str, holder: &mut Holder) -> Result<Vec<Answer>, SourceError> {
+        let SourceOptions {
+            queries, query_limit, ..
+        } = self.options;
+        if queries.is_empty() {
+            return Ok(Vec::new());
+        }
+        // On a connection of its own, which may be lost; those of the workers are closed.
+        let mut asking = Asking::begin(self.config, Some(snapshot), *query_limit, self.cancel);
+        let mut answers = Vec::new();
+        for query in queries {
+            answers.push(asking.ask(query));
+            holder
+                .connection
+                .execute(b"SELECT 1")
+                .map_err(|source| SourceError::Wire {
+                    doing: "keep the snapshot",
+                    source,
+                })?;
+        }
+        Ok(answers)
     }
 
     #[expect(

@@ -2,29 +2,35 @@
 
 mod apply;
 mod create;
+mod examine;
 mod foreign;
 mod inspect;
 mod plan;
 mod prove;
+mod rehearsal;
 mod schedule;
 mod select;
 
 use std::error::Error as StdError;
 use std::fmt;
 
-use backstay_core::manifest::Manifest;
+use backstay_core::DbText;
+use backstay_core::manifest::{Manifest, Span};
 
 use crate::catalog::CatalogError;
 use crate::config::ConnectionConfig;
 use crate::connect::{ConnectErrorKind, connect_client};
 use crate::session::SessionError;
+use crate::source::SourceError;
 use crate::wire::WireError;
 use crate::{CancelToken, ConnectError};
 
+pub use examine::{Difference, DifferenceKind, Examination, ExamineOptions, ForeignKey, ForeignKeyState, examine_copy};
 pub use foreign::{ForeignPlan, apply_foreign_restore, plan_foreign_restore};
 pub use inspect::{ExistingDatabase, TargetState};
 pub use plan::{RestorePlan, RestoreRefusal};
-pub use prove::{ProofMismatch, ProofReport, prove_copy};
+pub use prove::{MismatchKind, ProofMismatch, ProofReport, prove_copy};
+pub use rehearsal::{DatabaseOfDrill, Lent, remove_dead_drills};
 pub use select::RestoreSelection;
 
 /// Gives the text of members.
@@ -56,6 +62,8 @@ pub struct RestoreOptions {
     pub privileges: Keep,
     /// Whether roles and tablespaces in the backup are made first.
     pub globals: Keep,
+    /// What becomes of roles and tablespaces that the cluster has not.
+    pub surroundings: Surroundings,
     /// Whether every row is read again and compared.
     pub prove: Prove,
 }
@@ -72,6 +80,7 @@ impl Default for RestoreOptions {
             owners: Keep::Yes,
             privileges: Keep::Yes,
             globals: Keep::No,
+            surroundings: Surroundings::AsTheyAre,
             prove: Prove::No,
         }
     }
@@ -122,6 +131,18 @@ pub enum Keep {
     No,
 }
 
+/// What becomes of roles and tablespaces that a restore needs and the cluster has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the cluster is somebody's, or it is ours")]
+pub enum Surroundings {
+    /// What needs them fails.
+    AsTheyAre,
+    /// They are made up, as roles that cannot log in and tablespaces in the folder of the server; statements about
+    /// tablespaces among the globals are passed over, since their folders may be another server's. For a server that is
+    /// thrown away, whose messages are in English.
+    StandIns,
+}
+
 /// Whether the copy is proven equal after the restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "yes or no")]
@@ -149,6 +170,10 @@ pub enum RestoreEvent<'e> {
         /// Bytes of text to load, where that measures the phase.
         bytes: u64,
     },
+    /// A worker begins to build an index.
+    IndexBegun,
+    /// A worker has built one, or has failed to.
+    IndexEnded,
     /// Rows of a table were loaded or compared.
     Rows {
         /// Which table, for people.
@@ -208,6 +233,8 @@ pub struct RestoreReport {
     pub failures: Vec<RestoreFailure>,
     /// Things that were left out on purpose.
     pub left_out: Vec<String>,
+    /// Roles and tablespaces that were made up: `role app`.
+    pub stand_ins: Vec<String>,
     /// The proof, where one was asked for.
     pub proof: Option<ProofReport>,
 }
@@ -260,6 +287,9 @@ pub enum TargetError {
         /// Why.
         source: WireError,
     },
+    /// The definitions of a copy cannot be read.
+    #[error("cannot read the definitions of the copy")]
+    Definitions(#[source] Box<SourceError>),
     /// A part of the backup cannot be read.
     #[error("cannot read the backup")]
     Backup(#[source] Box<dyn StdError + Send + Sync>),
@@ -281,6 +311,30 @@ pub fn plan_restore(
         let state = inspect::inspect(config, &inspect::Wanted::of(manifest))?;
         Ok(plan::plan(manifest, &config.database, state, options)?)
     })
+}
+
+/// Refuses a target that is the database which was backed up, or may be.
+///
+/// # Errors
+/// It is refused, or the target cannot be reached or looked at.
+pub fn refuse_source(manifest: &Manifest, config: &ConnectionConfig) -> Result<(), TargetError> {
+    on_a_thread(|| {
+        let state = inspect::inspect(config, &inspect::Wanted::default())?;
+        Ok(plan::refuse_source(manifest, &config.database, &state)?)
+    })
+}
+
+/// Makes up the tablespaces that a backup names, in the folder of a server that is thrown away. Those that cannot be made are
+/// missed by what needs them.
+///
+/// # Errors
+/// There is no connection.
+pub fn stand_in_for_tablespaces(
+    manifest: &Manifest,
+    config: &ConnectionConfig,
+    cancel: &CancelToken,
+) -> Result<Vec<String>, TargetError> {
+    on_a_thread(|| create::stand_in_for_tablespaces(manifest, config, cancel))
 }
 
 /// Carries out a plan that was made for the same backup and target.
@@ -333,4 +387,20 @@ fn maintenance_config(config: &ConnectionConfig) -> Result<ConnectionConfig, Con
         Err(error) => Err(error),
         Ok(_) => Ok(at("postgres")),
     }
+}
+
+/// An entry of the schema for people: `TABLE public.users`.
+fn entry_name(kind: &str, schema: Option<&DbText>, name: &DbText) -> String {
+    match schema {
+        Some(schema) => format!("{kind} {schema}.{name}"),
+        None => format!("{kind} {name}"),
+    }
+}
+
+/// The part of a member's text that an entry says.
+fn part_of(text: &[u8], span: Span) -> Result<&[u8], TargetError> {
+    let start = usize::try_from(span.offset).unwrap_or(usize::MAX);
+    let end = start.saturating_add(usize::try_from(span.length).unwrap_or(usize::MAX));
+    text.get(start..end)
+        .ok_or_else(|| TargetError::Backup("a definition reaches past the end of its member".into()))
 }

@@ -493,6 +493,7 @@ fn manifest(id: BackupId, compression: Compression) -> Manifest {
             subject: "rows of public.elsewhere".to_owned(),
             reason: "a foreign table: its rows are on another server".to_owned(),
         }],
+        check_values: Vec::new(),
         packs: Vec::new(),
         members: Vec::new(),
     }

@@ -21,6 +21,7 @@ use crate::inventory;
 use crate::observer::VerifyObserver;
 use crate::options::{Level, Origin, VerifyOptions};
 use crate::report::{Counts, Report, SubjectKind};
+use crate::rules;
 
 /// Looks at a backup: at its packs and what is beside them, at each member, and at what the manifest lists.
 ///
@@ -60,11 +61,8 @@ pub fn verify_backup(
     let mut not_checked = Vec::new();
 
     findings.extend(structure::check(manifest));
-    findings.extend(inventory::check(manifest, options.rules));
-    match options.previous {
-        Some(previous) => findings.extend(inventory::compare(manifest, previous, options.rules)),
-        None => not_checked.push("the volume of data against an earlier backup: none was given".to_owned()),
-    }
+    findings.extend(inventory::check(manifest));
+    findings.extend(rules::judge(manifest, Some(backup), options, &mut not_checked));
 
     let packs = look_at_packs(&**backup.store(), &manifest.packs, origin, &findings)?;
     sidecars::check_manifest(backup, origin, &packs, &findings, &mut not_checked);
@@ -103,6 +101,27 @@ pub fn verify_backup(
         findings: findings.into_sorted(),
         not_checked,
     })
+}
+
+/// Judges a backup by the rules alone, as its manifest tells what it is: for one that was just made.
+///
+/// Where there are rules about grants, these are read of the backup, if it can be opened.
+#[must_use]
+pub fn judge_backup(manifest: &Manifest, backup: Option<&BackupReader>, options: &VerifyOptions<'_>) -> Report {
+    let mut not_checked = vec!["the backup itself: only the rules were looked at".to_owned()];
+    let findings = Findings::default();
+    findings.extend(rules::judge(manifest, backup, options, &mut not_checked));
+    Report {
+        subject: manifest.id.to_string(),
+        kind: SubjectKind::Backup,
+        level: Level::Rules,
+        counts: Counts {
+            tables: manifest.tables.len() as u64,
+            ..Counts::default()
+        },
+        findings: findings.into_sorted(),
+        not_checked,
+    }
 }
 
 /// A pack as the store has it.

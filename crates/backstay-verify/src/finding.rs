@@ -44,7 +44,7 @@ pub struct Finding {
     /// What was seen, in the order in which it should be shown.
     pub evidence: Vec<Evidence>,
     /// Where among its like it belongs: the index of the member, of the table.
-    place: usize,
+    pub(crate) place: usize,
 }
 
 /// One thing that was seen.
@@ -58,12 +58,9 @@ pub struct Evidence {
 }
 
 impl Finding {
-    pub(crate) fn new(
-        severity: Severity,
-        rule: &'static str,
-        subject: impl fmt::Display,
-        message: impl fmt::Display,
-    ) -> Self {
+    /// One that nothing was seen of yet. Control characters of the texts are replaced.
+    #[must_use]
+    pub fn new(severity: Severity, rule: &'static str, subject: impl fmt::Display, message: impl fmt::Display) -> Self {
         Self {
             severity,
             rule,
@@ -86,7 +83,9 @@ impl Finding {
         Self::new(Severity::Note, rule, subject, message)
     }
 
-    pub(crate) fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+    /// The same, with one thing more that was seen.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         self.add(name, value);
         self
     }

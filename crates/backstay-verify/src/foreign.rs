@@ -14,8 +14,9 @@ use crate::checksum::{NameMatch, check_checksum};
 use crate::error::VerifyError;
 use crate::finding::{Finding, Findings};
 use crate::observer::VerifyObserver;
-use crate::options::{Level, Rules};
+use crate::options::Level;
 use crate::report::{Counts, Report, SubjectKind};
+use crate::rules::Rules;
 
 /// A dump to be looked at, with what stands beside it.
 #[expect(clippy::exhaustive_structs, reason = "callers build it")]

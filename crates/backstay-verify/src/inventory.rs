@@ -1,7 +1,6 @@
-//! What a backup is expected to hold, by its own inventory and by an earlier one.
+//! What a backup is expected to hold, by its own inventory.
 
 mod required;
-mod volume;
 
 use std::collections::HashSet;
 
@@ -9,10 +8,8 @@ use backstay_core::DbText;
 use backstay_core::manifest::{Entry, Manifest, RowSecurity, Table, TableKind, TableRows};
 
 use crate::finding::{Finding, Severity};
-use crate::options::Rules;
 
-pub(crate) use required::is_meant;
-pub(crate) use volume::compare;
+pub(crate) use required::{Partitions, check as check_required, is_meant, rows_of};
 
 /// Bytes on the server above which a table without any row is worth a note.
 const EMPTY_HEAP_BYTES_MAX: u64 = 1 << 20;
@@ -20,8 +17,8 @@ const EMPTY_HEAP_BYTES_MAX: u64 = 1 << 20;
 /// The extension that `pg_dump` leaves out, because every new database has it.
 const BUILT_IN_EXTENSION: &str = "plpgsql";
 
-/// Compares the tables of a manifest with its entries and with the rules.
-pub(crate) fn check(manifest: &Manifest, rules: &Rules) -> Vec<Finding> {
+/// Compares the tables of a manifest with its entries.
+pub(crate) fn check(manifest: &Manifest) -> Vec<Finding> {
     let mut findings = Vec::new();
     let definitions = Definitions::of(manifest);
     for (index, table) in manifest.tables.iter().enumerate() {
@@ -32,7 +29,6 @@ pub(crate) fn check(manifest: &Manifest, rules: &Rules) -> Vec<Finding> {
         );
     }
     check_extensions(manifest, &definitions, &mut findings);
-    findings.extend(required::check(manifest, &rules.require_tables));
     check_volume(manifest, &mut findings);
     for (index, omission) in manifest.omissions.iter().enumerate() {
         let message = format!("not in the backup: {}", omission.reason);

@@ -14,11 +14,15 @@ mod inventory;
 mod observer;
 mod options;
 mod report;
+mod rules;
 
-pub use backup::{verify_backup, verify_sealed};
+pub use backup::{judge_backup, verify_backup, verify_sealed};
 pub use error::VerifyError;
 pub use finding::{Evidence, Finding, Severity};
 pub use foreign::{ForeignArchive, verify_foreign};
 pub use observer::{Silent, VerifyObserver};
-pub use options::{Level, Origin, Rules, VerifyOptions};
+pub use options::{Level, Origin, VerifyOptions};
 pub use report::{Counts, Report, SubjectKind};
+pub use rules::{
+    Exemption, Expectation, Judged, PastBackup, RULES, Right, Rule, Rules, SqlCheck, SqlOutcome, TableRule,
+};

@@ -10,9 +10,11 @@ use backstay_postgres::{
     PreflightFinding, PreflightNeeds, SearchPath, SourceError, SourceEvent, SourceObserver, SourceOptions,
     find_pg_dumpall, preflight, read_database, settle_endpoint,
 };
+use backstay_verify::SqlCheck;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::checks::{queries, values_to_keep};
 use crate::origin::{Origin, is_another, origin};
 use crate::progress::{Phase, Progress, ProgressEvent};
 
@@ -39,6 +41,9 @@ pub struct BackupOptions {
     pub globals: GlobalsOption,
     /// What is believed of the earlier backups with the same prefix.
     pub earlier: EarlierBackups,
+    /// Queries whose values in the snapshot are kept, for comparing what is restored with them. One that fails is told in
+    /// [`Manifest::check_values`], and is no reason to be without a backup.
+    pub checks: Vec<SqlCheck>,
     /// The `pg_dump` to use; looked for where it is `None`.
     pub pg_dump: Option<PathBuf>,
 }
@@ -184,6 +189,7 @@ pub fn back_up(
         bytes_total: 0,
     });
     source_options.row_hasher = pending.row_hasher();
+    source_options.queries = queries(&options.checks);
     let image = read_database(
         source,
         &pg_dump,
@@ -234,6 +240,7 @@ pub fn back_up(
         entries: image.entries,
         refreshes: image.refreshes,
         omissions: image.omissions,
+        check_values: values_to_keep(&options.checks, image.answers),
         packs: Vec::new(),
         members: Vec::new(),
     };

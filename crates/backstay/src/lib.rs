@@ -7,7 +7,9 @@
 
 mod backup;
 mod check;
+mod checks;
 mod copy;
+mod drill;
 mod foreign;
 mod origin;
 mod progress;
@@ -20,9 +22,10 @@ mod witness;
 pub use backstay_core::manifest;
 pub use backstay_core::pack::{PackError, TrailerError};
 pub use backstay_core::repository::{
-    BackupReader, BackupSummary, Copied, CopyError, Deed, Hold, Listing, Litter, LitterItem, LogEntry, LogFilter,
-    LogItem, ObjectRole, Outcome, Proof, Pruning, PublishedBackup, ReadBack, Removal, Repository, RepositoryError,
-    Seals, Statement, UnknownLogWord, checksum_name, object_role,
+    BackupReader, BackupSummary, Copied, CopyError, Deed, DrillEvidence, DrillHoldings, DrillPhase, Hold, LEVEL_RULES,
+    Listing, Litter, LitterItem, LogEntry, LogFilter, LogItem, NotedFinding, NotedFindings, NotedProof, ObjectRole,
+    Outcome, Proof, ProofSummary, Pruning, PublishedBackup, ReadBack, Removal, Repository, RepositoryError, Seals,
+    Statement, UnknownLogWord, checksum_name, object_role,
 };
 pub use backstay_core::retention::{
     Age, BackupFacts, HoldFacts, InvalidAge, ProofState, RetentionAction, RetentionDecision, RetentionPolicy,
@@ -42,20 +45,25 @@ pub use backstay_postgres::{
     PreflightNeeds, PreflightSeverity, ProgramError, ProofMismatch, ProofReport, Prove, Resolved, RestoreFailure,
     RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection, SearchPath, Selection, ServerError,
     SessionError, SnapshotError, Source as ConnectionSource, SourceError, SourceOptions, SqlState, TargetError,
-    TargetPolicy, TargetState, Variables, WireError, parse_dotenv, preflight, resolve, resolve_described,
-    resolve_source,
+    TargetPolicy, TargetState, ThrowawayError, Variables, WireError, parse_dotenv, preflight, resolve,
+    resolve_described, resolve_source,
 };
-pub use backstay_verify::{Evidence, Finding, Level, Report, Rules, Severity, VerifyError};
+pub use backstay_verify::{
+    Evidence, Exemption, Expectation, Finding, Judged, Level, PastBackup, RULES, Report, Right, Rule, Rules, Severity,
+    SqlCheck, SqlOutcome, TableRule, VerifyError,
+};
 pub use backup::{BackupError, BackupOptions, BackupReport, EarlierBackups, GlobalsOption, back_up};
 pub use check::{PromiseSeen, StoreCheck, check_store};
+pub use checks::ask_checks;
 pub use copy::{Period, copy_backup, newest_per};
+pub use drill::{Drill, DrillError, DrillOptions, DrillReport, DrillTarget, DrillTimes, DrillTools, drill, note_drill};
 pub use foreign::{ForeignArchive, ForeignError};
 pub use origin::{Origin, origin};
 pub use progress::{Phase, Progress, ProgressEvent, Silent};
 pub use prune::{Pruned, plan_prune, prune, prune_database};
 pub use restore::{plan_restore, prove, restore};
 pub use store::{OpenStoreError, WhenMissing, open_store, open_store_with, supabase_project_of_store};
-pub use verify::{Archive, CheckOptions, OpenArchiveError, previous_manifest, verify};
+pub use verify::{Archive, CheckOptions, EarlierVolumes, OpenArchiveError, earlier_volumes, judge, proof_of, verify};
 pub use witness::Witness;
 
 /// Compiles the Rust in the README.

@@ -54,6 +54,10 @@ pub enum Phase {
     PostData,
     /// Proving that the copy is equal.
     Prove,
+    /// Making the place of a drill.
+    PreparePlace,
+    /// Comparing definitions, and asking what should hold.
+    Examine,
 }
 
 /// A [`Progress`] that says nothing.

@@ -57,7 +57,7 @@ pub fn prove(
     backstay_postgres::prove_copy(backup.manifest(), target, jobs, &Observer(progress), cancel)
 }
 
-struct Source<'b>(&'b BackupReader);
+pub(crate) struct Source<'b>(pub(crate) &'b BackupReader);
 
 impl MemberSource for Source<'_> {
     fn text(&self, member: usize) -> Result<Vec<u8>, Box<dyn StdError + Send + Sync>> {

@@ -1,12 +1,14 @@
 use std::sync::Arc;
 
 use backstay_core::manifest::{SealedManifest, Sidecar};
-use backstay_core::repository::{BackupReader, Repository, RepositoryError};
+use backstay_core::repository::{BackupReader, NotedFinding, NotedFindings, Proof, Repository, RepositoryError};
 use backstay_core::store::{Error, ErrorKind, ObjectKey, Store};
 use backstay_core::{BackupId, Manifest};
 use backstay_verify::{
-    ForeignArchive as Dump, Level, Origin, Report, Rules, VerifyError, VerifyObserver, VerifyOptions,
+    Finding, ForeignArchive as Dump, Level, Origin, PastBackup, Report, Rule, Rules, Severity, VerifyError,
+    VerifyObserver, VerifyOptions,
 };
+use jiff::Timestamp;
 
 use crate::CancelToken;
 use crate::foreign::{ForeignArchive, ForeignError};
@@ -131,10 +133,26 @@ pub struct CheckOptions {
     pub level: Level,
     /// How many threads.
     pub jobs: usize,
-    /// What it is expected to hold.
+    /// What it is expected to be.
     pub rules: Rules,
-    /// An earlier backup of the same database, to compare the volume with.
-    pub previous: Option<Manifest>,
+    /// Rules of one's own.
+    pub custom: Vec<Arc<dyn Rule>>,
+    /// The other backups of the same database, to compare with.
+    pub earlier: EarlierVolumes,
+    /// The time of now; without it neither ages nor exemptions can be judged, nor by rules of one's own.
+    pub now: Option<Timestamp>,
+}
+
+/// What other backups of a database held.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct EarlierVolumes {
+    /// Those before the one that is looked at, newest first.
+    pub backups: Vec<PastBackup>,
+    /// How many of them could not be read, because they are encrypted and there is no key, or because they are damaged.
+    pub unread: usize,
+    /// When the newest of all was taken.
+    pub newest: Option<Timestamp>,
 }
 
 impl Default for CheckOptions {
@@ -143,7 +161,9 @@ impl Default for CheckOptions {
             level: Level::Standard,
             jobs: 2,
             rules: Rules::default(),
-            previous: None,
+            custom: Vec::new(),
+            earlier: EarlierVolumes::default(),
+            now: None,
         }
     }
 }
@@ -171,7 +191,8 @@ pub fn verify(
         Archive::Backup(reader) => (reader, Origin::Id),
         Archive::Pack(reader) => (reader, Origin::Pack),
         Archive::Sealed { store, manifest } => {
-            return backstay_verify::verify_sealed(store, manifest, &observer, &cancelled);
+            let report = backstay_verify::verify_sealed(store, manifest, &observer, &cancelled)?;
+            return Ok(without_rules(report, options, "it is encrypted, and there is no key"));
         }
         Archive::Foreign { store, archive } => {
             let dump = Dump {
@@ -180,31 +201,118 @@ pub fn verify(
                 bytes_total: Some(archive.bytes),
                 checksum: checksum_beside(&**store, &archive.key).map_err(VerifyError::Store)?,
             };
-            return backstay_verify::verify_foreign(dump, &options.rules, &observer, &cancelled)
-                .map(|(report, _)| report);
+            let (report, _) = backstay_verify::verify_foreign(dump, &options.rules, &observer, &cancelled)?;
+            return Ok(without_rules(
+                report,
+                options,
+                "a plain dump has no list of what it holds",
+            ));
         }
     };
-    let mut verify_options = VerifyOptions::new(&options.rules);
+    let mut verify_options = options.for_rules();
     verify_options.level = options.level;
     verify_options.jobs = options.jobs;
-    verify_options.previous = options.previous.as_ref();
-    backstay_verify::verify_backup(reader, origin, &verify_options, &observer, &cancelled)
+    let report = backstay_verify::verify_backup(reader, origin, &verify_options, &observer, &cancelled)?;
+    Ok(options.with_unread(report))
 }
 
-/// The manifest of the backup before that one in the same series, where there is one that can be read.
+/// Judges a backup by the rules alone, as its manifest tells what it is: for one that was just made. Its grants are read where
+/// `backup` can be opened and there are rules about them.
+#[must_use]
+pub fn judge(manifest: &Manifest, backup: Option<&BackupReader>, options: &CheckOptions) -> Report {
+    options.with_unread(backstay_verify::judge_backup(manifest, backup, &options.for_rules()))
+}
+
+/// What a report says in a record beside a backup. Of a sealed one it says how many findings there are, and not which: the
+/// record is in clear, and must confirm nothing that is in the backup.
+#[must_use]
+pub fn proof_of(report: &Report, sealed: bool) -> Proof {
+    Proof {
+        level: report.level.to_string(),
+        passed: report.is_sound(),
+        findings: noted(&report.findings, sealed),
+    }
+}
+
+/// How many findings there are and, but of a sealed backup, the first of them.
+pub(crate) fn noted(findings: &[Finding], sealed: bool) -> NotedFindings {
+    const FIRST_MAX: usize = 20;
+    const TEXT_CHARS_MAX: usize = 300;
+    let short = |text: &str| text.chars().take(TEXT_CHARS_MAX).collect();
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count() as u64;
+    let first = findings
+        .iter()
+        .filter(|finding| finding.severity < Severity::Note && !sealed);
+    NotedFindings {
+        errors: count(Severity::Error),
+        warnings: count(Severity::Warning),
+        notes: count(Severity::Note),
+        first: first
+            .take(FIRST_MAX)
+            .map(|finding| NotedFinding {
+                severity: finding.severity.to_string(),
+                rule: finding.rule.to_owned(),
+                subject: short(&finding.subject),
+                message: short(&finding.message),
+            })
+            .collect(),
+    }
+}
+
+impl CheckOptions {
+    fn for_rules(&self) -> VerifyOptions<'_> {
+        let mut options = VerifyOptions::new(&self.rules);
+        options.custom = &self.custom;
+        options.earlier = &self.earlier.backups;
+        options.newest = self.earlier.newest;
+        options.now = self.now;
+        options
+    }
+
+    fn with_unread(&self, mut report: Report) -> Report {
+        if self.earlier.unread > 0 {
+            let unread = self.earlier.unread;
+            let what = format!("the volume of data against {unread} earlier backups, which could not be read");
+            report.not_checked.push(what);
+        }
+        report
+    }
+}
+
+/// Says that the rules were not looked at, where there are any.
+fn without_rules(mut report: Report, options: &CheckOptions, why: &str) -> Report {
+    let mut usual = Rules::default();
+    usual.require_tables.clone_from(&options.rules.require_tables);
+    if options.rules != usual {
+        report.not_checked.push(format!("the rules: {why}"));
+    }
+    report
+}
+
+/// What the backups before that one in the same series held, at most `count` of them. Costs one listing, and a read for each.
 ///
 /// # Errors
 /// Those of the store's listing.
-pub fn previous_manifest(repository: &Repository, id: &BackupId) -> Result<Option<Manifest>, Error> {
+pub fn earlier_volumes(repository: &Repository, id: &BackupId, count: usize) -> Result<EarlierVolumes, Error> {
     let listing = repository.list()?;
-    let earlier = listing
-        .backups
-        .iter()
-        .rev()
-        .filter(|backup| backup.id.prefix() == id.prefix() && backup.id < *id);
-    Ok(earlier
-        .filter_map(|backup| repository.read_manifest(&backup.id).ok())
-        .next())
+    let series = || {
+        listing
+            .backups
+            .iter()
+            .map(|backup| &backup.id)
+            .filter(|other| other.prefix() == id.prefix())
+    };
+    let mut earlier = EarlierVolumes {
+        newest: series().map(BackupId::time).max(),
+        ..EarlierVolumes::default()
+    };
+    for other in series().rev().filter(|other| *other < id).take(count) {
+        match repository.read_manifest(other) {
+            Ok(manifest) => earlier.backups.push(PastBackup::of(&manifest)),
+            Err(_) => earlier.unread += 1,
+        }
+    }
+    Ok(earlier)
 }
 
 fn total(archive: &Archive) -> u64 {

@@ -1,6 +1,7 @@
 //! The examples, run against a server of their own.
 
 mod migrations;
+mod rules;
 mod services;
 mod stores;
 mod support;
@@ -9,6 +10,9 @@ mod support;
 #[path = "../../migrate.rs"]
 #[expect(dead_code, reason = "`main` is for people")]
 mod migrate;
+#[path = "../../own_rule.rs"]
+#[expect(dead_code, reason = "`main` is for people")]
+mod own_rule;
 #[path = "../../own_store.rs"]
 mod own_store;
 #[path = "../../service.rs"]

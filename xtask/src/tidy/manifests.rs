@@ -12,7 +12,8 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
         "backstay-encryption" | "backstay-postgres" | "backstay-verify" | "backstay-testkit" | "backstay-fuzz" => {
             &["backstay-core"]
         }
-        "backstay-config" | "backstay-http" => &["backstay-core"],
+        "backstay-http" => &["backstay-core"],
+        "backstay-config" => &["backstay-core", "backstay-verify"],
         name if name.starts_with("backstay-store-") => &["backstay-core", "backstay-http"],
         "backstay" => &[
             "backstay-core",

@@ -1,9 +1,10 @@
 use std::time::{Duration, Instant};
 
-use backstay::manifest::{Table, TableKind, TableRows};
+use backstay::manifest::{CheckOutcome, Table, TableKind, TableRows};
 use backstay::{
-    BackupError, BackupId, BackupReport, Deed, EarlierBackups, Manifest, Origin, Outcome, PreflightFinding,
-    PreflightSeverity, Repository, RepositoryError, Resolved, RetentionPolicy, Seals, WhenMissing, Witness, origin,
+    BackupError, BackupId, BackupReport, CheckOptions, Deed, DrillOptions, DrillReport, EarlierBackups, Finding,
+    Manifest, Origin, Outcome, PreflightFinding, PreflightSeverity, Report, Repository, RepositoryError, Resolved,
+    RetentionPolicy, Rules, Seals, Severity, WhenMissing, Witness, earlier_volumes, origin, proof_of,
     supabase_project_of_store,
 };
 use jiff::Timestamp;
@@ -14,11 +15,12 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::keys::Keys;
-use crate::output::{Columns, Form, Output, Voice, bytes, count, duration, print_json, print_text, quoted};
+use crate::output::{Columns, Form, Output, Voice, bytes, complain, count, duration, print_json, print_text, quoted};
 use crate::progress;
 use crate::settle::{SettledBackup, SettledStore};
 
 use super::copy::{AlsoJson, copy_to_others};
+use super::drill::{DrillJson, drill_at_once, json as drill_json, text as drill_text};
 use super::log::{complain_unnoted, note};
 use super::prune::tell_unremoved;
 use super::{finding_lines, remark_warnings};
@@ -32,6 +34,8 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
         options,
         seals,
         retention,
+        drill,
+        rules,
         output,
     } = settled;
     remark_warnings(&source, output);
@@ -83,6 +87,12 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
     for finding in report.findings.iter().filter(warnings) {
         output.remark(&finding_lines(finding));
     }
+    for line in unasked(&report.published.manifest) {
+        output.remark(&line);
+    }
+    let judged = rules
+        .clone()
+        .map(|rules| judge(&repository, &report, rules, &witness, output));
     let took = begun.elapsed();
     let id = &report.published.manifest.id;
     let (also, exit) = copy_to_others(
@@ -94,23 +104,105 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
         &witness,
         interrupt.token(),
     );
+    let drilled = (drill && exit != Exit::Cancelled)
+        .then(|| {
+            let mut drill = DrillOptions::default();
+            drill.jobs = options.source.jobs;
+            drill.rules = rules.unwrap_or_default();
+            drill_at_once(&repository, id, drill, output, environment, &interrupt)
+        })
+        .transpose();
+    let is_proven = match &drilled {
+        Ok(drilled) => drilled.as_ref().is_none_or(DrillReport::passed),
+        Err(_) => false,
+    };
     let mut removed = Ok(Vec::new());
-    if let Some(policy) = retention.filter(|_| exit != Exit::Cancelled) {
+    // While nobody knows whether the new one is any good, the older ones stay.
+    if let Some(policy) = retention.filter(|_| exit != Exit::Cancelled && is_proven) {
         removed = remove_old(&repository, &report, &policy, options.earlier, &witness, output);
     }
     // The backup is told of first, whatever became of older ones.
     let known = removed.as_deref().unwrap_or_default();
     match output {
-        Output { form: Form::Json, .. } => print_json(&json(&report, &repository, took, known, &also))?,
+        Output { form: Form::Json, .. } => {
+            let drilled = drilled.as_ref().ok().and_then(Option::as_ref);
+            print_json(&json(
+                &report,
+                &repository,
+                took,
+                known,
+                &also,
+                judged.as_ref(),
+                drilled,
+            ))?;
+        }
         Output {
             voice: Voice::Normal, ..
-        } => print_text(&text(&report, &repository, &store, took, known, &also))?,
+        } => {
+            print_text(&text(&report, &repository, &store, took, known, &also))?;
+            if let Ok(Some(drilled)) = &drilled {
+                print_text(&drill_text(drilled))?;
+            }
+        }
         Output {
             voice: Voice::Quiet, ..
         } => {}
     }
     removed?;
-    Ok(exit)
+    let is_sound = judged.as_ref().is_none_or(Report::is_sound);
+    let has_passed = drilled?.as_ref().is_none_or(DrillReport::passed);
+    Ok(match exit {
+        Exit::Done if !(is_sound && has_passed) => Exit::Findings,
+        exit => exit,
+    })
+}
+
+/// What to say of queries that gave no value in the snapshot.
+fn unasked(manifest: &Manifest) -> impl Iterator<Item = String> {
+    manifest.check_values.iter().filter_map(|check| match &check.outcome {
+        CheckOutcome::Value(_) => None,
+        CheckOutcome::Failed(reason) => Some(format!(
+            "warning: the query of the check {:?} gave no value to compare a restored database with: {reason}",
+            check.name
+        )),
+    })
+}
+
+/// Judges a backup that was just made by the rules, tells of findings, and notes them beside it.
+fn judge(repository: &Repository, report: &BackupReport, rules: Rules, witness: &Witness, output: Output) -> Report {
+    let manifest = &report.published.manifest;
+    let mut options = CheckOptions::default();
+    options.now = Some(Timestamp::now());
+    match earlier_volumes(repository, &manifest.id, rules.history) {
+        Ok(earlier) => options.earlier = earlier,
+        Err(error) => output.remark(&format!(
+            "warning: the earlier backups cannot be looked at: {}",
+            Failure::from(error).in_one_line()
+        )),
+    }
+    options.rules = rules;
+    // Of an encrypted one only who has a key can read the grants.
+    let judged = backstay::judge(manifest, repository.open(&manifest.id).ok().as_ref(), &options);
+    for finding in judged
+        .findings
+        .iter()
+        .filter(|finding| finding.severity < Severity::Note)
+    {
+        let Finding {
+            severity,
+            rule,
+            subject,
+            message,
+            ..
+        } = finding;
+        output.remark(&format!("{severity}: [{rule}] {subject}: {message}"));
+    }
+    let proof = proof_of(&judged, manifest.digest_key.is_some());
+    if let Err(error) = repository.note_proof(&manifest.id, &witness.statement(""), &proof) {
+        let why = Failure::from(error).in_one_line();
+        complain(&format!("warning: what the rules say is not noted: {why}"));
+    }
+    judged
 }
 
 /// Tells where the backups would be deleted together with what they are of.
@@ -254,7 +346,11 @@ struct BackupJson<'r> {
     duration_secs: f64,
     left_out: Vec<LeftOutJson<'r>>,
     findings: Vec<FindingJson<'r>>,
+    /// What the rules found; missing where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules: Option<Vec<JudgedJson<'r>>>,
     also: &'r [AlsoJson],
+    drill: Option<DrillJson<'r>>,
     removed: &'r [String],
 }
 
@@ -269,6 +365,25 @@ pub(super) struct FindingJson<'r> {
     severity: String,
     message: &'r str,
     hint: Option<&'r str>,
+}
+
+#[derive(Serialize)]
+struct JudgedJson<'r> {
+    severity: String,
+    rule: &'r str,
+    subject: &'r str,
+    message: &'r str,
+}
+
+impl<'r> From<&'r Finding> for JudgedJson<'r> {
+    fn from(finding: &'r Finding) -> Self {
+        Self {
+            severity: finding.severity.to_string(),
+            rule: finding.rule,
+            subject: &finding.subject,
+            message: &finding.message,
+        }
+    }
 }
 
 impl<'r> From<&'r PreflightFinding> for FindingJson<'r> {
@@ -287,6 +402,8 @@ fn json<'r>(
     took: Duration,
     removed: &'r [String],
     also: &'r [AlsoJson],
+    judged: Option<&'r Report>,
+    drilled: Option<&'r DrillReport>,
 ) -> BackupJson<'r> {
     let published = &report.published;
     let manifest = &published.manifest;
@@ -311,7 +428,9 @@ fn json<'r>(
             })
             .collect(),
         findings: report.findings.iter().map(FindingJson::from).collect(),
+        rules: judged.map(|judged| judged.findings.iter().map(JudgedJson::from).collect()),
         also,
+        drill: drilled.map(drill_json),
         removed,
     }
 }

@@ -1,9 +1,10 @@
 use std::error::Error;
 use std::fmt::Display;
 
-use backstay::ConninfoError;
+use backstay::{ConninfoError, Exemption, Rules};
 use backstay_config::{
-    Config, Database, EXAMPLE, Given, ResolveError, Retention, RetentionChoice, SecretSource, Store, schema,
+    Config, Database, EXAMPLE, Given, ResolveError, Retention, RetentionChoice, RulesChoice, SecretSource, Store,
+    schema,
 };
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -35,6 +36,7 @@ pub(crate) fn check(output: Output, environment: &Environment) -> Result<Exit, F
         databases: check.databases,
         stores: check.stores,
         retentions: check.retentions,
+        rules: check.rules,
         mistakes: check.mistakes,
     };
     match output {
@@ -62,6 +64,7 @@ struct Report {
     databases: Vec<Section>,
     stores: Vec<Section>,
     retentions: Vec<Section>,
+    rules: Vec<Section>,
     mistakes: Vec<String>,
 }
 
@@ -90,6 +93,7 @@ impl Report {
             ("database", &self.databases),
             ("store", &self.stores),
             ("retention", &self.retentions),
+            ("rules", &self.rules),
         ];
         for (kind, sections) in kinds {
             for section in sections {
@@ -112,6 +116,7 @@ struct Check<'e> {
     databases: Vec<Section>,
     stores: Vec<Section>,
     retentions: Vec<Section>,
+    rules: Vec<Section>,
     mistakes: Vec<String>,
 }
 
@@ -122,6 +127,7 @@ impl<'e> Check<'e> {
             databases: Vec::new(),
             stores: Vec::new(),
             retentions: Vec::new(),
+            rules: Vec::new(),
             mistakes: Vec::new(),
         };
         for (name, database) in config.databases() {
@@ -135,6 +141,9 @@ impl<'e> Check<'e> {
         for (name, retention) in config.retentions() {
             let entries = check.retention(retention);
             check.retentions.push(section(name, entries));
+        }
+        for (name, rules) in config.all_rules() {
+            check.rules.push(section(name, rules_entries(rules)));
         }
         check
     }
@@ -185,6 +194,11 @@ impl<'e> Check<'e> {
         match &database.retention {
             Some(RetentionChoice::Named(reference)) => entries.push(entry("retention", reference.name())),
             Some(RetentionChoice::Own(retention)) => entries.extend(self.retention(retention)),
+            None => {}
+        }
+        match &database.rules {
+            Some(RulesChoice::Named(reference)) => entries.push(entry("rules", reference.name())),
+            Some(RulesChoice::Own(rules)) => entries.extend(rules_entries(rules)),
             None => {}
         }
         entries
@@ -259,6 +273,41 @@ impl<'e> Check<'e> {
         self.mistakes.push(Failure::from(error).in_one_line());
         None
     }
+}
+
+fn rules_entries(rules: &Rules) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    entries.extend(rules.require_tables.iter().map(|table| entry("require-table", table)));
+    entries.push(entry("max-table-loss", format!("{} %", rules.table_loss_percent_max)));
+    entries.push(entry(
+        "max-database-loss",
+        format!("{} %", rules.database_loss_percent_max),
+    ));
+    entries.push(entry("max-growth", format!("{} times", rules.growth_factor_max)));
+    entries.push(entry("history", format!("{} backups", rules.history)));
+    entries.extend(rules.extensions.iter().map(|extension| entry("extension", extension)));
+    entries.extend(rules.encrypted.then(|| entry("encrypted", true)));
+    entries.extend(rules.age_max.map(|age| entry("max-age", age)));
+    let within = rules.restored_within.map(|within| within.as_secs() / 60);
+    entries.extend(within.map(|minutes| entry("restored-within-minutes", minutes)));
+    entries.extend(rules.tables.iter().map(|table| entry("table", &table.table)));
+    entries.extend(rules.sql.iter().map(|check| entry("sql", &check.name)));
+    let severities = rules.severities.iter();
+    entries.extend(severities.map(|(rule, severity)| entry("severity", format!("{rule} = {severity}"))));
+    for exemption in &rules.exemptions {
+        let Exemption {
+            rule,
+            subject,
+            reason,
+            until,
+        } = exemption;
+        let subject = subject
+            .as_ref()
+            .map(|subject| format!(" of {subject}"))
+            .unwrap_or_default();
+        entries.push(entry("exempt", format!("{rule}{subject} until {until}: {reason}")));
+    }
+    entries
 }
 
 fn is_of_the_machine(error: &ConfigurationError) -> bool {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use backstay::{BackupId, BackupSummary, Hold, Listing, WhenMissing};
+use backstay::{BackupId, BackupSummary, Hold, Listing, ProofSummary, WhenMissing};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -79,7 +79,7 @@ fn table(series: &[BackupSummary], holds: &Holds, now: Timestamp) -> Columns {
     let mut columns = Columns::default();
     let is_any_held = series.iter().any(|backup| !holds.of(&backup.id).is_empty());
     let held = |held: String| is_any_held.then_some(held);
-    let heading = ["ID", "TIME", "AGE", "SIZE", "FILES", "CHECKSUM"].map(str::to_owned);
+    let heading = ["ID", "TIME", "AGE", "SIZE", "FILES", "CHECKSUM", "PROVEN"].map(str::to_owned);
     columns.row(heading.into_iter().chain(held("HELD".to_owned())));
     for backup in series {
         let why = holds
@@ -94,10 +94,21 @@ fn table(series: &[BackupSummary], holds: &Holds, now: Timestamp) -> Columns {
             bytes(backup.pack_bytes),
             backup.packs.len().to_string(),
             if backup.has_checksum { "yes" } else { "MISSING" }.to_owned(),
+            proven(backup),
         ];
         columns.row(cells.into_iter().chain(held(why.join("; "))));
     }
     columns
+}
+
+/// How deeply and when it was last proven; of a later proof that failed, that one.
+fn proven(backup: &BackupSummary) -> String {
+    let proofs = backup.proofs();
+    let Some(newest) = proofs.iter().find(|proof| proof.is_of_the_backup()) else {
+        return "never".to_owned();
+    };
+    let failed = if newest.passed { "" } else { "FAILED " };
+    format!("{failed}{} {}", newest.level, newest.at.strftime("%Y-%m-%d"))
 }
 
 #[derive(Serialize)]
@@ -118,7 +129,26 @@ struct BackupJson {
     packs: Vec<String>,
     has_checksum: bool,
     records: Vec<String>,
+    /// Newest first.
+    proofs: Vec<ProofJson>,
     holds: Vec<HeldJson>,
+}
+
+#[derive(Serialize)]
+struct ProofJson {
+    at: String,
+    level: String,
+    passed: bool,
+}
+
+impl From<ProofSummary> for ProofJson {
+    fn from(proof: ProofSummary) -> Self {
+        Self {
+            at: proof.at.to_string(),
+            level: proof.level,
+            passed: proof.passed,
+        }
+    }
 }
 
 fn json(listing: &Listing, holds: &Holds, location: &str) -> ListJson {
@@ -132,6 +162,7 @@ fn json(listing: &Listing, holds: &Holds, location: &str) -> ListJson {
         packs: texts(&backup.packs),
         has_checksum: backup.has_checksum,
         records: texts(&backup.records),
+        proofs: backup.proofs().into_iter().map(ProofJson::from).collect(),
         holds: holds.of(&backup.id).iter().map(HeldJson::from).collect(),
     };
     ListJson {

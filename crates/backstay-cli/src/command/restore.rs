@@ -23,7 +23,7 @@ use crate::settle::{Confirmation, RestoreMode, SettledRestore, SettledStore, Way
 use super::backup::sealing;
 use super::log::note;
 use super::remark_warnings;
-use super::verify::with_previous;
+use super::verify::with_earlier;
 
 /// Why a restore is not even begun.
 #[derive(Debug, thiserror::Error)]
@@ -176,9 +176,11 @@ impl Run<'_> {
         let mut options = CheckOptions::default();
         options.level = level;
         options.jobs = self.environment.processors;
+        // Who restores waits: the one before is enough to see that something is amiss.
+        options.rules.history = 1;
         let report = backstay::verify(
             archive,
-            &with_previous(&options, archive, &self.settled.backup.keys)?,
+            &with_earlier(options, archive, &self.settled.backup.keys)?,
             &*self.shown,
             self.interrupt.token(),
         );

@@ -2,11 +2,11 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use backstay::manifest::{PackId, RowSecurity, Table, TableKind, TableRows, to_json};
-use backstay::{Archive, Manifest, Tag};
+use backstay::{Archive, Manifest, NotedFinding, NotedProof, Repository, Tag};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Columns, Form, bytes, count, print, print_text, time};
+use crate::output::{Columns, Form, bytes, count, harmless, print, print_text, time};
 use crate::select::{SelectError, open_archive};
 use crate::settle::{SettledShow, TablesShown};
 
@@ -33,7 +33,14 @@ pub(crate) fn show(settled: &SettledShow) -> Result<Exit, Failure> {
     };
     match settled.output.form {
         Form::Json => print(&to_json(manifest))?,
-        Form::Text => print_text(&text(manifest, settled.tables))?,
+        Form::Text => {
+            let proof = match &archive {
+                Archive::Backup(reader) => Repository::new(reader.store().clone()).newest_proof(&manifest.id)?,
+                _ => None,
+            };
+            let proof = proof.map(|proof| proof_text(&proof)).unwrap_or_default();
+            print_text(&format!("{}{proof}", text(manifest, settled.tables)))?;
+        }
     }
     Ok(Exit::Done)
 }
@@ -63,6 +70,40 @@ fn text(manifest: &Manifest, shown: TablesShown) -> String {
             columns.row([&omission.subject, &omission.reason]);
         }
         text.push_str(&format!("left out\n{columns}"));
+    }
+    text
+}
+
+/// The newest proof, and what was found.
+fn proof_text(noted: &NotedProof) -> String {
+    let NotedProof { said, proof, .. } = noted;
+    let outcome = if proof.passed { "passed" } else { "FAILED" };
+    let mut text = format!(
+        "last looked at\n  {} {outcome}, {} by {}\n",
+        proof.level,
+        time(said.at),
+        harmless(&said.who)
+    );
+    let counts = [
+        count(proof.findings.errors, "error", "errors"),
+        count(proof.findings.warnings, "warning", "warnings"),
+        count(proof.findings.notes, "note", "notes"),
+    ];
+    text.push_str(&format!("  {}\n", counts.join(", ")));
+    for finding in &proof.findings.first {
+        let NotedFinding {
+            severity,
+            rule,
+            subject,
+            message,
+        } = finding;
+        text.push_str(&harmless(&format!("  {severity}: [{rule}] {subject}: {message}")));
+        text.push('\n');
+    }
+    let told = proof.findings.first.len() as u64;
+    let untold = (proof.findings.errors + proof.findings.warnings).saturating_sub(told);
+    if untold > 0 {
+        text.push_str(&format!("  and {untold} more, which backstay verify tells\n"));
     }
     text
 }

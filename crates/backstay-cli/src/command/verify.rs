@@ -1,7 +1,8 @@
 use backstay::{
-    Archive, CheckOptions, Deed, Level, OpenArchiveError, Outcome, Proof, Report, Repository, Witness,
-    previous_manifest,
+    Archive, CheckOptions, Deed, Level, OpenArchiveError, Outcome, Report, Repository, Rules, Witness, earlier_volumes,
+    proof_of,
 };
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::environment::Environment;
@@ -24,7 +25,14 @@ pub(crate) fn verify(settled: &SettledVerify, environment: &Environment) -> Resu
         Err(SelectError::Archive(error)) if is_finding(&error) => return tell_of_damage(error, settled.output),
         opened => opened?,
     };
-    let options = with_previous(&settled.options, &archive, &settled.backup.keys)?;
+    let mut options = settled.options.clone();
+    if let Some(rules) = rules_of(settled, &archive) {
+        options.rules = rules.clone();
+    }
+    if !settled.require_tables.is_empty() {
+        options.rules.require_tables.clone_from(&settled.require_tables);
+    }
+    let options = with_earlier(options, &archive, &settled.backup.keys)?;
     let shown = progress::for_output(settled.output);
     let verified = backstay::verify(&archive, &options, &*shown, interrupt.token());
     shown.clear();
@@ -34,7 +42,17 @@ pub(crate) fn verify(settled: &SettledVerify, environment: &Environment) -> Resu
     Ok(if report.is_sound() { Exit::Done } else { Exit::Findings })
 }
 
-/// Notes beside a backup of a store what was seen of it, and, where that proves it, the proof. A file that was opened by
+/// The rules of the database whose backup it is.
+fn rules_of<'s>(settled: &'s SettledVerify, archive: &Archive) -> Option<&'s Rules> {
+    let id = match archive {
+        Archive::Backup(reader) | Archive::Pack(reader) => &reader.manifest().id,
+        Archive::Sealed { manifest, .. } => &manifest.id,
+        Archive::Foreign { .. } => return settled.rules.named(),
+    };
+    settled.rules.of(id.prefix())
+}
+
+/// Notes beside a backup of a store what was seen of it, and, where all of it was looked at, as its proof. A file that was opened by
 /// itself has no store.
 fn note_verification(archive: &Archive, report: &Report, level: Level, witness: &Witness) {
     let Archive::Backup(reader) = archive else { return };
@@ -53,11 +71,8 @@ fn note_verification(archive: &Archive, report: &Report, level: Level, witness: 
         Some(id),
         &level.to_string(),
     );
-    if report.is_sound() && level >= Level::Standard {
-        let proof = Proof {
-            level: level.to_string(),
-            passed: true,
-        };
+    if level >= Level::Standard {
+        let proof = proof_of(report, reader.is_sealed());
         if let Err(error) = repository.note_proof(id, &witness.statement(""), &proof) {
             let why = Failure::from(error).in_one_line();
             complain(&format!("warning: the proof is not noted: {why}"));
@@ -65,12 +80,12 @@ fn note_verification(archive: &Archive, report: &Report, level: Level, witness: 
     }
 }
 
-/// Adds the backup before that one, to compare with; a file that was opened by itself has none.
-pub(super) fn with_previous(options: &CheckOptions, archive: &Archive, keys: &Keys) -> Result<CheckOptions, Failure> {
-    let mut options = options.clone();
+/// Adds the time, and the backups before that one, to compare with; a file that was opened by itself has none.
+pub(super) fn with_earlier(mut options: CheckOptions, archive: &Archive, keys: &Keys) -> Result<CheckOptions, Failure> {
+    options.now = Some(Timestamp::now());
     if let Archive::Backup(reader) = archive {
         let repository = keys.give(Repository::new(reader.store().clone()))?;
-        options.previous = previous_manifest(&repository, &reader.manifest().id)?;
+        options.earlier = earlier_volumes(&repository, &reader.manifest().id, options.rules.history)?;
     }
     Ok(options)
 }

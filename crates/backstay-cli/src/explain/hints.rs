@@ -4,13 +4,13 @@ use backstay::encryption::IdentityError;
 use backstay::manifest::ManifestError;
 use backstay::seal::SealError;
 use backstay::{
-    BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, FindProgramError, InvalidPattern,
-    OpenStoreError, PackError, ProgramError, RepositoryError, RestoreRefusal, ServerError, SessionError, SnapshotError,
-    SourceError, StoreError, StoreErrorKind, TrailerError, WireError,
+    BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, DrillError, FindProgramError,
+    InvalidPattern, OpenStoreError, PackError, ProgramError, RepositoryError, RestoreRefusal, ServerError,
+    SessionError, SnapshotError, SourceError, StoreError, StoreErrorKind, TrailerError, WireError,
 };
 
 use super::Side;
-use crate::command::RestoreRefused;
+use crate::command::{DrillRefused, RestoreRefused};
 use crate::configuration::ConfigurationError;
 use crate::environment::EnvironmentError;
 use crate::keys::KeyError;
@@ -41,6 +41,9 @@ pub(super) fn of(error: &(dyn Error + 'static), side: Side) -> Vec<String> {
     if let Some(error) = error.downcast_ref::<FindProgramError>() {
         return error.advice().into_iter().collect();
     }
+    if let Some(error) = error.downcast_ref::<DrillError>() {
+        return of_drill(error).into_iter().collect();
+    }
     let hint = None
         .or_else(|| error.downcast_ref().and_then(of_backup))
         .or_else(|| error.downcast_ref().and_then(of_connect))
@@ -48,7 +51,8 @@ pub(super) fn of(error: &(dyn Error + 'static), side: Side) -> Vec<String> {
         .or_else(|| error.downcast_ref().and_then(of_source))
         .or_else(|| error.downcast_ref().and_then(of_snapshot))
         .or_else(|| error.downcast_ref().and_then(of_session))
-        .or_else(|| error.downcast_ref().and_then(of_refusal))
+        .or_else(|| error.downcast_ref().and_then(|error| of_refusal(error, side)))
+        .or_else(|| error.downcast_ref().and_then(of_drill_refusal))
         .or_else(|| error.downcast_ref().and_then(of_restore))
         .or_else(|| error.downcast_ref().and_then(|error| of_catalog(error, side)))
         .or_else(|| error.downcast_ref().and_then(of_wire))
@@ -159,7 +163,42 @@ fn of_session(error: &SessionError) -> Option<&'static str> {
     }
 }
 
-fn of_refusal(error: &RestoreRefusal) -> Option<&'static str> {
+fn of_drill(error: &DrillError) -> Option<String> {
+    match error {
+        DrillError::NoServer { major, .. } => Some(format!(
+            "install the package postgresql-{major} (Debian, Ubuntu), postgresql{major}-server (Red Hat and relatives) or \
+             postgresql@{major} (Homebrew), or a newer one; or name a server that runs: --to URL --create"
+        )),
+        DrillError::Server(_) => {
+            Some("is there room below --work-folder? Or name a server that runs: --to URL --create".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn of_drill_refusal(error: &DrillRefused) -> Option<&'static str> {
+    Some(match error {
+        DrillRefused::PlainDump => "restore it into a new database, and look at it: backstay restore",
+        DrillRefused::Folder { .. } => "name another one with --work-folder",
+        DrillRefused::ForeignFolder { .. } => {
+            "name a folder that belongs to you and that nobody else may write into, with --work-folder"
+        }
+    })
+}
+
+fn of_refusal(error: &RestoreRefusal, side: Side) -> Option<&'static str> {
+    if side == Side::Drill {
+        return Some(match error {
+            RestoreRefusal::Encoding { .. }
+            | RestoreRefusal::NotEmpty { .. }
+            | RestoreRefusal::IsSource { .. }
+            | RestoreRefusal::MayBeSource { .. } => {
+                "have a database made for the drill with --create, or name one that is empty and made for drills"
+            }
+            RestoreRefusal::Missing { .. } => "make it, or have one made for the drill with --create",
+            _ => return None,
+        });
+    }
     Some(match error {
         RestoreRefusal::NotEmpty { .. } => {
             "restore into a new database with --create, or drop what the backup contains with --clean"
@@ -203,7 +242,7 @@ fn of_locks(advice: Option<&str>, side: Side) -> Option<&'static str> {
     advice.filter(|advice| advice.contains(LOCKS_SETTING))?;
     Some(match side {
         Side::Source => LOCKS,
-        Side::Target => {
+        Side::Target | Side::Drill => {
             "raise max_locks_per_transaction at the server, which must be restarted then; or restore into a new \
              database, without --clean and --single-transaction, which lock everything at once"
         }
@@ -213,7 +252,7 @@ fn of_locks(advice: Option<&str>, side: Side) -> Option<&'static str> {
 /// By PostgreSQL's own codes (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 fn of_sql_state(code: &str, side: Side) -> Option<&'static str> {
     Some(match code {
-        "42501" if side == Side::Target => {
+        "42501" if side != Side::Source => {
             "restore as a superuser or as the owner of the database (for --create: a role with CREATEDB); \
              --no-owner and --no-privileges leave out what only others may do"
         }

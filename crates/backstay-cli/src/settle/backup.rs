@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use backstay::{
-    Age, BackupOptions, EarlierBackups, GlobalsOption, Inclusion, ReadBack, Resolved, RetentionPolicy, SourceOptions,
-    Variables,
+    Age, BackupOptions, EarlierBackups, GlobalsOption, Inclusion, ReadBack, Resolved, RetentionPolicy, Rules,
+    SourceOptions, Variables,
 };
 use backstay_config::Database;
 
@@ -29,6 +29,10 @@ pub(crate) struct SettledBackup {
     pub(crate) seals: SealRequest,
     /// Which earlier backups are kept; all of them where it is `None`.
     pub(crate) retention: Option<RetentionPolicy>,
+    /// Whether it is restored at once, to see whether it can be.
+    pub(crate) drill: bool,
+    /// By which rules it is judged when it is made; by none where it is `None`.
+    pub(crate) rules: Option<Rules>,
     pub(crate) output: Output,
 }
 
@@ -88,6 +92,9 @@ impl SettledBackup {
         if arguments.same_database {
             options.earlier = EarlierBackups::OfThisDatabase;
         }
+        let rules = chosen::rules(&arguments.rules, database, environment)?;
+        let checks = rules.iter().flat_map(Rules::checks_of_snapshot);
+        options.checks = checks.cloned().collect();
         let retention = match (arguments.keep_days, database) {
             (Some(days), _) => Some(keep_days(days)),
             (None, Some(database)) => chosen::retention(database, environment)?,
@@ -100,6 +107,8 @@ impl SettledBackup {
             options,
             seals,
             retention,
+            drill: arguments.drill,
+            rules,
             output: arguments.output.into(),
         })
     }

@@ -1,10 +1,10 @@
 //! Which database and which store are meant, where both may have a name in the configuration.
 
-use backstay::{ConninfoError, Resolved, RetentionPolicy, resolve_source};
+use backstay::{ConninfoError, Prefix, Resolved, RetentionPolicy, Rules, resolve_source};
 use backstay_config::{Database, is_name};
 use jiff::tz::TimeZone;
 
-use crate::args::FromArguments;
+use crate::args::{FromArguments, RulesArguments};
 use crate::configuration::{self, ConfigurationError};
 use crate::environment::Environment;
 use crate::select::{BackupName, looks_like_a_connection};
@@ -83,6 +83,70 @@ pub(super) fn retention(
     let retention = loaded.config.retention_of(database);
     let policy = retention.map(|retention| retention.policy(|name| TimeZone::get(name).ok()));
     Ok(policy.transpose()?)
+}
+
+/// The rules of the configuration.
+#[derive(Debug, Default)]
+pub(crate) struct ConfiguredRules {
+    /// Those that were named.
+    named: Option<Rules>,
+    /// Those of each database, by the prefix of its backups.
+    of_databases: Vec<(String, Rules)>,
+}
+
+impl ConfiguredRules {
+    pub(super) fn settle(typed: &RulesArguments, environment: &Environment) -> Result<Self, ConfigurationError> {
+        if typed.no_rules {
+            return Ok(Self::default());
+        }
+        if let Some(name) = &typed.rules {
+            let named = environment.configuration.require()?.rules(name)?.clone();
+            return Ok(Self {
+                named: Some(named),
+                ..Self::default()
+            });
+        }
+        let Some(loaded) = environment.configuration.get()? else {
+            return Ok(Self::default());
+        };
+        let of_databases = loaded.config.databases().filter_map(|(name, database)| {
+            let rules = loaded.config.rules_of(database)?.clone();
+            Some((configuration::prefix(name, database).to_string(), rules))
+        });
+        Ok(Self {
+            named: None,
+            of_databases: of_databases.collect(),
+        })
+    }
+
+    /// Those that were named.
+    pub(crate) fn named(&self) -> Option<&Rules> {
+        self.named.as_ref()
+    }
+
+    /// The rules for backups with that prefix.
+    pub(crate) fn of(&self, prefix: &Prefix) -> Option<&Rules> {
+        let of_database = || self.of_databases.iter().find(|(known, _)| known == prefix.as_str());
+        self.named.as_ref().or_else(|| of_database().map(|(_, rules)| rules))
+    }
+}
+
+/// The rules by which backups of a database are judged; `None` where there are none.
+pub(super) fn rules(
+    typed: &RulesArguments,
+    database: Option<&Database>,
+    environment: &Environment,
+) -> Result<Option<Rules>, ConfigurationError> {
+    if typed.no_rules {
+        return Ok(None);
+    }
+    if let Some(name) = &typed.rules {
+        return Ok(Some(environment.configuration.require()?.rules(name)?.clone()));
+    }
+    let (Some(database), Some(loaded)) = (database, environment.configuration.get()?) else {
+        return Ok(None);
+    };
+    Ok(loaded.config.rules_of(database).cloned())
 }
 
 impl SettledStore {

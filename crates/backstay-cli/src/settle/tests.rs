@@ -287,7 +287,7 @@ fn options_of_a_verification() {
     assert_eq!((plain.options.level, plain.options.jobs), (Level::Standard, 8));
     let quick = settle("verify latest --level quick -j 3 --require-table a.b --require-table c --database x");
     assert_eq!((quick.options.level, quick.options.jobs), (Level::Quick, 3));
-    assert_eq!(quick.options.rules.require_tables, ["a.b", "c"]);
+    assert_eq!(quick.require_tables, ["a.b", "c"]);
     let database = Some("x".to_owned());
     assert_eq!(quick.backup.name, BackupName::Latest { database });
 }

@@ -1,17 +1,22 @@
 use backstay::{CheckOptions, Level};
 
-use crate::args::{LevelArgument, VerifyArguments};
+use crate::args::{LevelArgument, RulesArguments, VerifyArguments};
 use crate::environment::Environment;
 use crate::output::Output;
+use crate::select::BackupName;
 
+use super::chosen::ConfiguredRules;
 use super::{SettleError, SettledBackupName};
 
 /// What `verify` is to do.
 #[derive(Debug)]
 pub(crate) struct SettledVerify {
     pub(crate) backup: SettledBackupName,
-    /// Everything but the earlier backup, which is looked for when this one is known.
+    /// Everything but the rules and the earlier backups, which are looked for when this one is known.
     pub(crate) options: CheckOptions,
+    pub(crate) rules: ConfiguredRules,
+    /// Tables that were typed, in place of those of the rules.
+    pub(crate) require_tables: Vec<String>,
     pub(crate) output: Output,
 }
 
@@ -23,10 +28,17 @@ impl SettledVerify {
             LevelArgument::Standard => Level::Standard,
         };
         options.jobs = arguments.jobs.map_or(environment.processors, usize::from);
-        options.rules.require_tables = arguments.require_table;
+        let backup = SettledBackupName::settle(arguments.backup, environment)?;
+        // A file is looked at by itself, whatever the configuration says of databases.
+        let rules = match (&backup.name, &arguments.rules) {
+            (BackupName::File(_), RulesArguments { rules: None, .. }) => ConfiguredRules::default(),
+            (_, typed) => ConfiguredRules::settle(typed, environment)?,
+        };
         Ok(Self {
-            backup: SettledBackupName::settle(arguments.backup, environment)?,
+            backup,
             options,
+            rules,
+            require_tables: arguments.require_table,
             output: arguments.output.into(),
         })
     }

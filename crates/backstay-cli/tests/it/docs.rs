@@ -144,6 +144,13 @@ const STORIES: &[Story] = &[
         examples: &["foreign", "manifest"],
         restored: "kulti_old",
     },
+    Story {
+        page: RECOVERY,
+        backup: Some(&[]),
+        disaster: "SELECT 1",
+        examples: &["rehearse"],
+        restored: "kulti",
+    },
 ];
 
 /// Run in another database than the others, since this one is to go.

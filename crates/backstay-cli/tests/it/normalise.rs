@@ -2,7 +2,7 @@
 
 /// What is looked for and what it becomes. In a pattern `9` is a digit, `#` a number with points and commas, `x` a
 /// hexadecimal digit; everything else is itself.
-const PATTERNS: [(&str, &str); 13] = [
+const PATTERNS: [(&str, &str); 14] = [
     ("_backup_99999999_999999", "_backup_[TIME]"),
     ("9999-99-99T99:99:99.#Z", "[TIME]"),
     ("9999-99-99T99:99:99Z", "[TIME]"),
@@ -15,6 +15,7 @@ const PATTERNS: [(&str, &str); 13] = [
     ("# min # s", "[SECS]"),
     ("# min", "[SECS]"),
     ("# bytes", "[SIZE]"),
+    ("# days", "[DAYS]"),
     // The number is another one on another system.
     ("(os error #)", "([OS ERROR])"),
     (

@@ -60,6 +60,51 @@ store = "offsite"
 }
 
 #[test]
+fn mistakes_of_rules_have_their_places() {
+    insta::assert_snapshot!(told(
+        r#"
+[database.kulti]
+host = "localhost"
+rules = "standrd"
+
+[rules.standard]
+max-table-los = 10
+max-database-loss = 101
+extension = "postgis"
+encrypted = "yes"
+table = "users"
+severity = { table-shrunk = "error", table-grew = "bad" }
+
+[rules.standard.sql.unpaid]
+query = ""
+expect = "as in backup"
+
+[rules.standard.sql.both]
+query = "SELECT 1"
+expect = 1
+expect-rows = { min = 2, max = 1 }
+
+[rules.standard.sql.nothing]
+query = "SELECT 1"
+
+[[rules.standard.exempt]]
+rule = "table-shrink"
+reason = "why not"
+until = 2025-02-28T10:00:00
+
+[[rules.standard.exempt]]
+rule = "table-shrank"
+subject = "public.sessions"
+
+[rules.other.table."public.users"]
+min-row = 1
+grant = { app = ["SELECT", "READ"] }
+row-security = "yes"
+"#
+    ));
+}
+
+#[test]
 fn sections_are_held_to_each_other() {
     insta::assert_snapshot!(told(
         r#"

@@ -73,6 +73,22 @@ fn the_schema_refuses_what_the_program_refuses() {
         "[retention.a]\nkeep-within = '7 days'",
         "[retention.a]\nmin-age = ''",
         "[retention.a]\nkeep-tag = 'a'",
+        "[rules.a]\nmax-table-loss = 101",
+        "[rules.a]\nhistory = 0",
+        "[rules.a]\nmax-growth = 1",
+        "[rules.a]\nrestored-within-minutes = '1h'",
+        "[rules.a.table.t]\nrow-security = 'on'",
+        "[rules.a.table.t]\ngrant = { app = 'SELECT' }",
+        "[rules.a.table.t]\ndeny = { app = ['READ'] }",
+        "[rules.a.sql.q]\nexpect = 0",
+        "[rules.a.sql.q]\nquery = 'SELECT 1'\nexpect = 'null'",
+        "[rules.a.sql.q]\nquery = 'SELECT 1'\nexpect-rows = { }",
+        "[rules.a]\nseverity = { table-shrank = 'fatal' }",
+        "[rules.a]\nseverity = { member-digest = 'note' }",
+        "[[rules.a.exempt]]\nrule = 'table-shrank'\nreason = 'x'",
+        "[[rules.a.exempt]]\nrule = 'member-digest'\nreason = 'x'\nuntil = '2025-12-31'",
+        "[[rules.a.exempt]]\nrule = 'table-shrank'\nreason = 'x'\nuntil = 'never'",
+        "[database.a]\nhost = 'h'\nrules = 1",
     ] {
         assert!(!validator.is_valid(&json(bad)), "the schema takes {bad}");
         assert!(Config::parse(bad, Path::new("f")).is_err(), "the program takes {bad}");
@@ -88,6 +104,10 @@ fn the_schema_takes_values_of_every_form() {
         "[database.a]\nurl = { command = ['a', 'b'] }\npassword = { file = 'x' }",
         "[database.a]\nurl = '${URL}'\ncompress = 'zst:3'\nvolume-size = '16777216'",
         "[store.a]\nurl = '${URL}'\nsse = '${SSE}'\naccess-key-id = 'a'\nsecret-access-key = { env = 'B' }",
+        "[database.a]\nhost = 'h'\nrules = 'r'\n[rules.r]\nmax-age = '26h'\n[[rules.r.exempt]]\nrule = 'table-shrank'\n\
+         subject = 't'\nreason = 'x'\nuntil = '2025-12-31'",
+        "[database.a]\nhost = 'h'\nrules = { encrypted = true, table = { t = { deny = { PUBLIC = ['SELECT'] } } } }",
+        "[rules.a.sql.q]\nquery = 'SELECT 1'\nexpect-rows = { min = 1 }\nseverity = 'note'",
         "[store.a]\nurl = 's3://b'\naccess-key-id = { env = 'A' }\nsecret-access-key = { env = 'B' }\nlegal-hold = true",
     ] {
         let errors: Vec<String> = validator

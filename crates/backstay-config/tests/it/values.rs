@@ -254,3 +254,30 @@ fn retentions_are_policies() {
     assert_eq!(of("b").unwrap().policy(|_| None).unwrap().keep_yearly, 2);
     assert!(of("c").is_none());
 }
+
+#[test]
+fn rules_are_data() {
+    let config = parse(
+        "[database.a]\nhost = 'h'\nrules = 'r'\n[database.b]\nhost = 'h'\nrules = { encrypted = true }\n\
+         [database.c]\nhost = 'h'\n\
+         [rules.r]\nrequire-table = ['public.users', 'orders']\nmax-table-loss = 10\nmax-database-loss = 5\nmax-growth = 3\n\
+         history = 7\nextension = ['postgis']\nmax-age = '26h'\nrestored-within-minutes = 60\n\
+         severity = { table-shrank = 'error', table-grew = 'warning' }\n\
+         [rules.r.table.\"public.users\"]\nmin-rows = 100\nmax-loss = 1\nmax-growth = 2\nrow-security = 'forced'\n\
+         policy = ['own rows']\nindex = ['users_pkey']\ngrant = { app = ['SELECT', 'INSERT'] }\n\
+         deny = { PUBLIC = ['SELECT'] }\n\
+         [rules.r.sql.unpaid]\nquery = 'SELECT count(*) FROM public.orders'\nexpect = 0\nseverity = 'warning'\n\
+         [rules.r.sql.admins]\nquery = 'SELECT 1'\nexpect-rows = { min = 1, max = 5 }\n\
+         [rules.r.sql.one]\nquery = 'SELECT 1'\nexpect-rows = 1\n\
+         [rules.r.sql.sum]\nquery = 'SELECT 1'\nexpect = 'as-in-backup'\n\
+         [[rules.r.exempt]]\nrule = 'table-shrank'\nsubject = 'sessions'\nreason = 'cleaned up'\nuntil = 2025-12-31\n\
+         [[rules.r.exempt]]\nrule = 'backup-age'\nreason = 'moved'\nuntil = '2025-02-28'\n",
+    );
+    let of = |name| config.rules_of(config.database(name).unwrap());
+    let mut rules = of("a").unwrap().clone();
+    // By name, as TOML has no order.
+    rules.sql.sort_by(|a, b| a.name.cmp(&b.name));
+    insta::assert_debug_snapshot!(rules);
+    assert!(of("b").unwrap().encrypted);
+    assert!(of("c").is_none());
+}

@@ -12,6 +12,7 @@ macro_rules! words {
     };
 }
 
+mod checks;
 mod entries;
 mod members;
 mod source;
@@ -24,12 +25,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::{
-    Entry, FORMAT_VERSION, Inconsistency, LargeObjects, MANIFEST_TEXT_BYTES_MAX, Manifest, Member, Omission, Pack,
-    PackId, Refresh, Sequence, Source, Stage, Table,
+    CheckValue, Entry, FORMAT_VERSION, Inconsistency, LargeObjects, MANIFEST_TEXT_BYTES_MAX, Manifest, Member,
+    Omission, Pack, PackId, Refresh, Sequence, Source, Stage, Table,
 };
 use crate::digest::{DigestKey, RowDigest, parse_sum};
 use crate::tag::Tag;
 use crate::text::DbText;
+use checks::CheckValueJson;
 use entries::EntryJson;
 use members::MemberJson;
 use source::SourceJson;
@@ -181,6 +183,8 @@ struct ManifestJson {
     entries: Vec<EntryJson>,
     refreshes: Vec<NameJson>,
     omissions: Vec<OmissionJson>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    check_values: Vec<CheckValueJson>,
     packs: Vec<PackJson>,
     members: Vec<MemberJson>,
 }
@@ -314,6 +318,7 @@ impl From<&Manifest> for ManifestJson {
                     reason: o.reason.clone(),
                 })
                 .collect(),
+            check_values: m.check_values.iter().map(CheckValueJson::from).collect(),
             packs: m.packs.iter().map(PackJson::from).collect(),
             members: m.members.iter().map(MemberJson::from).collect(),
         }
@@ -406,6 +411,11 @@ impl TryFrom<ManifestJson> for Manifest {
                     reason: o.reason,
                 })
                 .collect(),
+            check_values: m
+                .check_values
+                .into_iter()
+                .map(CheckValue::try_from)
+                .collect::<Result<_, _>>()?,
             packs: m.packs.into_iter().map(Pack::try_from).collect::<Result<_, _>>()?,
             members: m.members.into_iter().map(Member::try_from).collect::<Result<_, _>>()?,
         })

@@ -1,5 +1,9 @@
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
 use crate::codec::Codec;
 use crate::digest::Sha256Digest;
 use crate::id::BackupId;
@@ -20,7 +24,7 @@ pub enum ObjectRole {
     Checksum,
     /// `ID.index.json.gz.age`: what is needed to compare a sealed backup with a later one.
     Index,
-    /// `ID.KIND-….json`: a proof, a hold, a release.
+    /// `ID.KIND-….json`: a proof, a hold, a release, a drill.
     Record,
 }
 
@@ -43,7 +47,7 @@ pub fn object_role(key: &ObjectKey) -> Option<(BackupId, ObjectRole)> {
         ObjectRole::Index
     } else {
         let record = rest.strip_suffix(".json")?;
-        ["proof-", "hold-", "release-"]
+        ["proof-", "hold-", "release-", "drill-"]
             .iter()
             .any(|kind| record.starts_with(kind))
             .then_some(ObjectRole::Record)?
@@ -317,7 +321,34 @@ pub(super) fn record_key(id: &BackupId, kind: &str, at: &str, number: u32) -> Ob
     key(id, &format!(".{kind}-{at}-{number:04}.json"))
 }
 
-/// What a record is: `hold`, `release`, `proof`.
+/// The name of a proof, which tells what a listing shows of it.
+pub(super) fn proof_key(id: &BackupId, at: &str, level: &str, passed: bool, number: u32) -> ObjectKey {
+    let level: String = level.chars().filter(char::is_ascii_lowercase).collect();
+    let outcome = if passed { PASSED } else { FAILED };
+    key(id, &format!(".proof-{at}-{level}-{outcome}-{number:04}.json"))
+}
+
+const PASSED: &str = "passed";
+const FAILED: &str = "failed";
+
+/// What the name of a proof tells: when, how deep, and whether it passed.
+pub(super) fn proof_of_name(key: &ObjectKey) -> Option<(Timestamp, String, bool)> {
+    let (id, role) = object_role(key)?;
+    let name = behind_id(&id, key.as_str()).strip_prefix("proof-")?;
+    let mut parts = name.split('-');
+    let at = DateTime::strptime("%Y%m%d_%H%M%S", parts.next()?).ok()?;
+    let level = parts.next()?;
+    let passed = match parts.next()? {
+        PASSED => true,
+        FAILED => false,
+        _ => return None,
+    };
+    let at = at.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let is_word = !level.is_empty() && level.bytes().all(|byte| byte.is_ascii_lowercase());
+    (role == ObjectRole::Record && is_word).then(|| (at, level.to_owned(), passed))
+}
+
+/// What a record is: `hold`, `release`, `proof`, `drill`.
 pub(super) fn record_kind(key: &ObjectKey) -> Option<&str> {
     let (id, role) = object_role(key)?;
     let (kind, _) = behind_id(&id, key.as_str()).split_once('-')?;
@@ -378,6 +409,7 @@ mod tests {
             (".key2.manifest.json", None),
             (".proof-20250117_000000.json", Some(ObjectRole::Record)),
             (".hold-x.json", Some(ObjectRole::Record)),
+            (".drill-20250117_000000-0001.json", Some(ObjectRole::Record)),
             ("", None),
             (".sql", None),
             (".vol1.sql.gz", None),

@@ -42,10 +42,80 @@ pub struct Statement {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "how deep, and what came of it")]
 pub struct Proof {
-    /// How it was looked at, such as `standard`, `deep` or `restore`.
+    /// How it was looked at, such as `standard`, `deep` or `restore`: lower-case letters. What was only judged by
+    /// [`LEVEL_RULES`] is not proven.
     pub level: String,
-    /// Whether it is deep enough to count and had no errors.
+    /// Whether there was no error.
     pub passed: bool,
+    /// What was found.
+    pub findings: NotedFindings,
+}
+
+/// The level of a proof for which nothing of the backup but its manifest was looked at.
+pub const LEVEL_RULES: &str = "rules";
+
+/// How many findings a proof had, and the first of them. Of an encrypted backup only how many, because a record is in clear.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "how many, and the first")]
+pub struct NotedFindings {
+    /// How many errors.
+    pub errors: u64,
+    /// How many warnings.
+    pub warnings: u64,
+    /// How many notes.
+    pub notes: u64,
+    /// The first, errors before warnings; of many not all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub first: Vec<NotedFinding>,
+}
+
+/// A finding in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "what a line about it says")]
+pub struct NotedFinding {
+    /// `error`, `warning` or `note`.
+    pub severity: String,
+    /// Which rule.
+    pub rule: String,
+    /// What it is about.
+    pub subject: String,
+    /// What is the matter.
+    pub message: String,
+}
+
+/// A proof as the name of its record tells it, so that a listing is enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProofSummary {
+    /// When, to the second.
+    pub at: Timestamp,
+    /// How it was looked at.
+    pub level: String,
+    /// Whether there was no error.
+    pub passed: bool,
+}
+
+/// A proof with who wrote it down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotedProof {
+    /// Who and when.
+    pub said: Statement,
+    /// What was proven.
+    pub proof: Proof,
+}
+
+impl ProofSummary {
+    pub(super) fn of_name(key: &ObjectKey) -> Option<Self> {
+        let (at, level, passed) = names::proof_of_name(key)?;
+        Some(Self { at, level, passed })
+    }
+
+    /// Whether more was looked at than the manifest.
+    #[must_use]
+    pub fn is_of_the_backup(&self) -> bool {
+        self.level != LEVEL_RULES
+    }
 }
 
 impl Hold {
@@ -78,6 +148,9 @@ struct RecordJson {
     /// Of a proof.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     passed: Option<bool>,
+    /// Of a proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    findings: Option<NotedFindings>,
 }
 
 impl RecordJson {
@@ -91,6 +164,7 @@ impl RecordJson {
             ends: Vec::new(),
             level: None,
             passed: None,
+            findings: None,
         }
     }
 }
@@ -184,9 +258,47 @@ impl Repository {
         let record = RecordJson {
             level: Some(proof.level.clone()),
             passed: Some(proof.passed),
+            findings: Some(proof.findings.clone()),
             ..RecordJson::new(PROOF, said)
         };
-        self.record(id, &record)
+        let at = second(said.at);
+        let name = |number: u32| names::proof_key(id, &at, &proof.level, proof.passed, number);
+        put_numbered(&**self.store(), name, &json_of(&record))
+    }
+
+    /// The newest proof of a backup that can be read; one listing, and as a rule one read.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn newest_proof(&self, id: &BackupId) -> Result<Option<NotedProof>, RepositoryError> {
+        let keys = self.beside(id)?;
+        let proofs = keys.iter().rev().filter(|key| names::record_kind(key) == Some(PROOF));
+        for key in proofs {
+            let json = match read_small(&**self.store(), key, RECORD_BYTES_MAX) {
+                Ok(json) => json,
+                Err(error) if error.is_not_found() => continue,
+                Err(error @ RepositoryError::Store(_)) => return Err(error),
+                Err(_) => continue,
+            };
+            let Ok(json) = serde_json::from_slice::<RecordJson>(&json) else {
+                continue;
+            };
+            if let (PROOF, Some(level), Some(passed)) = (json.record.as_str(), json.level, json.passed) {
+                let said = Statement {
+                    who: json.who,
+                    at: json.at,
+                    why: json.why,
+                };
+                let findings = json.findings.unwrap_or_default();
+                let proof = Proof {
+                    level,
+                    passed,
+                    findings,
+                };
+                return Ok(Some(NotedProof { said, proof }));
+            }
+        }
+        Ok(None)
     }
 
     /// The holds of a backup that are in force at `now`.
@@ -238,7 +350,9 @@ impl Repository {
                     }),
                 }),
                 (RELEASE, Some(json)) => records.ended.extend(json.ends),
-                (PROOF, Some(json)) if json.passed == Some(true) => records.proof = Some(ProofState::Proven),
+                (PROOF, Some(json)) if json.passed == Some(true) && json.level.as_deref() != Some(LEVEL_RULES) => {
+                    records.proof = Some(ProofState::Proven);
+                }
                 (PROOF, None) => records.proof = Some(ProofState::Unread),
                 _ => {}
             }
@@ -248,17 +362,27 @@ impl Repository {
     }
 
     fn record(&self, id: &BackupId, record: &RecordJson) -> Result<ObjectKey, RepositoryError> {
-        let mut json = serde_json::to_vec(record).unwrap_or_default();
-        json.push(b'\n');
-        let at = record.at.to_zoned(TimeZone::UTC).strftime("%Y%m%d_%H%M%S").to_string();
+        let at = second(record.at);
         let name = |number: u32| names::record_key(id, &record.record, &at, number);
-        put_numbered(&**self.store(), name, &json)
+        put_numbered(&**self.store(), name, &json_of(record))
     }
+}
+
+fn json_of(record: &RecordJson) -> Vec<u8> {
+    let mut json = serde_json::to_vec(record).unwrap_or_default();
+    json.push(b'\n');
+    json
+}
+
+/// A time as names of records have it.
+fn second(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::UTC).strftime("%Y%m%d_%H%M%S").to_string()
 }
 
 pub(super) const HOLD: &str = "hold";
 pub(super) const RELEASE: &str = "release";
 pub(super) const PROOF: &str = "proof";
+pub(super) const DRILL: &str = "drill";
 
 /// More records of one second than that are a program gone wild.
 const NUMBER_MAX: u32 = 9_999;

@@ -170,6 +170,22 @@ pub(crate) fn invalid_indexes(transaction: &mut Transaction<'_>) -> Result<Vec<(
     })
 }
 
+/// Lists the indexes that queries do not use, and whether each is one of a partitioned table, which then lacks that of a
+/// partition.
+pub(crate) fn unusable_indexes(transaction: &mut Transaction<'_>) -> Result<Vec<(String, bool)>, CatalogError> {
+    let sql = format!(
+        "SELECT convert_to(n.nspname, getdatabaseencoding()), convert_to(c.relname, getdatabaseencoding()),
+                c.relkind = 'I'
+         FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) AND {OWN_SCHEMA} ORDER BY 1, 2"
+    );
+    rows(transaction, "the indexes that are not valid", &sql, |row| {
+        let name = format!("index {}.{}", db_text(row, 0)?, db_text(row, 1)?);
+        Ok((name, row.try_get(2)?))
+    })
+}
+
 /// Owner, comment and grants of one large object, as statements.
 #[derive(Clone, Debug)]
 pub(crate) struct LargeObjectOwner {

@@ -7,7 +7,11 @@ use backstay_core::manifest::{Entry, LargeObjects, MemberContent, Omission, Refr
 use backstay_core::{EncodedMember, RowHasher};
 
 use super::Selection;
+use crate::ask::Answer;
 use crate::pg_dump::PgDumpall;
+
+/// How long one question of a rule may take where nobody says otherwise.
+const QUERY_LIMIT: Duration = Duration::from_secs(60);
 
 /// What is read, and how.
 #[derive(Clone, Debug)]
@@ -27,6 +31,10 @@ pub struct SourceOptions {
     pub globals: Globals,
     /// How rows are hashed for their digests.
     pub row_hasher: RowHasher,
+    /// Queries whose answers in the snapshot are wanted, each one `SELECT` as for [`ask`](crate::ask).
+    pub queries: Vec<String>,
+    /// How long each of them may take.
+    pub query_limit: Duration,
 }
 
 /// Whether something is part of the backup.
@@ -60,6 +68,8 @@ impl Default for SourceOptions {
             large_objects: Inclusion::Included,
             globals: Globals::Excluded,
             row_hasher: RowHasher::default(),
+            queries: Vec::new(),
+            query_limit: QUERY_LIMIT,
         }
     }
 }
@@ -132,4 +142,6 @@ pub struct DatabaseImage {
     pub refreshes: Vec<Refresh>,
     /// What is missing.
     pub omissions: Vec<Omission>,
+    /// What the queries gave, in their order.
+    pub answers: Vec<Answer>,
 }

@@ -4,7 +4,9 @@ use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
 use backstay_core::RowDigest;
-use backstay_core::manifest::{Chunk, Omission, Persistence, Table, TableKind, TableRows};
+use backstay_core::manifest::{
+    Chunk, INVALID_INDEX, Omission, PART_OF_DATABASE, Persistence, Table, TableKind, TableRows,
+};
 use backstay_core::script::depends_on_session;
 use backstay_core::sql::{literal_settings, quote_identifier, quote_qualified};
 
@@ -170,7 +172,7 @@ pub(super) fn plan(options: &SourceOptions, prepared: &Prepared) -> Result<Plan,
         plan.add_job(index, relation, root, &prepared.facts.encoding);
     }
     for (schema, name) in &prepared.invalid_indexes {
-        plan.omit(format!("index {schema}.{name}"), "it is invalid in the source");
+        plan.omit(format!("index {schema}.{name}"), INVALID_INDEX);
     }
     plan.large_objects = options.large_objects == Inclusion::Included && options.selection.is_whole_database();
     if !plan.large_objects {
@@ -180,10 +182,7 @@ pub(super) fn plan(options: &SourceOptions, prepared: &Prepared) -> Result<Plan,
         );
     }
     if !options.selection.is_whole_database() {
-        plan.omit(
-            options.selection.to_string(),
-            "only a part of the database was selected",
-        );
+        plan.omit(options.selection.to_string(), PART_OF_DATABASE);
     }
     Ok(plan)
 }

@@ -13,6 +13,7 @@ use super::values::read_sequences;
 use super::{Inclusion, Reading, SourceError, SourceEvent};
 use crate::archive::Toc;
 use crate::catalog::{self, CatalogError, CatalogStamp, KeyOfIndex, LargeObjectOwner, Reading as _, Relation};
+use crate::config::ConnectionConfig;
 use crate::pg_dump::{ProgramError, dump_schema};
 use crate::session;
 use crate::snapshot::{self, ATTEMPTS_MAX, Holder, SnapshotError, Taken};
@@ -28,7 +29,7 @@ const WAITED: &str = "the definitions could not be read because";
 /// What a session of the role is like before it is told otherwise.
 pub(super) struct UsualSession {
     pub(super) encoding: String,
-    server_version_num: u32,
+    pub(super) server_version_num: u32,
     search_path: String,
     standard_strings: bool,
 }
@@ -61,6 +62,18 @@ impl UsualSession {
         .reading(what)?;
         client.batch_execute(&session::settings_query(&[])).reading(what)?;
         Ok(usual)
+    }
+
+    /// How `pg_dump` connects: it writes literals as its session reads them, and a pack reads them by the standard, whatever
+    /// the database or the role has set.
+    pub(super) fn config_of_pg_dump(&self, config: &ConnectionConfig) -> ConnectionConfig {
+        let mut config = config.clone();
+        // Only where it is needed, because some poolers refuse options.
+        if !self.standard_strings {
+            let options = config.options.take().map(|options| options + " ").unwrap_or_default();
+            config.options = Some(options + "-c standard_conforming_strings=on");
+        }
+        config
     }
 }
 
@@ -263,18 +276,12 @@ impl Reading<'_> {
         lock_wait: Duration,
         failed: &AtomicBool,
     ) -> Result<Vec<u8>, ProgramError> {
-        let mut config = self.config.clone();
-        if !usual.standard_strings {
-            // It writes literals as its session reads them, and a pack reads them by the standard, whatever the
-            // database or the role has set. Only where it is needed, because some poolers refuse options.
-            let options = config.options.take().map(|options| options + " ").unwrap_or_default();
-            config.options = Some(options + "-c standard_conforming_strings=on");
-        }
         let options = self
             .options
             .selection
             .dump_options(snapshot, &usual.encoding, lock_wait);
         let stopped = || self.cancel.is_cancelled() || failed.load(Ordering::Acquire);
-        dump_schema(self.pg_dump, &config.child_environment(), &options, &stopped)
+        let environment = usual.config_of_pg_dump(self.config).child_environment();
+        dump_schema(self.pg_dump, &environment, &options, &stopped)
     }
 }

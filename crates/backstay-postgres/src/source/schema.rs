@@ -7,7 +7,7 @@ use backstay_core::script::{check_statements, depends_on_session, statements};
 use backstay_core::sql::literal_settings;
 use backstay_core::{DbText, MemberEncoder};
 
-use super::{MemberSink, SourceError};
+use super::{Definition, MemberSink, SourceError};
 use crate::archive::{RestorePass, Section, Toc, TocEntry};
 use crate::catalog::{KeyOfIndex, LargeObjectOwner};
 
@@ -140,6 +140,23 @@ impl Schema {
             self.next_id += 1;
             self.pieces.insert(0, piece);
         }
+    }
+
+    /// The entries with their statements, as they would stand in members.
+    pub(super) fn into_definitions(self, encoding: &str) -> Vec<Definition> {
+        let definition = |piece: Piece| Definition {
+            kind: piece.entry.kind,
+            schema: piece.entry.schema,
+            name: piece.entry.name,
+            stage: piece.entry.stage,
+            sql: [
+                guarded(&piece.definition, encoding),
+                guarded(&piece.access_method, encoding),
+            ]
+            .concat(),
+            owner: guarded(&piece.owner, encoding),
+        };
+        self.pieces.into_iter().map(definition).collect()
     }
 
     fn add_large_objects(&mut self, objects: &[LargeObjectOwner]) -> Result<(), SourceError> {

@@ -6,7 +6,7 @@ mod rights;
 mod serial;
 mod tasks;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,12 +17,12 @@ use backstay_core::sql::{quote_identifier, quote_literal, quote_qualified};
 use super::create::{apply_settings, create_database, restore_globals};
 use super::{
     Atomicity, Keep, MemberSource, Parts, RestoreEvent, RestoreFailure, RestoreObserver, RestorePlan, RestoreReport,
-    TargetError, TargetPolicy,
+    Surroundings, TargetError, TargetPolicy, entry_name, part_of,
 };
 use crate::CancelToken;
 use crate::config::ConnectionConfig;
 use crate::session;
-use crate::wire::{SqlState, WireConnection, WireError};
+use crate::wire::{ServerError, SqlState, WireConnection, WireError};
 
 /// How often a statement is tried that lost a deadlock.
 const DEADLOCK_ATTEMPTS: u32 = 4;
@@ -58,6 +58,7 @@ pub(super) fn apply(
         texts: Mutex::default(),
         failures: Mutex::default(),
         triggers_act: AtomicBool::new(false),
+        stand_ins: (plan.options.surroundings == Surroundings::StandIns).then(Arc::default),
     };
     restore.run()
 }
@@ -75,13 +76,18 @@ struct Restore<'a> {
     failures: Mutex<Vec<RestoreFailure>>,
     /// Whether triggers and keys that are there already act on rows that are loaded.
     triggers_act: AtomicBool,
+    /// The roles that were made up, where they may be.
+    stand_ins: Option<StandIns>,
 }
+
+type StandIns = Arc<Mutex<BTreeSet<String>>>;
 
 /// One connection with what it was told.
 struct Session {
     connection: WireConnection,
     tablespace: Vec<u8>,
     access_method: Vec<u8>,
+    stand_ins: Option<StandIns>,
 }
 
 impl Restore<'_> {
@@ -103,13 +109,18 @@ impl Restore<'_> {
             let mut session = self.connect()?;
             let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
             let settings = &self.manifest.source.settings;
+            let mut run = |sql: &[u8]| session.run(sql.to_vec()).map_err(|failed| failed.error);
             apply_settings(
-                &mut session.connection,
+                &mut run,
                 &self.plan.database,
                 settings,
                 options.privileges,
                 &mut failures,
             );
+        }
+        if let Some(made) = &self.stand_ins {
+            let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+            report.stand_ins.extend(std::mem::take(&mut *made));
         }
         if self.triggers_act.load(Ordering::Relaxed) {
             report.left_out.push(
@@ -135,6 +146,7 @@ impl Restore<'_> {
                 restore_globals(
                     &text,
                     &self.manifest.source.encoding,
+                    self.plan.options.surroundings,
                     self.config,
                     self.cancel,
                     &mut failures,
@@ -161,6 +173,7 @@ impl Restore<'_> {
             connection,
             tablespace: Vec::new(),
             access_method: b"heap".to_vec(),
+            stand_ins: self.stand_ins.clone(),
         })
     }
 
@@ -230,14 +243,7 @@ impl Restore<'_> {
                 text
             }
         };
-        let start = usize::try_from(span.offset).unwrap_or(usize::MAX);
-        let end = start.saturating_add(usize::try_from(span.length).unwrap_or(usize::MAX));
-        match text.get(start..end) {
-            Some(sql) => Ok(sql.to_vec()),
-            None => Err(TargetError::Backup(
-                "a definition reaches past the end of its member".into(),
-            )),
-        }
+        part_of(&text, span).map(<[u8]>::to_vec)
     }
 
     fn definition(&self, entry: &Entry) -> Result<Vec<u8>, TargetError> {
@@ -474,14 +480,17 @@ impl Session {
         Ok(())
     }
 
-    /// Runs statements; one that loses a deadlock is tried again.
+    /// Runs statements; one that loses a deadlock is tried again, and one that misses a role that may be made up.
     fn run(&mut self, statement: Vec<u8>) -> Result<(), Failed> {
         if statement.trim_ascii().is_empty() {
             return Ok(());
         }
-        for attempt in 1.. {
+        let (mut attempt, mut made_up) = (0, Vec::new());
+        loop {
+            attempt += 1;
             match self.connection.execute(&statement) {
                 Ok(_) => break,
+                Err(error) if self.stand_in(&error, &mut made_up) => attempt -= 1,
                 Err(error) => {
                     let deadlock = error.sql_state() == Some(SqlState::DEADLOCK_DETECTED);
                     if !deadlock || attempt == DEADLOCK_ATTEMPTS {
@@ -492,12 +501,41 @@ impl Session {
         }
         Ok(())
     }
+
+    /// Makes the role up that a statement failed for the lack of, once for each statement; whether it may be tried again.
+    fn stand_in(&mut self, error: &WireError, made_up: &mut Vec<Vec<u8>>) -> bool {
+        let Some(all) = &self.stand_ins else { return false };
+        let Some(role) = error.server_error().and_then(missing_role) else {
+            return false;
+        };
+        if made_up.contains(&role) {
+            return false;
+        }
+        // Others that miss it wait until it is there.
+        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = format!("role {}", String::from_utf8_lossy(&role));
+        if !all.contains(&name) {
+            let create = [b"CREATE ROLE ".to_vec(), quote_identifier(&role)].concat();
+            if self.connection.execute(&create).is_err() {
+                return false;
+            }
+            all.insert(name);
+        }
+        made_up.push(role);
+        true
+    }
+}
+
+/// The role that the server says it has not.
+fn missing_role(error: &ServerError) -> Option<Vec<u8>> {
+    let message = error
+        .field(b'M')
+        .filter(|_| error.code() == SqlState::UNDEFINED_OBJECT)?;
+    let name = message.strip_prefix(b"role \"")?.strip_suffix(b"\" does not exist")?;
+    Some(name.to_vec())
 }
 
 /// An entry for people: `TABLE public.users`.
 fn describe(entry: &Entry) -> String {
-    match &entry.schema {
-        Some(schema) => format!("{} {schema}.{}", entry.kind, entry.name),
-        None => format!("{} {}", entry.kind, entry.name),
-    }
+    entry_name(&entry.kind, entry.schema.as_ref(), &entry.name)
 }

@@ -1,13 +1,16 @@
 //! Making the target database, and the roles and tablespaces that come with a backup.
 
-use backstay_core::manifest::{DatabaseSetting, Source};
+use std::collections::BTreeSet;
+
+use backstay_core::DbText;
+use backstay_core::manifest::{DatabaseSetting, Manifest, Source};
 use backstay_core::sql::{quote_identifier, quote_literal};
 
-use super::{Keep, RestoreFailure, TargetError, maintenance_config};
+use super::{Keep, RestoreFailure, Surroundings, TargetError, maintenance_config};
 use crate::CancelToken;
 use crate::config::ConnectionConfig;
 use crate::session;
-use crate::wire::{SqlState, WireConnection};
+use crate::wire::{SqlState, WireConnection, WireError};
 
 /// Settings whose value is a list of quoted names (`GUC_LIST_QUOTE`), which must not be quoted as one text.
 const LISTS: &[&str] = &[
@@ -37,7 +40,7 @@ pub(super) fn create_database(
     Ok(())
 }
 
-fn create_statement(source: &Source, database: &str, target_version_num: u32) -> Vec<u8> {
+pub(super) fn create_statement(source: &Source, database: &str, target_version_num: u32) -> Vec<u8> {
     let mut sql = b"CREATE DATABASE ".to_vec();
     sql.extend(quote_identifier(database.as_bytes()));
     sql.extend_from_slice(b" TEMPLATE template0");
@@ -72,7 +75,7 @@ fn create_statement(source: &Source, database: &str, target_version_num: u32) ->
 
 /// Gives a new database the settings of the source.
 pub(super) fn apply_settings(
-    connection: &mut WireConnection,
+    run: &mut dyn FnMut(&[u8]) -> Result<(), WireError>,
     database: &str,
     settings: &[DatabaseSetting],
     privileges: Keep,
@@ -103,7 +106,7 @@ pub(super) fn apply_settings(
         sql.extend(parts.join(&b'.'));
         sql.extend_from_slice(b" TO ");
         sql.extend(setting_value(&setting.name.to_lossy(), setting.value.as_bytes()));
-        if let Err(error) = connection.execute(&sql) {
+        if let Err(error) = run(&sql) {
             failures.push(RestoreFailure {
                 what: format!("setting {} of the database", setting.name),
                 statement: Some(String::from_utf8_lossy(&sql).into_owned()),
@@ -136,10 +139,44 @@ fn setting_value(name: &str, value: &[u8]) -> Vec<u8> {
     elements.join(&b", "[..])
 }
 
+/// Makes the tablespaces that entries name, in the folder of the server; gives their names.
+pub(super) fn stand_in_for_tablespaces(
+    manifest: &Manifest,
+    config: &ConnectionConfig,
+    cancel: &CancelToken,
+) -> Result<Vec<String>, TargetError> {
+    let named = manifest.entries.iter().filter_map(|entry| entry.tablespace.as_ref());
+    let named: BTreeSet<&DbText> = named.filter(|name| !name.as_bytes().is_empty()).collect();
+    if named.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut connection = WireConnection::connect(&maintenance_config(config)?, cancel)?;
+    session::prepare(&mut connection, &manifest.source.encoding, &[])?;
+    let mut made = Vec::new();
+    for name in named {
+        let mut sql = b"CREATE TABLESPACE ".to_vec();
+        sql.extend(quote_identifier(name.as_bytes()));
+        sql.extend_from_slice(b" LOCATION ''");
+        let set = connection.execute(b"SET allow_in_place_tablespaces = on");
+        if set.and_then(|_| connection.execute(&sql)).is_ok() {
+            made.push(format!("tablespace {name}"));
+        }
+    }
+    connection.close();
+    Ok(made)
+}
+
+/// Whether a statement among globals is about a tablespace.
+fn is_about_tablespace(statement: &[u8]) -> bool {
+    let mut words = statement.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    words.nth(1) == Some(b"TABLESPACE") || memchr::memmem::find(statement, b" ON TABLESPACE ").is_some()
+}
+
 /// Runs the statements of a globals member one by one; roles that exist already are left as they are.
 pub(super) fn restore_globals(
     text: &[u8],
     encoding: &str,
+    surroundings: Surroundings,
     config: &ConnectionConfig,
     cancel: &CancelToken,
     failures: &mut Vec<RestoreFailure>,
@@ -152,6 +189,9 @@ pub(super) fn restore_globals(
         .flat_map(|line| [line, b"\n"].concat())
         .collect();
     for statement in backstay_core::script::statements(&script) {
+        if surroundings == Surroundings::StandIns && is_about_tablespace(statement) {
+            continue;
+        }
         if let Err(error) = connection.execute(statement) {
             if error.sql_state() == Some(SqlState::DUPLICATE_OBJECT) {
                 continue;
@@ -172,6 +212,21 @@ pub(super) fn restore_globals(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn statements_about_tablespaces_are_known() {
+        for (statement, expected) in [
+            ("CREATE TABLESPACE fast OWNER a LOCATION '/srv/fast';", true),
+            ("\nCREATE  TABLESPACE fast LOCATION '/srv/fast';", true),
+            ("ALTER TABLESPACE fast SET (seq_page_cost=1);", true),
+            ("COMMENT ON TABLESPACE fast IS 'x';", true),
+            ("GRANT ALL ON TABLESPACE fast TO a;", true),
+            ("CREATE ROLE \"TABLESPACE\";", false),
+            ("ALTER ROLE a WITH LOGIN;", false),
+        ] {
+            assert_eq!(is_about_tablespace(statement.as_bytes()), expected, "{statement}");
+        }
+    }
 
     #[test]
     fn lists_are_quoted_element_by_element() {

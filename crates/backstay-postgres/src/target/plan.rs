@@ -46,6 +46,24 @@ pub enum RestoreRefusal {
         /// Some of them.
         objects: Vec<String>,
     },
+    /// It is the database that was backed up.
+    #[error("the database {database} is the very one that was backed up")]
+    IsSource {
+        /// The database.
+        database: String,
+    },
+    /// It has the name of the database that was backed up, and nothing tells whether it is that one.
+    #[error("the database {database} may be the very one that was backed up: nothing tells which clusters they are of")]
+    MayBeSource {
+        /// The database.
+        database: String,
+    },
+    /// Somebody has the lock of a drill that has just got its name.
+    #[error("somebody has the lock of the drill {name}")]
+    LockOfDrill {
+        /// The drill.
+        name: String,
+    },
     /// It does not exist.
     #[error("the database {database} does not exist")]
     Missing {
@@ -143,6 +161,19 @@ pub(super) fn plan(
         selected,
         target,
     })
+}
+
+/// Refuses the database that was backed up. Where nothing tells whose the target is, its name decides.
+pub(super) fn refuse_source(manifest: &Manifest, database: &str, target: &TargetState) -> Result<(), RestoreRefusal> {
+    if target.database.is_none() || manifest.source.database != *database {
+        return Ok(());
+    }
+    let database = database.to_owned();
+    match (target.system_identifier, manifest.source.system_identifier) {
+        (Some(one), Some(other)) if one != other => Ok(()),
+        (Some(_), Some(_)) => Err(RestoreRefusal::IsSource { database }),
+        _ => Err(RestoreRefusal::MayBeSource { database }),
+    }
 }
 
 fn is_of_large_object(entry: &Entry) -> bool {

@@ -35,12 +35,26 @@ pub struct ProofReport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProofMismatch {
+    /// What kind of thing.
+    pub kind: MismatchKind,
     /// What, for people.
     pub what: String,
     /// What the backup says.
     pub expected: String,
     /// What is there.
     pub found: String,
+}
+
+/// What a proof compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "what holds data is of one of these kinds")]
+pub enum MismatchKind {
+    /// Rows of a table, or of all leaves of a root.
+    Rows,
+    /// The value of a sequence.
+    Sequence,
+    /// Large objects.
+    LargeObjects,
 }
 
 impl ProofReport {
@@ -230,6 +244,7 @@ pub(super) fn prove(
         report.rows += sum.as_ref().map_or(0, RowDigest::rows);
         if sum.as_ref() != Ok(&group.digest) {
             report.mismatches.push(ProofMismatch {
+                kind: MismatchKind::Rows,
                 what: format!("rows of {}", group.name),
                 expected: describe(&group.digest),
                 found: sum.map_or_else(|error| error, |digest| describe(&digest)),
@@ -360,7 +375,12 @@ fn compare_sequences(
         report.sequences += 1;
         if found != expected {
             let what = format!("sequence {}.{}", sequence.schema, sequence.name);
-            report.mismatches.push(ProofMismatch { what, expected, found });
+            report.mismatches.push(ProofMismatch {
+                kind: MismatchKind::Sequence,
+                what,
+                expected,
+                found,
+            });
         }
     }
     Ok(())
@@ -408,6 +428,7 @@ fn compare_large_objects(
         let describe =
             |l: &LargeObjects| format!("{} objects, {} bytes, digest {}", l.count, l.bytes, l.digest.sum_hex());
         report.mismatches.push(ProofMismatch {
+            kind: MismatchKind::LargeObjects,
             what: "large objects".to_owned(),
             expected: describe(expected),
             found: describe(&found),

@@ -1,5 +1,6 @@
 //! The data connection and the catalog client against a real server.
 
+mod ask;
 mod copy;
 mod server;
 mod tls;

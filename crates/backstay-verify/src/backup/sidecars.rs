@@ -172,6 +172,7 @@ fn differences(mut embedded: Manifest, beside: &Manifest, own: &ObjectKey) -> Ve
         entries,
         refreshes,
         omissions,
+        check_values,
         packs,
         members,
     } = &embedded;
@@ -190,6 +191,7 @@ fn differences(mut embedded: Manifest, beside: &Manifest, own: &ObjectKey) -> Ve
         ("entries", *entries == beside.entries),
         ("refreshes", *refreshes == beside.refreshes),
         ("omissions", *omissions == beside.omissions),
+        ("values of checks", *check_values == beside.check_values),
         ("packs", *packs == beside.packs),
         ("members", *members == beside.members),
     ]

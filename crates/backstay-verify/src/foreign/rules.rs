@@ -8,7 +8,7 @@ use super::raw::Raw;
 use super::script::Script;
 use crate::finding::{Finding, Findings};
 use crate::inventory::is_meant;
-use crate::options::Rules;
+use crate::rules::Rules;
 
 pub(super) fn check(script: &Script, raw: &Raw, rules: &Rules, name: &str, findings: &Findings) {
     let outline = &script.outline;

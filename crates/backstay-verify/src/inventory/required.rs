@@ -15,7 +15,7 @@ pub(crate) fn is_meant(required: &str, schema: Option<&[u8]>, name: &[u8]) -> bo
 }
 
 /// Checks every table that is meant; the rows of a partitioned one are those of its partitions.
-pub(super) fn check(manifest: &Manifest, required: &[String]) -> Vec<Finding> {
+pub(crate) fn check(manifest: &Manifest, required: &[String]) -> Vec<Finding> {
     let partitions = Partitions::of(manifest);
     let mut findings = Vec::new();
     for required in required {
@@ -34,18 +34,27 @@ pub(super) fn check(manifest: &Manifest, required: &[String]) -> Vec<Finding> {
     findings
 }
 
-fn check_table(table: &Table, leaves: &[&Table]) -> Option<Finding> {
-    let mut rows = 0;
+/// How many rows the tables have together, or the first that is left out, and why.
+pub(crate) fn rows_of<'m>(leaves: &[&'m Table]) -> Result<u64, (&'m Table, &'m str)> {
+    let mut rows = 0_u64;
     for leaf in leaves {
         match &leaf.rows {
-            TableRows::Included { digest, .. } => rows += digest.rows(),
-            TableRows::Excluded { reason } => {
-                let message = format!("the backup does not have the rows of this table: {reason}");
-                let finding = Finding::error("required-table", table.display_name(), message);
-                return Some(finding.with("table", leaf.display_name()));
-            }
+            TableRows::Included { digest, .. } => rows = rows.saturating_add(digest.rows()),
+            TableRows::Excluded { reason } => return Err((leaf, reason)),
         }
     }
+    Ok(rows)
+}
+
+fn check_table(table: &Table, leaves: &[&Table]) -> Option<Finding> {
+    let rows = match rows_of(leaves) {
+        Ok(rows) => rows,
+        Err((leaf, reason)) => {
+            let message = format!("the backup does not have the rows of this table: {reason}");
+            let finding = Finding::error("required-table", table.display_name(), message);
+            return Some(finding.with("table", leaf.display_name()));
+        }
+    };
     (rows == 0).then(|| {
         let message = "this table is required, and it is empty";
         Finding::warning("required-table-empty", table.display_name(), message)
@@ -53,10 +62,10 @@ fn check_table(table: &Table, leaves: &[&Table]) -> Option<Finding> {
 }
 
 /// The partitions right below each partitioned table, by index, as the entries that attach them tell.
-struct Partitions(HashMap<usize, Vec<usize>>);
+pub(crate) struct Partitions(HashMap<usize, Vec<usize>>);
 
 impl Partitions {
-    fn of(manifest: &Manifest) -> Self {
+    pub(crate) fn of(manifest: &Manifest) -> Self {
         let tables: HashMap<(&DbText, &DbText), usize> = manifest
             .tables
             .iter()
@@ -85,7 +94,7 @@ impl Partitions {
     }
 
     /// The tables that hold the rows of a table: itself, or the partitions at the bottom.
-    fn leaves<'m>(&self, manifest: &'m Manifest, table: usize) -> Vec<&'m Table> {
+    pub(crate) fn leaves<'m>(&self, manifest: &'m Manifest, table: usize) -> Vec<&'m Table> {
         let mut leaves = Vec::new();
         let mut seen = HashSet::new();
         let mut waiting = vec![table];

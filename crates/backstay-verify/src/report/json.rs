@@ -61,6 +61,7 @@ impl<'a> From<&'a Report> for ReportJson<'a> {
                 SubjectKind::Foreign => "foreign",
             },
             level: match report.level {
+                Level::Rules => "rules",
                 Level::Quick => "quick",
                 Level::Standard => "standard",
             },

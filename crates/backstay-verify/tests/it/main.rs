@@ -2,6 +2,7 @@
 
 mod damage;
 mod foreign;
+mod judging;
 mod report;
 mod rules;
 mod support;

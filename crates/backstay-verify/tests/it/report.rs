@@ -55,7 +55,7 @@ fn people_see_the_verdict_first() {
       warning [checksum-missing] kulti_backup_20250116_N.sql.zst.sha256: it is not there, so sha256sum -c cannot check the pack
       note    [omission] rows of public.elsewhere: not in the backup: a foreign table: its rows are on another server
       not checked:
-        - the volume of data against an earlier backup: none was given
+        - the volume of data against earlier backups: there is none to compare with
     ");
 }
 
@@ -112,7 +112,7 @@ fn machines_get_json() {
       "kind": "backup",
       "level": "standard",
       "not_checked": [
-        "the volume of data against an earlier backup: none was given"
+        "the volume of data against earlier backups: there is none to compare with"
       ],
       "schema_version": 1,
       "sound": false,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use backstay_core::manifest::{Chunk, RowSecurity, TableRows};
 use backstay_core::{Codec, DbText, Manifest};
 use backstay_testkit::fixtures::SampleBackup;
-use backstay_verify::{Level, Origin, Report, Rules, Severity, Silent, VerifyOptions, verify_backup};
+use backstay_verify::{Level, Origin, PastBackup, Report, Rules, Severity, Silent, VerifyOptions, verify_backup};
 
 use crate::support::{finding, open, published, sample, seen};
 
@@ -14,7 +14,8 @@ fn verify(sample: &SampleBackup, rules: &Rules, previous: Option<&Manifest>) -> 
     let backup = open(&store, Origin::Id, Codec::Gzip).unwrap();
     let mut options = VerifyOptions::new(rules);
     options.level = Level::Quick;
-    options.previous = previous;
+    let earlier: Vec<PastBackup> = previous.map(PastBackup::of).into_iter().collect();
+    options.earlier = &earlier;
     verify_backup(&backup, Origin::Id, &options, &Silent, &|| false).unwrap()
 }
 

@@ -1,9 +1,11 @@
 //! Backups and restores of real databases, end to end.
 
 mod applications;
+mod asking;
 mod checking;
 mod contents;
 mod copying;
+mod drill;
 mod encodings;
 mod far_stores;
 mod faults;

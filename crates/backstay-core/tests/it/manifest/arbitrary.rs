@@ -1,7 +1,7 @@
 use backstay_core::manifest::{
-    Chunk, Column, DatabaseSetting, Entry, Extension, KeyConstraint, LargeObjects, Manifest, Member, MemberContent,
-    Omission, Pack, PackId, Persistence, ROWS_FOOTER, Refresh, RowBlock, RowSecurity, Sequence, SnapshotFacts, Source,
-    Span, Stage, Table, TableKind, TableRows,
+    CheckOutcome, CheckValue, Chunk, Column, DatabaseSetting, Entry, Extension, KeyConstraint, LargeObjects, Manifest,
+    Member, MemberContent, Omission, Pack, PackId, Persistence, ROWS_FOOTER, Refresh, RowBlock, RowSecurity, Sequence,
+    SnapshotFacts, Source, Span, Stage, Table, TableKind, TableRows,
 };
 use backstay_core::{BackupId, Codec, DbText, Prefix, RowDigest, Sha256Digest};
 use jiff::Timestamp;
@@ -26,6 +26,7 @@ pub(super) fn manifest() -> impl Strategy<Value = Manifest> {
         option::of(large_objects()),
         vec(name().prop_map(|(schema, name)| Refresh { schema, name }), 0..3),
         vec(omission(), 0..3),
+        vec(check_value(), 0..3),
     );
     let parts = (
         vec(table(), 0..5),
@@ -35,7 +36,7 @@ pub(super) fn manifest() -> impl Strategy<Value = Manifest> {
     );
     (head, lists, parts).prop_map(|(head, lists, (tables, packs, members, entries))| {
         let (writer, id, taken_at, tags, keep_until, codec, source) = head;
-        let (sequences, large_objects, refreshes, omissions) = lists;
+        let (sequences, large_objects, refreshes, omissions, check_values) = lists;
         let mut manifest = Manifest {
             writer,
             id,
@@ -51,6 +52,7 @@ pub(super) fn manifest() -> impl Strategy<Value = Manifest> {
             entries,
             refreshes,
             omissions,
+            check_values,
             packs,
             members,
         };
@@ -223,6 +225,18 @@ fn large_objects() -> impl Strategy<Value = LargeObjects> {
 
 fn omission() -> impl Strategy<Value = Omission> {
     any::<(String, String)>().prop_map(|(subject, reason)| Omission { subject, reason })
+}
+
+fn check_value() -> impl Strategy<Value = CheckValue> {
+    let outcome = prop_oneof![
+        any::<Option<String>>().prop_map(CheckOutcome::Value),
+        any::<String>().prop_map(CheckOutcome::Failed),
+    ];
+    (any::<(String, [u8; 32])>(), outcome).prop_map(|((name, query), outcome)| CheckValue {
+        name,
+        query: Sha256Digest::from_bytes(query),
+        outcome,
+    })
 }
 
 fn table() -> impl Strategy<Value = Table> {

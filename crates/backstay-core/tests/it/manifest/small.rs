@@ -1,7 +1,7 @@
 use backstay_core::manifest::{
-    Chunk, Column, DatabaseSetting, Entry, Extension, KeyConstraint, LargeObjects, Manifest, Member, MemberContent,
-    Omission, Pack, PackId, Persistence, ROWS_FOOTER, Refresh, RowBlock, RowSecurity, Sequence, SnapshotFacts, Source,
-    Span, Stage, Table, TableKind, TableRows,
+    CheckOutcome, CheckValue, Chunk, Column, DatabaseSetting, Entry, Extension, KeyConstraint, LargeObjects, Manifest,
+    Member, MemberContent, Omission, Pack, PackId, Persistence, ROWS_FOOTER, Refresh, RowBlock, RowSecurity, Sequence,
+    SnapshotFacts, Source, Span, Stage, Table, TableKind, TableRows,
 };
 use backstay_core::{Codec, DbText, RowDigest, Sha256Digest};
 
@@ -38,6 +38,23 @@ pub(super) fn small_manifest() -> Manifest {
             subject: "rows of public.elsewhere".to_owned(),
             reason: "a foreign table".to_owned(),
         }],
+        check_values: vec![
+            CheckValue {
+                name: "unpaid".to_owned(),
+                query: Sha256Digest::of(b"SELECT count(*) FROM public.orders"),
+                outcome: CheckOutcome::Value(Some("15".to_owned())),
+            },
+            CheckValue {
+                name: "last order".to_owned(),
+                query: Sha256Digest::of(b"SELECT max(placed_at) FROM public.orders"),
+                outcome: CheckOutcome::Value(None),
+            },
+            CheckValue {
+                name: "broken".to_owned(),
+                query: Sha256Digest::of(b"SELECT 1/0"),
+                outcome: CheckOutcome::Failed("division by zero".to_owned()),
+            },
+        ],
         packs: vec![
             Pack {
                 id: PackId::Own,

@@ -182,11 +182,10 @@ impl Restore<'_> {
             Work::Sequences => self.set_sequences(session),
             Work::Build { entry } => {
                 let sql = self.first_statement(&entries[*entry])?;
-                if session
-                    .prepare_for(&entries[*entry])
-                    .and_then(|()| session.run(sql))
-                    .is_err()
-                {
+                self.observer.event(RestoreEvent::IndexBegun);
+                let built = session.prepare_for(&entries[*entry]).and_then(|()| session.run(sql));
+                self.observer.event(RestoreEvent::IndexEnded);
+                if built.is_err() {
                     // Its whole definition is tried instead, and its error is the one that counts.
                     unbuilt.lock().unwrap_or_else(PoisonError::into_inner).insert(*entry);
                 }

@@ -24,7 +24,12 @@ fn listing_a_thousand_backups_costs_one_list_and_no_read() {
         })
         .collect();
     for id in ids.iter().rev() {
-        for suffix in ["sql.gz", "sql.gz.sha256", "manifest.json", "proof-20250117_000000.json"] {
+        for suffix in [
+            "sql.gz",
+            "sql.gz.sha256",
+            "manifest.json",
+            "proof-20250117_000000-standard-passed-0001.json",
+        ] {
             put(&store, &format!("{id}.{suffix}"), b"1234567");
         }
     }
@@ -38,6 +43,11 @@ fn listing_a_thousand_backups_costs_one_list_and_no_read() {
         assert_eq!((backup.pack_bytes, backup.manifest_bytes), (7, 7));
         assert!(backup.has_checksum);
         assert_eq!((backup.packs.len(), backup.records.len()), (1, 1));
+        let proof = &backup.proofs()[0];
+        assert_eq!(
+            (proof.at.to_string(), proof.level.as_str(), proof.passed),
+            ("2025-01-17T00:00:00Z".to_owned(), "standard", true)
+        );
     }
 }
 

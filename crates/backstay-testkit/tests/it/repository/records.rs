@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use backstay_core::Repository;
-use backstay_core::repository::{Hold, Proof, RepositoryError, Statement};
+use backstay_core::repository::{Hold, LEVEL_RULES, NotedFinding, NotedFindings, Proof, RepositoryError, Statement};
 use backstay_core::retention::ProofState;
 use backstay_core::store::MemoryStore;
 use backstay_testkit::{Recording, Verb};
@@ -129,9 +129,17 @@ fn the_proof_is_the_best_that_can_be_read() {
     let failed = Proof {
         level: "standard".to_owned(),
         passed: false,
+        findings: NotedFindings::default(),
     };
     repository.note_proof(&id(FIRST), &said(""), &failed).unwrap();
     assert_eq!(proof(), ProofState::None, "it failed");
+    let rules = Proof {
+        level: LEVEL_RULES.to_owned(),
+        passed: true,
+        ..failed.clone()
+    };
+    repository.note_proof(&id(FIRST), &said(""), &rules).unwrap();
+    assert_eq!(proof(), ProofState::None, "nothing of the backup was looked at");
     put(&*store, &format!("{FIRST}.proof-x.json"), b"{");
     assert_eq!(proof(), ProofState::Unread);
     let passed = Proof { passed: true, ..failed };
@@ -178,4 +186,95 @@ fn planning_and_removing_read_each_manifest_once() {
         pruning.remove(&id(removed), now()).unwrap();
     }
     assert_eq!(store.calls_of(Verb::Read), ids.len(), "none is read again");
+}
+
+#[test]
+fn names_of_proofs_tell_what_listings_show() {
+    let store = store_with(&[FIRST]);
+    let repository = Repository::new(store.clone());
+    let proof = |level: &str, passed| Proof {
+        level: level.to_owned(),
+        passed,
+        findings: NotedFindings::default(),
+    };
+    for (level, passed, at) in [
+        ("standard", true, "2025-01-17T00:00:00Z"),
+        ("rules", true, "2025-01-18T00:00:00Z"),
+        ("restore", false, "2025-01-19T00:00:00Z"),
+        ("Deep look", true, "2025-01-20T00:00:00Z"),
+        ("standard", true, "2025-01-17T00:00:00Z"),
+    ] {
+        let said = Statement {
+            at: at.parse().unwrap(),
+            ..said("")
+        };
+        repository.note_proof(&id(FIRST), &said, &proof(level, passed)).unwrap();
+    }
+    put(
+        &*store,
+        &format!("{FIRST}.proof-20250122_000000-standard-perhaps-0001.json"),
+        b"{}",
+    );
+    put(&*store, &format!("{FIRST}.proof-20250122_000000.json"), b"{}");
+    let listing = repository.list().unwrap();
+    let proofs = listing.backups[0].proofs();
+    let shown: Vec<String> = proofs
+        .iter()
+        .map(|proof| format!("{} {} {}", proof.at.strftime("%d"), proof.level, proof.passed))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "20 eeplook true",
+            "19 restore false",
+            "18 rules true",
+            "17 standard true",
+            "17 standard true"
+        ]
+    );
+    assert!(!proofs[2].is_of_the_backup() && proofs[3].is_of_the_backup());
+    // Those of the same second and level are two records.
+    assert_eq!(listing.backups[0].records.len(), 7);
+}
+
+#[test]
+fn the_newest_proof_is_read_with_its_findings() {
+    let store = Arc::new(Recording::new(MemoryStore::new()));
+    let repository = Repository::new(store.clone());
+    put(&*store, &format!("{FIRST}.manifest.json"), b"{}");
+    assert_eq!(repository.newest_proof(&id(FIRST)).unwrap(), None);
+    let found = NotedFinding {
+        severity: "warning".to_owned(),
+        rule: "table-emptied".to_owned(),
+        subject: "public.users".to_owned(),
+        message: "the table had rows".to_owned(),
+    };
+    let older = Proof {
+        level: "standard".to_owned(),
+        passed: true,
+        findings: NotedFindings::default(),
+    };
+    let newer = Proof {
+        findings: NotedFindings {
+            errors: 0,
+            warnings: 1,
+            notes: 2,
+            first: vec![found],
+        },
+        ..older.clone()
+    };
+    repository.note_proof(&id(FIRST), &said(""), &older).unwrap();
+    let mut later = said("");
+    later.at += SignedDuration::from_secs(1);
+    repository.note_proof(&id(FIRST), &later, &newer).unwrap();
+    // What cannot be read is passed over.
+    put(
+        &*store,
+        &format!("{FIRST}.proof-99991231_000000-standard-passed-0001.json"),
+        b"{",
+    );
+    let before = store.calls_of(Verb::Read);
+    let read = repository.newest_proof(&id(FIRST)).unwrap().unwrap();
+    assert_eq!((read.proof, read.said), (newer, later));
+    assert_eq!(store.calls_of(Verb::Read) - before, 2);
 }

@@ -1,0 +1,197 @@
+//! Rules of the configuration, on a database with planted faults.
+
+use crate::support::{PASSWORD, Run, Sandbox};
+
+const RULES: &str = "
+[rules.shop]
+require-table = ['app.users', 'app.orders']
+max-age = '26h'
+
+[rules.shop.table.\"app.users\"]
+min-rows = 900
+row-security = 'enabled'
+policy = ['everybody']
+index = ['users_name']
+deny = { PUBLIC = ['SELECT'] }
+
+[rules.shop.sql.orders]
+query = 'SELECT count(*), sum(sum) FROM app.orders'
+expect-rows = 1
+
+[rules.shop.sql.revenue]
+query = 'SELECT sum(sum) FROM app.orders'
+expect = 'as-in-backup'
+
+[rules.shop.sql.broken]
+query = 'SELECT count(*) FROM orders'
+expect = 'as-in-backup'
+";
+
+fn file(sandbox: &Sandbox, more: &str) -> String {
+    format!(
+        "[database.shop]\nhost = '127.0.0.1'\nport = {}\nuser = 'postgres'\ndbname = 'kulti'\n\
+         password = {{ file = 'secret' }}\nstore = 'near'\nrules = 'shop'\n{more}\n[store.near]\nurl = 'near'\n{RULES}",
+        sandbox.server.port()
+    )
+}
+
+fn run(sandbox: &Sandbox, arguments: &[&str]) -> Run {
+    Run::of(&mut sandbox.backstay_in_empty_environment(arguments))
+}
+
+/// What `list` shows of each backup, oldest first, without the day.
+fn proven(sandbox: &Sandbox) -> Vec<String> {
+    let listed = run(sandbox, &["list", "near"]);
+    let lines = listed.stdout.lines().filter(|line| line.contains("_backup_"));
+    let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    lines
+        .map(|line| {
+            line.split("yes")
+                .last()
+                .unwrap_or_default()
+                .trim()
+                .replace(&today, "today")
+        })
+        .collect()
+}
+
+#[test]
+fn planted_faults_are_told_the_same_night() {
+    let sandbox = Sandbox::with_sample();
+    sandbox.write("secret", PASSWORD);
+    sandbox.write("backstay.toml", &file(&sandbox, ""));
+    let made = run(&sandbox, &["backup", "--json"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    assert!(made.stderr.contains("the check \"broken\" gave no value"), "{made:?}");
+    assert!(made.stderr.contains("relation \"orders\" does not exist"), "{made:?}");
+    assert_eq!(made.json()["rules"], serde_json::json!([]));
+    let first = made.json()["id"].as_str().unwrap().to_owned();
+    let manifest = std::fs::read_to_string(sandbox.file_ending("near", ".manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let values = manifest["check_values"].as_array().unwrap();
+    let revenue = values.iter().find(|value| value["name"] == "revenue").unwrap();
+    assert_eq!(revenue["value"], "3001500.0", "the value of the snapshot");
+    assert_eq!(values.len(), 2, "only what is compared is asked");
+    assert_eq!(proven(&sandbox), ["never"]);
+    let verified = run(&sandbox, &["verify", "latest", "--database", "shop"]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    assert!(verified.stdout.contains("they are for a drill"), "{verified:?}");
+    assert_eq!(proven(&sandbox), ["standard today"]);
+
+    sandbox.sql(
+        "kulti",
+        "DELETE FROM app.orders; DELETE FROM app.users WHERE id > 100; DROP POLICY everybody ON app.users;
+         DROP INDEX app.users_name; GRANT SELECT ON app.users TO PUBLIC",
+    );
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let made = run(&sandbox, &["backup"]);
+    assert_eq!(
+        made.code,
+        Some(1),
+        "the backup is there, and something is wrong: {made:?}"
+    );
+    let told: Vec<&str> = made.stderr.lines().filter(|line| line.contains('[')).collect();
+    insta::assert_snapshot!(told.join("\n"));
+    let verified = run(&sandbox, &["verify", "latest", "--database", "shop", "--json"]);
+    assert_eq!(verified.code, Some(1), "{verified:?}");
+    assert_eq!(proven(&sandbox), ["standard today", "FAILED standard today"]);
+    let shown = run(&sandbox, &["show", "latest", "--database", "shop"]);
+    let (_, proof) = shown.stdout.split_once("last looked at").expect("the newest proof");
+    assert!(proof.contains("standard FAILED"), "{proof}");
+    assert!(proof.contains("error: [missing-policy] app.users"), "{proof}");
+    let listed = run(&sandbox, &["list", "near", "--json"]).json();
+    let proofs = &listed["backups"][1]["proofs"];
+    let levels: Vec<&str> = proofs
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["level"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        (levels.len(), proofs[0]["passed"].as_bool()),
+        (2, Some(false)),
+        "{proofs}"
+    );
+
+    // Without the rules it is a sound backup, and by others typed it is judged by those.
+    let plain = run(
+        &sandbox,
+        &["verify", "latest", "--database", "shop", "--no-rules", "-q"],
+    );
+    assert_eq!(plain.code, Some(0), "{plain:?}");
+    let by_name = run(
+        &sandbox,
+        &["verify", &first, "--rules", "shop", "--store", "near", "-q"],
+    );
+    assert_eq!(by_name.code, Some(0), "{by_name:?}");
+    let unknown = run(
+        &sandbox,
+        &["verify", "latest", "--database", "shop", "--rules", "shopp"],
+    );
+    assert_eq!(unknown.code, Some(2), "{unknown:?}");
+    assert!(unknown.stderr.contains("no [rules.shopp]"), "{unknown:?}");
+    let typed = run(
+        &sandbox,
+        &[
+            "verify",
+            &first,
+            "--store",
+            "near",
+            "--database",
+            "shop",
+            "--require-table",
+            "app.none",
+        ],
+    );
+    assert_ne!(typed.code, Some(0), "{typed:?}");
+}
+
+#[test]
+fn records_of_encrypted_backups_tell_nothing_of_what_is_in_them() {
+    let sandbox = Sandbox::with_sample();
+    sandbox.write("secret", PASSWORD);
+    let key = run(&sandbox, &["key", "new", "restore.key"]);
+    let public = key
+        .stdout
+        .split_whitespace()
+        .find(|word| word.starts_with("age1"))
+        .map(str::to_owned);
+    let public = public.or_else(|| {
+        let text = std::fs::read_to_string(sandbox.path("restore.key")).ok()?;
+        let public = text.split_whitespace().find(|word| word.starts_with("age1"));
+        public.map(str::to_owned)
+    });
+    let more = format!("encrypt-to = ['{}']", public.expect("a public key"));
+    sandbox.write("backstay.toml", &file(&sandbox, &more));
+    sandbox.sql("kulti", "DROP POLICY everybody ON app.users");
+    let made = run(&sandbox, &["backup", "-q"]);
+    assert_eq!(made.code, Some(1), "{made:?}");
+    let verify = ["verify", "latest", "--database", "shop", "--identity", "restore.key"];
+    let verified = run(&sandbox, &verify);
+    assert_eq!(verified.code, Some(1), "{verified:?}");
+    assert!(verified.stdout.contains("missing-policy"), "{verified:?}");
+    let mut records = 0;
+    for entry in std::fs::read_dir(sandbox.path("near")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.contains(".proof-") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            records += 1;
+            for word in ["users", "policy", "orders", "3001500"] {
+                assert!(!text.contains(word), "{name}: {text}");
+            }
+            assert!(text.contains("\"errors\":1"), "{text}");
+        }
+    }
+    assert_eq!(records, 2);
+    let manifest = std::fs::read_to_string(sandbox.file_ending("near", ".manifest.json")).unwrap();
+    assert!(
+        !manifest.contains("check_values") && !manifest.contains("revenue"),
+        "{manifest}"
+    );
+    let without_key = run(&sandbox, &["verify", "latest", "--database", "shop"]);
+    assert!(
+        without_key.stdout.contains("the rules: it is encrypted"),
+        "{without_key:?}"
+    );
+}
