@@ -28,7 +28,7 @@ pub(crate) use log::log;
 pub(crate) use man::manual_page;
 pub(crate) use prune::prune;
 pub(crate) use rekey::rekey;
-pub(crate) use restore::{RestoreRefused, restore};
+pub(crate) use restore::{RestoreRefused, restoring};
 pub(crate) use show::show;
 pub(crate) use sign::{SignError, sign};
 pub(crate) use store::check as check_store;

@@ -9,8 +9,8 @@ use backstay::seal::SealError;
 use backstay::{
     BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, CopyError, FindProgramError,
     ForeignError, InvalidPattern, OpenArchiveError, OpenStoreError, PackError, PreflightError, ProgramError,
-    RepositoryError, RestoreRefusal, ServerError, SessionError, SnapshotError, SourceError, StoreError, TargetError,
-    TrailerError, VerifyError, WireError,
+    RepositoryError, RestoreRefusal, ServerError, SessionError, SnapshotError, SourceError, StoreError, SwapError,
+    TargetError, TrailerError, UndoError, VerifyError, WireError,
 };
 
 use backstay_config::{ConfigError, ResolveError};
@@ -39,7 +39,7 @@ pub(crate) fn advise(error: &(dyn Error + 'static)) -> Advice {
     let mut side = Side::Source;
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.is::<TargetError>() {
+        if error.is::<TargetError>() || error.is::<SwapError>() {
             side = Side::Target;
         }
         let error = unwrapped(error);
@@ -104,6 +104,8 @@ fn inner<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
         .or_else(|| error.downcast_ref().and_then(inner_of_source))
         .or_else(|| error.downcast_ref().and_then(inner_of_snapshot))
         .or_else(|| error.downcast_ref().and_then(inner_of_target))
+        .or_else(|| error.downcast_ref().and_then(inner_of_swap))
+        .or_else(|| error.downcast_ref().and_then(inner_of_undo))
         .or_else(|| error.downcast_ref().and_then(inner_of_wire))
         .or_else(|| error.downcast_ref().and_then(inner_of_repository))
         .or_else(|| error.downcast_ref::<Box<RepositoryError>>().map(|boxed| &**boxed as _))
@@ -157,6 +159,21 @@ fn inner_of_target(error: &TargetError) -> Option<&(dyn Error + 'static)> {
         TargetError::Session(inner) => Some(inner),
         TargetError::Catalog(inner) => Some(inner),
         TargetError::Refused(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_swap(error: &SwapError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        SwapError::Connect(inner) => Some(inner),
+        SwapError::Session(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_undo(error: &UndoError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        UndoError::Swap(inner) => Some(inner),
         _ => None,
     }
 }
@@ -231,6 +248,8 @@ fn class(error: &(dyn Error + 'static)) -> Option<Exit> {
         .or_else(|| error.downcast_ref().map(class_of_source))
         .or_else(|| error.downcast_ref().map(class_of_target))
         .or_else(|| error.downcast_ref().map(class_of_refusal))
+        .or_else(|| error.downcast_ref().map(class_of_swap))
+        .or_else(|| error.downcast_ref().map(class_of_undo))
         .or_else(|| error.downcast_ref().map(class_of_connect))
         .or_else(|| error.downcast_ref().map(class_of_repository))
         .or_else(|| error.downcast_ref().map(class_of_copy))
@@ -275,6 +294,25 @@ fn class_of_refusal(error: &RestoreRefusal) -> Exit {
     match error {
         RestoreRefusal::NoMatch { .. } | RestoreRefusal::NotInTransaction { .. } => Exit::Usage,
         _ => Exit::Refused,
+    }
+}
+
+fn class_of_swap(error: &SwapError) -> Exit {
+    match error {
+        SwapError::Missing { .. }
+        | SwapError::Taken { .. }
+        | SwapError::Template { .. }
+        | SwapError::Rights { .. }
+        | SwapError::Prepared { .. } => Exit::Refused,
+        SwapError::Cancelled => Exit::Cancelled,
+        _ => Exit::Database,
+    }
+}
+
+fn class_of_undo(error: &UndoError) -> Exit {
+    match error {
+        UndoError::NothingKept { .. } => Exit::Refused,
+        _ => Exit::Database,
     }
 }
 
@@ -342,6 +380,7 @@ fn class_of_restore(error: &RestoreRefused) -> Exit {
         RestoreRefused::NotSound { .. } | RestoreRefused::Sealed { .. } => Exit::Storage,
         RestoreRefused::OnlyForBackups(_) => Exit::Usage,
         RestoreRefused::NotConfirmed { .. } | RestoreRefused::SafetyBackup { .. } => Exit::Refused,
+        RestoreRefused::NotSwapped { source, .. } => class_of_swap(source),
     }
 }
 

@@ -51,8 +51,9 @@ pub use source::{
 pub use target::{
     Atomicity, ExistingDatabase, ForeignPlan, Keep, MemberSource, Parts, ProofMismatch, ProofReport, Prove,
     RestoreEvent, RestoreFailure, RestoreObserver, RestoreOptions, RestorePhase, RestorePlan, RestoreRefusal,
-    RestoreReport, RestoreSelection, TargetError, TargetPolicy, TargetState, apply_foreign_restore, apply_restore,
-    plan_foreign_restore, plan_restore, prove_copy,
+    RestoreReport, RestoreSelection, Swap, SwapError, SwapState, SwapWay, TargetError, TargetPolicy, TargetState,
+    apply_foreign_restore, apply_restore, database_names, plan_foreign_restore, plan_restore, plan_swap, prove_copy,
+    swap_databases,
 };
 pub use tls::TlsSetupError;
 pub use wire::{

@@ -8,6 +8,7 @@ mod plan;
 mod prove;
 mod schedule;
 mod select;
+mod swap;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -26,6 +27,7 @@ pub use inspect::{ExistingDatabase, TargetState};
 pub use plan::{RestorePlan, RestoreRefusal};
 pub use prove::{ProofMismatch, ProofReport, prove_copy};
 pub use select::RestoreSelection;
+pub use swap::{Swap, SwapError, SwapState, SwapWay, database_names, plan_swap, swap_databases};
 
 /// Gives the text of members.
 pub trait MemberSource: Sync {

@@ -14,6 +14,7 @@ mod progress;
 mod prune;
 mod restore;
 mod store;
+mod swap;
 mod verify;
 mod witness;
 
@@ -41,9 +42,9 @@ pub use backstay_postgres::{
     FindProgramError, ForeignPlan, Inclusion, InvalidPattern, Keep, Parts, Preflight, PreflightError, PreflightFinding,
     PreflightNeeds, PreflightSeverity, ProgramError, ProofMismatch, ProofReport, Prove, Resolved, RestoreFailure,
     RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection, SearchPath, Selection, ServerError,
-    SessionError, SnapshotError, Source as ConnectionSource, SourceError, SourceOptions, SqlState, TargetError,
-    TargetPolicy, TargetState, Variables, WireError, parse_dotenv, preflight, resolve, resolve_described,
-    resolve_source,
+    SessionError, SnapshotError, Source as ConnectionSource, SourceError, SourceOptions, SqlState, Swap, SwapError,
+    SwapState, SwapWay, TargetError, TargetPolicy, TargetState, Variables, WireError, parse_dotenv, plan_swap, preflight,
+    resolve, resolve_described, resolve_source, swap_databases,
 };
 pub use backstay_verify::{Evidence, Finding, Level, Report, Rules, Severity, VerifyError};
 pub use backup::{BackupError, BackupOptions, BackupReport, EarlierBackups, GlobalsOption, back_up};
@@ -55,6 +56,7 @@ pub use progress::{Phase, Progress, ProgressEvent, Silent};
 pub use prune::{Pruned, plan_prune, prune, prune_database};
 pub use restore::{plan_restore, prove, restore};
 pub use store::{OpenStoreError, WhenMissing, open_store, open_store_with, supabase_project_of_store};
+pub use swap::{UndoError, swap_at, undo_at};
 pub use verify::{Archive, CheckOptions, OpenArchiveError, previous_manifest, verify};
 pub use witness::Witness;
 

@@ -1,14 +1,17 @@
 mod confirm;
 mod report;
+mod swap;
 
 use std::time::Instant;
 
 use backstay::{
-    Archive, BackupOptions, BackupReader, CheckOptions, Deed, ForeignArchive, ForeignPlan, Level, Outcome, Repository,
-    RestorePlan, RestoreReport, Store, TargetError, WhenMissing, plan_restore,
+    Archive, BackupOptions, BackupReader, CheckOptions, ConnectionConfig, Deed, ForeignArchive, ForeignPlan, Level,
+    Outcome, Repository, RestorePlan, RestoreReport, Store, Swap, SwapError, TargetError, WhenMissing, plan_restore,
+    plan_swap, swap_at, swap_databases,
 };
 use jiff::Timestamp;
 
+use crate::args::RestoreArguments;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -18,7 +21,7 @@ use crate::output;
 use crate::output::{Form, Output, Voice, bytes, complain, print_text};
 use crate::progress::{self, Shown};
 use crate::select::open_archive;
-use crate::settle::{Confirmation, RestoreMode, SettledRestore, SettledStore, WayBack};
+use crate::settle::{Confirmation, RestoreMode, SettledRestore, SettledStore, SettledUndo, SwapOption, WayBack};
 
 use super::backup::sealing;
 use super::log::note;
@@ -38,14 +41,42 @@ pub(crate) enum RestoreRefused {
     Sealed { recipients: Vec<String> },
     #[error("the backup of the target that was made first, {id}, is not sound; nothing was dropped")]
     SafetyBackup { id: String },
+    #[error(
+        "{} is restored and equal to the backup, and has not got the name {}",
+        swap.replacement,
+        swap.database
+    )]
+    NotSwapped {
+        swap: Box<Swap>,
+        #[source]
+        source: SwapError,
+    },
+}
+
+/// Does what `restore` was typed for.
+pub(crate) fn restoring(arguments: RestoreArguments, environment: &Environment) -> Result<Exit, Failure> {
+    if arguments.undo.is_some() {
+        return swap::undo(&SettledUndo::settle(arguments, environment)?);
+    }
+    restore(&SettledRestore::settle(arguments, environment)?, environment)
 }
 
 /// Restores a backup into a database: looks, checks, asks, restores, tells.
-pub(crate) fn restore(settled: &SettledRestore, environment: &Environment) -> Result<Exit, Failure> {
+fn restore(settled: &SettledRestore, environment: &Environment) -> Result<Exit, Failure> {
     remark_warnings(&settled.target, settled.output);
     let interrupt = Interrupt::watch()?;
     let archive = open_archive(&settled.backup)?;
+    let database = &settled.target.config.database;
+    let swap = match settled.swap {
+        SwapOption::Yes => Some(swap_at(database, Timestamp::now())),
+        SwapOption::No => None,
+    };
     let run = Run {
+        into: ConnectionConfig {
+            database: swap.as_ref().map_or(database, |swap| &swap.replacement).clone(),
+            ..settled.target.config.clone()
+        },
+        swap,
         settled,
         environment,
         interrupt,
@@ -93,6 +124,10 @@ trait Restorable {
 
 struct Run<'r> {
     settled: &'r SettledRestore,
+    /// The database that is restored into.
+    into: ConnectionConfig,
+    /// How that gets the name of the target.
+    swap: Option<Swap>,
     environment: &'r Environment,
     interrupt: Interrupt,
     shown: Box<dyn Shown>,
@@ -103,6 +138,11 @@ impl Run<'_> {
         let Output { form, voice } = self.settled.output;
         // The target is looked at first, because that is quick and may be the end of it.
         let plan = restorable.plan()?;
+        let swapping = match &self.swap {
+            Some(swap) => swap::describe(swap, &plan_swap(&self.settled.target.config, swap)?),
+            None => String::new(),
+        };
+        let described = || format!("{}{swapping}", restorable.describe(&plan));
         let level = match self.settled.mode {
             RestoreMode::Show => Level::Quick,
             RestoreMode::Restore(_) => Level::Standard,
@@ -110,10 +150,10 @@ impl Run<'_> {
         self.verify(archive, level)?;
         match (self.settled.mode, form) {
             (RestoreMode::Show, Form::Json) => output::print_json(&restorable.plan_json(&plan))?,
-            (RestoreMode::Show, Form::Text) => print_text(&restorable.describe(&plan))?,
-            (RestoreMode::Restore(Confirmation::Ask), _) => complain(restorable.describe(&plan).trim_end()),
+            (RestoreMode::Show, Form::Text) => print_text(&described())?,
+            (RestoreMode::Restore(Confirmation::Ask), _) => complain(described().trim_end()),
             (RestoreMode::Restore(Confirmation::Given), _) => {
-                self.settled.output.remark(restorable.describe(&plan).trim_end());
+                self.settled.output.remark(described().trim_end());
             }
         }
         let RestoreMode::Restore(confirmation) = self.settled.mode else {
@@ -132,13 +172,20 @@ impl Run<'_> {
         let begun = Instant::now();
         let applied = restorable.apply(&plan);
         self.shown.clear();
-        self.note(archive, &applied);
+        let is_complete = applied.as_ref().is_ok_and(RestoreReport::is_complete);
+        let swapped = match &self.swap {
+            Some(swap) if is_complete => Some(self.swap(swap)),
+            _ => None,
+        };
+        self.note(archive, is_complete && !matches!(swapped, Some(Err(_))));
         let outcome = report::Outcome {
-            database: &self.settled.target.config.database,
+            database: &self.into.database,
             report: applied?,
             took: begun.elapsed(),
             safety_backup: safety,
+            swap: self.swap.as_ref(),
         };
+        swapped.transpose()?;
         match (form, voice) {
             (Form::Json, _) => output::print_json(&outcome.json())?,
             (Form::Text, Voice::Normal) => print_text(&outcome.text())?,
@@ -153,13 +200,25 @@ impl Run<'_> {
         Ok(Exit::Incomplete)
     }
 
+    /// Gives what was restored the name of the target.
+    fn swap(&self, swap: &Swap) -> Result<(), RestoreRefused> {
+        swap_databases(&self.settled.target.config, swap, self.interrupt.token()).map_err(|source| {
+            RestoreRefused::NotSwapped {
+                swap: Box::new(swap.clone()),
+                source,
+            }
+        })
+    }
+
     /// Notes beside a backup of a store that it was restored, and into which database.
-    fn note(&self, archive: &Archive, applied: &Result<RestoreReport, TargetError>) {
+    fn note(&self, archive: &Archive, is_done: bool) {
         let Archive::Backup(reader) = archive else { return };
         let repository = Repository::new(reader.store().clone());
-        let is_complete = applied.as_ref().is_ok_and(RestoreReport::is_complete);
-        let outcome = if is_complete { Outcome::Done } else { Outcome::Failed };
-        let into = format!("into {}", self.settled.target.config.database);
+        let outcome = if is_done { Outcome::Done } else { Outcome::Failed };
+        let mut into = format!("into {}", self.settled.target.config.database);
+        if let Some(swap) = &self.swap {
+            into.push_str(&format!(" by way of {}; before: {}", swap.replacement, swap.kept));
+        }
         let id = &reader.manifest().id;
         note(
             &self.environment.witness(),
@@ -240,7 +299,7 @@ impl Restorable for Ours<'_> {
 
     fn plan(&self) -> Result<RestorePlan, TargetError> {
         let settled = self.run.settled;
-        plan_restore(self.reader, &settled.target.config, &settled.options)
+        plan_restore(self.reader, &self.run.into, &settled.options)
     }
 
     fn describe(&self, plan: &RestorePlan) -> String {
@@ -254,12 +313,9 @@ impl Restorable for Ours<'_> {
 
     fn apply(&self, plan: &RestorePlan) -> Result<RestoreReport, TargetError> {
         let Run {
-            settled,
-            interrupt,
-            shown,
-            ..
+            into, interrupt, shown, ..
         } = self.run;
-        backstay::restore(self.reader, plan, &settled.target.config, &**shown, interrupt.token())
+        backstay::restore(self.reader, plan, into, &**shown, interrupt.token())
     }
 }
 
@@ -276,7 +332,7 @@ impl Restorable for Foreign<'_> {
         let settled = self.run.settled;
         let options = &settled.options;
         self.dump
-            .plan_restore(&settled.target.config, options.target, options.atomicity)
+            .plan_restore(&self.run.into, options.target, options.atomicity)
     }
 
     fn describe(&self, plan: &ForeignPlan) -> String {
@@ -290,12 +346,9 @@ impl Restorable for Foreign<'_> {
 
     fn apply(&self, plan: &ForeignPlan) -> Result<RestoreReport, TargetError> {
         let Run {
-            settled,
-            interrupt,
-            shown,
-            ..
+            into, interrupt, shown, ..
         } = self.run;
         self.dump
-            .restore(self.store, plan, &settled.target.config, &**shown, interrupt.token())
+            .restore(self.store, plan, into, &**shown, interrupt.token())
     }
 }

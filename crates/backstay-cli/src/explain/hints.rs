@@ -6,7 +6,7 @@ use backstay::seal::SealError;
 use backstay::{
     BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, FindProgramError, InvalidPattern,
     OpenStoreError, PackError, ProgramError, RepositoryError, RestoreRefusal, ServerError, SessionError, SnapshotError,
-    SourceError, StoreError, StoreErrorKind, TrailerError, WireError,
+    SourceError, StoreError, StoreErrorKind, Swap, SwapError, TrailerError, UndoError, WireError,
 };
 
 use super::Side;
@@ -41,7 +41,14 @@ pub(super) fn of(error: &(dyn Error + 'static), side: Side) -> Vec<String> {
     if let Some(error) = error.downcast_ref::<FindProgramError>() {
         return error.advice().into_iter().collect();
     }
+    if let Some(error) = error.downcast_ref() {
+        return of_swap(error);
+    }
+    if let Some(RestoreRefused::NotSwapped { swap, .. }) = error.downcast_ref() {
+        return by_hand(swap);
+    }
     let hint = None
+        .or_else(|| error.downcast_ref().and_then(of_undo))
         .or_else(|| error.downcast_ref().and_then(of_backup))
         .or_else(|| error.downcast_ref().and_then(of_connect))
         .or_else(|| error.downcast_ref().and_then(of_conninfo))
@@ -173,11 +180,50 @@ fn of_refusal(error: &RestoreRefusal) -> Option<&'static str> {
     })
 }
 
+fn of_swap(error: &SwapError) -> Vec<String> {
+    let hint = match error {
+        SwapError::Missing { .. } => "psql -l lists the databases; one that is gone is restored with --create",
+        SwapError::Taken { .. } => "its name has the time to the second: try again",
+        SwapError::Template { .. } => "restore into another database, with --create",
+        SwapError::Rights { grant, .. } => {
+            return vec![
+                format!("as a superuser: {grant};"),
+                "or restore over what is there, all or nothing: --clean --single-transaction in place of --swap".to_owned(),
+            ];
+        }
+        SwapError::Prepared { .. } => "end each, connected to that database: COMMIT PREPARED or ROLLBACK PREPARED",
+        SwapError::Unknown { .. } => "psql -l lists the databases; nothing was dropped",
+        _ => return Vec::new(),
+    };
+    vec![hint.to_owned()]
+}
+
+/// What to type where everything is restored and the names could not be swapped.
+fn by_hand(swap: &Swap) -> Vec<String> {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let (database, kept) = (quoted(&swap.database), quoted(&swap.kept));
+    let replacement = quoted(&swap.replacement);
+    vec![format!(
+        "both databases are whole, each with its old name; when what is told above is mended, as an owner of both, in psql -d \
+         postgres:\nBEGIN;\nALTER DATABASE {database} RENAME TO {kept};\nALTER DATABASE {replacement} RENAME TO \
+         {database};\nCOMMIT;"
+    )]
+}
+
+fn of_undo(error: &UndoError) -> Option<&'static str> {
+    match error {
+        UndoError::NothingKept { .. } => Some("psql -l lists the databases; name the one to go back to with --undo=NAME"),
+        _ => None,
+    }
+}
+
 fn of_restore(error: &RestoreRefused) -> Option<&'static str> {
     match error {
         RestoreRefused::NotSound { .. } => Some("take another backup: backstay list shows what there is"),
         RestoreRefused::Sealed { .. } => Some(NEEDS_KEY),
-        RestoreRefused::OnlyForBackups(_) | RestoreRefused::NotConfirmed { .. } => None,
+        RestoreRefused::OnlyForBackups(_)
+        | RestoreRefused::NotConfirmed { .. }
+        | RestoreRefused::NotSwapped { .. } => None,
         RestoreRefused::SafetyBackup { .. } => Some("look at the disk of that store, and name another one"),
     }
 }

@@ -19,6 +19,7 @@ mod secrets;
 mod stores;
 mod supabase;
 mod support;
+mod swap;
 mod vercel;
 mod verify;
 mod wide;
