@@ -9,7 +9,7 @@ use backstay::seal::SealError;
 use backstay::{
     BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, CopyError, FindProgramError,
     ForeignError, InvalidPattern, OpenArchiveError, OpenStoreError, PackError, PreflightError, ProgramError,
-    RepositoryError, RestoreRefusal, ServerError, SessionError, SnapshotError, SourceError, StoreError, SwapError,
+    RepositoryError, RescueError, RestoreRefusal, ServerError, SessionError, SnapshotError, SourceError, StoreError, SwapError,
     TargetError, TrailerError, UndoError, VerifyError, WireError,
 };
 
@@ -39,7 +39,7 @@ pub(crate) fn advise(error: &(dyn Error + 'static)) -> Advice {
     let mut side = Side::Source;
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.is::<TargetError>() || error.is::<SwapError>() {
+        if error.is::<TargetError>() || error.is::<SwapError>() || error.is::<RescueError>() {
             side = Side::Target;
         }
         let error = unwrapped(error);
@@ -106,6 +106,7 @@ fn inner<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
         .or_else(|| error.downcast_ref().and_then(inner_of_target))
         .or_else(|| error.downcast_ref().and_then(inner_of_swap))
         .or_else(|| error.downcast_ref().and_then(inner_of_undo))
+        .or_else(|| error.downcast_ref().and_then(inner_of_rescue))
         .or_else(|| error.downcast_ref().and_then(inner_of_wire))
         .or_else(|| error.downcast_ref().and_then(inner_of_repository))
         .or_else(|| error.downcast_ref::<Box<RepositoryError>>().map(|boxed| &**boxed as _))
@@ -174,6 +175,14 @@ fn inner_of_swap(error: &SwapError) -> Option<&(dyn Error + 'static)> {
 fn inner_of_undo(error: &UndoError) -> Option<&(dyn Error + 'static)> {
     match error {
         UndoError::Swap(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_rescue(error: &RescueError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        RescueError::Connect(inner) => Some(inner),
+        RescueError::Session(inner) => Some(inner),
         _ => None,
     }
 }
@@ -250,6 +259,7 @@ fn class(error: &(dyn Error + 'static)) -> Option<Exit> {
         .or_else(|| error.downcast_ref().map(class_of_refusal))
         .or_else(|| error.downcast_ref().map(class_of_swap))
         .or_else(|| error.downcast_ref().map(class_of_undo))
+        .or_else(|| error.downcast_ref().map(class_of_rescue))
         .or_else(|| error.downcast_ref().map(class_of_connect))
         .or_else(|| error.downcast_ref().map(class_of_repository))
         .or_else(|| error.downcast_ref().map(class_of_copy))
@@ -312,6 +322,20 @@ fn class_of_swap(error: &SwapError) -> Exit {
 fn class_of_undo(error: &UndoError) -> Exit {
     match error {
         UndoError::NothingKept { .. } => Exit::Refused,
+        _ => Exit::Database,
+    }
+}
+
+fn class_of_rescue(error: &RescueError) -> Exit {
+    match error {
+        RescueError::NoMatch { .. } | RescueError::SchemaName { .. } => Exit::Usage,
+        RescueError::Backup(_) | RescueError::NoRows { .. } => Exit::Storage,
+        RescueError::SameName { .. }
+        | RescueError::SchemaExists { .. }
+        | RescueError::Rights { .. }
+        | RescueError::Types { .. }
+        | RescueError::Encoding { .. } => Exit::Refused,
+        RescueError::Cancelled => Exit::Cancelled,
         _ => Exit::Database,
     }
 }

@@ -23,7 +23,9 @@ pub(crate) use backup::SettledBackup;
 use chosen::ChosenSource;
 use encryption::settle_keys;
 pub(crate) use encryption::{RekeyWhich, SettledKey, SettledKeyCheck, SettledRekey};
-pub(crate) use restore::{Confirmation, RestoreMode, SettledRestore, SettledUndo, SwapOption, WayBack};
+pub(crate) use restore::{
+    Confirmation, RestoreMode, SettledRescue, SettledRestore, SettledUndo, SwapOption, WayBack,
+};
 pub(crate) use retention::{PruneMode, SettledHold, SettledLog, SettledPrune};
 pub(crate) use stores::{CopyWhich, SettledCopy, SettledSign, SettledStoreCheck};
 pub(crate) use verify::SettledVerify;

@@ -6,6 +6,7 @@ mod foreign;
 mod inspect;
 mod plan;
 mod prove;
+mod rescue;
 mod schedule;
 mod select;
 mod swap;
@@ -26,6 +27,7 @@ pub use foreign::{ForeignPlan, apply_foreign_restore, plan_foreign_restore};
 pub use inspect::{ExistingDatabase, TargetState};
 pub use plan::{RestorePlan, RestoreRefusal};
 pub use prove::{ProofMismatch, ProofReport, prove_copy};
+pub use rescue::{RescueError, RescuePlan, RescuedTable, apply_rescue, plan_rescue};
 pub use select::RestoreSelection;
 pub use swap::{Swap, SwapError, SwapState, SwapWay, database_names, plan_swap, swap_databases};
 

@@ -40,7 +40,7 @@ pub use backstay_encryption as encryption;
 pub use backstay_postgres::{
     Atomicity, CancelToken, CatalogError, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, DotenvError,
     FindProgramError, ForeignPlan, Inclusion, InvalidPattern, Keep, Parts, Preflight, PreflightError, PreflightFinding,
-    PreflightNeeds, PreflightSeverity, ProgramError, ProofMismatch, ProofReport, Prove, Resolved, RestoreFailure,
+    PreflightNeeds, PreflightSeverity, ProgramError, ProofMismatch, ProofReport, Prove, RescueError, RescuePlan, RescuedTable, Resolved, RestoreFailure,
     RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection, SearchPath, Selection, ServerError,
     SessionError, SnapshotError, Source as ConnectionSource, SourceError, SourceOptions, SqlState, Swap, SwapError,
     SwapState, SwapWay, TargetError, TargetPolicy, TargetState, Variables, WireError, parse_dotenv, plan_swap, preflight,
@@ -54,7 +54,7 @@ pub use foreign::{ForeignArchive, ForeignError};
 pub use origin::{Origin, origin};
 pub use progress::{Phase, Progress, ProgressEvent, Silent};
 pub use prune::{Pruned, plan_prune, prune, prune_database};
-pub use restore::{plan_restore, prove, restore};
+pub use restore::{plan_rescue, plan_restore, prove, rescue, restore};
 pub use store::{OpenStoreError, WhenMissing, open_store, open_store_with, supabase_project_of_store};
 pub use swap::{UndoError, swap_at, undo_at};
 pub use verify::{Archive, CheckOptions, OpenArchiveError, previous_manifest, verify};

@@ -35,9 +35,17 @@ pub(crate) struct RestoreArguments {
     /// of the database go with the name.
     #[arg(long, conflicts_with_all = ["create", "clean", "data_only", "schema_only", "table", "schema"])]
     pub(crate) swap: bool,
+    /// Put the rows of --table beside the living ones, in this new schema of the database, and print SQL that copies them back.
+    ///
+    /// All or nothing, with every row compared; nothing else is changed. The tables have columns and rows alone: no keys,
+    /// defaults, triggers, policies or grants. A partitioned table comes with its partitions.
+    #[arg(long, value_name = "SCHEMA", requires = "table")]
+    #[arg(conflicts_with_all = ["swap", "create", "clean", "single_transaction", "jobs", "schema", "data_only",
+        "schema_only", "no_owner", "no_privileges", "globals"])]
+    pub(crate) into_schema: Option<String>,
     /// Swap the names back: the database that the newest --swap kept (or NAME) gets its name again; no backup is named.
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true)]
-    #[arg(conflicts_with_all = ["backup", "store", "database", "identity", "swap", "create", "clean", "single_transaction",
+    #[arg(conflicts_with_all = ["backup", "store", "database", "identity", "swap", "into_schema", "create", "clean", "single_transaction",
         "jobs", "table", "schema", "data_only", "schema_only", "no_owner", "no_privileges", "globals", "prove"])]
     pub(crate) undo: Option<Option<String>>,
     /// First drop what the backup contains; needs --single-transaction, --safety-backup or --accept-loss.

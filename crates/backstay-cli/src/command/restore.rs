@@ -1,5 +1,6 @@
 mod confirm;
 mod report;
+mod rescue;
 mod swap;
 
 use std::time::Instant;
@@ -21,7 +22,7 @@ use crate::output;
 use crate::output::{Form, Output, Voice, bytes, complain, print_text};
 use crate::progress::{self, Shown};
 use crate::select::open_archive;
-use crate::settle::{Confirmation, RestoreMode, SettledRestore, SettledStore, SettledUndo, SwapOption, WayBack};
+use crate::settle::{Confirmation, RestoreMode, SettledBackupName, SettledRescue, SettledRestore, SettledStore, SettledUndo, SwapOption, WayBack};
 
 use super::backup::sealing;
 use super::log::note;
@@ -54,9 +55,13 @@ pub(crate) enum RestoreRefused {
 }
 
 /// Does what `restore` was typed for.
-pub(crate) fn restoring(arguments: RestoreArguments, environment: &Environment) -> Result<Exit, Failure> {
+pub(crate) fn restoring(mut arguments: RestoreArguments, environment: &Environment) -> Result<Exit, Failure> {
     if arguments.undo.is_some() {
         return swap::undo(&SettledUndo::settle(arguments, environment)?);
+    }
+    if let Some(schema) = arguments.into_schema.take() {
+        let settled = SettledRescue::settle(arguments, schema, environment)?;
+        return rescue::rescue(&settled, environment);
     }
     restore(&SettledRestore::settle(arguments, environment)?, environment)
 }
@@ -230,28 +235,15 @@ impl Run<'_> {
         );
     }
 
-    /// Checks the whole archive; what is wrong with it goes to standard error.
     fn verify(&self, archive: &Archive, level: Level) -> Result<(), Failure> {
-        let mut options = CheckOptions::default();
-        options.level = level;
-        options.jobs = self.environment.processors;
-        let report = backstay::verify(
-            archive,
-            &with_previous(&options, archive, &self.settled.backup.keys)?,
-            &*self.shown,
-            self.interrupt.token(),
-        );
-        self.shown.clear();
-        let report = report?;
-        if report.is_sound() {
-            return Ok(());
-        }
-        complain(report.render().trim_end());
-        Err(RestoreRefused::NotSound {
-            errors: report.count(backstay::Severity::Error),
-            subject: report.subject,
-        }
-        .into())
+        let Self {
+            settled,
+            environment,
+            interrupt,
+            shown,
+            ..
+        } = self;
+        check_sound(archive, level, &settled.backup, environment, &**shown, interrupt)
     }
 
     /// Makes and verifies a backup of the target; gives its id.
@@ -287,6 +279,33 @@ impl Run<'_> {
             Err(RestoreRefused::SafetyBackup { id: id.to_string() }.into())
         }
     }
+}
+
+/// Checks the whole archive; what is wrong with it goes to standard error.
+fn check_sound(
+    archive: &Archive,
+    level: Level,
+    backup: &SettledBackupName,
+    environment: &Environment,
+    shown: &dyn Shown,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    let mut options = CheckOptions::default();
+    options.level = level;
+    options.jobs = environment.processors;
+    let options = with_previous(&options, archive, &backup.keys)?;
+    let report = backstay::verify(archive, &options, shown, interrupt.token());
+    shown.clear();
+    let report = report?;
+    if report.is_sound() {
+        return Ok(());
+    }
+    complain(report.render().trim_end());
+    Err(RestoreRefused::NotSound {
+        errors: report.count(backstay::Severity::Error),
+        subject: report.subject,
+    }
+    .into())
 }
 
 struct Ours<'r> {

@@ -5,7 +5,7 @@ use backstay::manifest::ManifestError;
 use backstay::seal::SealError;
 use backstay::{
     BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, FindProgramError, InvalidPattern,
-    OpenStoreError, PackError, ProgramError, RepositoryError, RestoreRefusal, ServerError, SessionError, SnapshotError,
+    OpenStoreError, PackError, ProgramError, RepositoryError, RescueError, RestoreRefusal, ServerError, SessionError, SnapshotError,
     SourceError, StoreError, StoreErrorKind, Swap, SwapError, TrailerError, UndoError, WireError,
 };
 
@@ -43,6 +43,9 @@ pub(super) fn of(error: &(dyn Error + 'static), side: Side) -> Vec<String> {
     }
     if let Some(error) = error.downcast_ref() {
         return of_swap(error);
+    }
+    if let Some(error) = error.downcast_ref() {
+        return of_rescue(error).into_iter().collect();
     }
     if let Some(RestoreRefused::NotSwapped { swap, .. }) = error.downcast_ref() {
         return by_hand(swap);
@@ -208,6 +211,23 @@ fn by_hand(swap: &Swap) -> Vec<String> {
          postgres:\nBEGIN;\nALTER DATABASE {database} RENAME TO {kept};\nALTER DATABASE {replacement} RENAME TO \
          {database};\nCOMMIT;"
     )]
+}
+
+fn of_rescue(error: &RescueError) -> Option<String> {
+    let hint = match error {
+        RescueError::NoMatch { .. } => "backstay show --tables lists what the backup holds",
+        RescueError::NoRows { .. } => "take another backup (backstay list), or name other tables or single partitions",
+        RescueError::SameName { .. } => "restore one after the other, as schema.table, into two schemas",
+        RescueError::SchemaName { .. } => "such as --into-schema rescue_orders",
+        RescueError::SchemaExists { .. } => "name another one; nothing is ever restored over what is there",
+        RescueError::Rights { grant, .. } => return Some(format!("as the owner of the database: {grant};")),
+        RescueError::Types { .. } | RescueError::Encoding { .. } => {
+            "restore the table into a new database, with --create in place of --into-schema"
+        }
+        RescueError::Different { .. } => "is there a type whose text has changed since? restore it into a new database",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 fn of_undo(error: &UndoError) -> Option<&'static str> {

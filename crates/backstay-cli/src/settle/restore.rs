@@ -30,6 +30,17 @@ pub(crate) enum SwapOption {
     Yes,
 }
 
+/// What `restore --into-schema` is to do.
+#[derive(Debug)]
+pub(crate) struct SettledRescue {
+    pub(crate) backup: SettledBackupName,
+    pub(crate) target: Resolved,
+    pub(crate) tables: Vec<String>,
+    pub(crate) schema: String,
+    pub(crate) mode: RestoreMode,
+    pub(crate) output: Output,
+}
+
 /// What `restore --undo` is to do.
 #[derive(Debug)]
 pub(crate) struct SettledUndo {
@@ -87,6 +98,25 @@ impl SettledRestore {
             backup: backup(&mut arguments, environment)?,
             target,
             way_back,
+            output: arguments.output.into(),
+        })
+    }
+}
+
+impl SettledRescue {
+    /// `schema` is what `--into-schema` says.
+    pub(crate) fn settle(
+        mut arguments: RestoreArguments,
+        schema: String,
+        environment: &Environment,
+    ) -> Result<Self, SettleError> {
+        let target = resolve_source(Some(&arguments.to), &environment.variables)?;
+        Ok(Self {
+            mode: mode(&arguments, &target.config.database, environment)?,
+            backup: backup(&mut arguments, environment)?,
+            target,
+            tables: arguments.table,
+            schema,
             output: arguments.output.into(),
         })
     }

@@ -24,9 +24,7 @@ pub use inspect::{SwapState, database_names, plan_swap};
 
 /// How long one lock is waited for; somebody may be changing the database itself.
 const LOCK_WAIT: &str = "SET lock_timeout = '20s'";
-/// How often the server is asked to wait for the sessions to end, five seconds each time.
-const ATTEMPTS: u32 = 3;
-/// How often sessions are ended meanwhile.
+/// How often sessions are ended while the server waits for that.
 const END_EVERY: Duration = Duration::from_millis(100);
 /// How often it is looked whether a transaction has ended that nobody answers for any more.
 const LOOKS: u32 = 100;
@@ -177,15 +175,8 @@ fn swap_names(
     if swap.way == SwapWay::There {
         properties::copy(&mut connection, swap)?;
     }
-    for attempt in 1.. {
-        let Err(error) = rename_both(&mut connection, config, swap, [&old, &new], cancel) else {
-            break;
-        };
-        let is_in_use = error.sql_state().is_some_and(|code| code.as_bytes() == OBJECT_IN_USE);
-        if is_in_use && attempt < ATTEMPTS {
-            continue;
-        }
-        if is_in_use {
+    if let Err(error) = rename_both(&mut connection, config, swap, [&old, &new], cancel) {
+        if error.sql_state().is_some_and(|code| code.as_bytes() == OBJECT_IN_USE) {
             let sessions = sessions(&mut connection, [&old, &new])?;
             return Err(SwapError::InUse {
                 sessions,
