@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::output::{complain, print, print_text};
 use crate::settle::{
     SettledBackup, SettledCopy, SettledDoctor, SettledHold, SettledKey, SettledList, SettledLog, SettledPrune,
-    SettledRekey, SettledShow, SettledSign, SettledStoreCheck, SettledVerify,
+    SettledRecover, SettledRekey, SettledShow, SettledSign, SettledStoreCheck, SettledVerify,
 };
 
 /// Runs the program.
@@ -51,6 +51,7 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Backup(typed) => command::back_up(SettledBackup::settle(*typed, &environment)?, &environment),
         Command::Verify(typed) => command::verify(&SettledVerify::settle(typed, &environment)?, &environment),
         Command::Restore(typed) => command::restoring(*typed, &environment),
+        Command::Recover(typed) => command::recover(SettledRecover::settle(typed, &environment)?, &environment),
         Command::List(typed) => command::list(&SettledList::settle(typed, &environment)?),
         Command::Show(typed) => command::show(&SettledShow::settle(typed, &environment)?),
         Command::Doctor(typed) => command::examine(&SettledDoctor::settle(typed, &environment)?, &environment),

@@ -6,6 +6,7 @@
 
 mod config;
 mod encryption;
+mod recover;
 mod restore;
 mod retention;
 mod stores;
@@ -21,6 +22,7 @@ use crate::exit::Exit;
 
 pub(crate) use config::ConfigCommand;
 pub(crate) use encryption::{EncryptArguments, IdentityArguments, KeyCheckArguments, KeyCommand, RekeyArguments};
+pub(crate) use recover::{HappenedArgument, RecoverArguments};
 pub(crate) use restore::RestoreArguments;
 pub(crate) use retention::{
     HoldArguments, LogArguments, PlaceArguments, PolicyArguments, PruneArguments, ReleaseArguments,
@@ -61,6 +63,11 @@ pub(crate) enum Command {
     Verify(VerifyArguments),
     /// Restore a backup, or a plain dump made by pg_dump, into a database.
     Restore(Box<RestoreArguments>),
+    /// Get data back, led step by step: asks what happened, shows the backups and the plan, and restores.
+    ///
+    /// Each answer can be given by an option, or stand in a line of standard input. Nothing is done before the name of the
+    /// database was typed (or given with --yes). It runs backstay restore, and shows what it runs.
+    Recover(RecoverArguments),
     /// List the backups in a store.
     List(ListArguments),
     /// Tell what a backup holds.

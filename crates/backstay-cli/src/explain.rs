@@ -9,13 +9,13 @@ use backstay::seal::SealError;
 use backstay::{
     BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, CopyError, FindProgramError,
     ForeignError, InvalidPattern, OpenArchiveError, OpenStoreError, PackError, PreflightError, ProgramError,
-    RepositoryError, RescueError, RestoreRefusal, ServerError, SessionError, SnapshotError, SourceError, StoreError, SwapError,
-    TargetError, TrailerError, UndoError, VerifyError, WireError,
+    RepositoryError, RescueError, RestoreRefusal, ServerError, SessionError, SnapshotError, SourceError, StoreError,
+    SwapError, TargetError, TrailerError, UndoError, VerifyError, WireError,
 };
 
 use backstay_config::{ConfigError, ResolveError};
 
-use crate::command::{AlsoError, KeyCommandError, RestoreRefused, SignError};
+use crate::command::{AlsoError, KeyCommandError, NoAnswer, RestoreRefused, SignError};
 use crate::configuration::ConfigurationError;
 use crate::environment::EnvironmentError;
 use crate::exit::Exit;
@@ -411,6 +411,7 @@ fn class_of_restore(error: &RestoreRefused) -> Exit {
 fn class_by_type(error: &(dyn Error + 'static)) -> Option<Exit> {
     let classes = [
         (error.is::<NameError>(), Exit::Usage),
+        (error.is::<NoAnswer>(), Exit::Usage),
         (error.is::<KeyError>(), Exit::Configuration),
         (error.is::<KeyCommandError>(), Exit::Configuration),
         (error.is::<SealError>(), Exit::Storage),

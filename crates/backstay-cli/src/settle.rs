@@ -3,6 +3,7 @@
 mod backup;
 mod chosen;
 mod encryption;
+mod recover;
 mod restore;
 mod retention;
 mod stores;
@@ -23,9 +24,8 @@ pub(crate) use backup::SettledBackup;
 use chosen::ChosenSource;
 use encryption::settle_keys;
 pub(crate) use encryption::{RekeyWhich, SettledKey, SettledKeyCheck, SettledRekey};
-pub(crate) use restore::{
-    Confirmation, RestoreMode, SettledRescue, SettledRestore, SettledUndo, SwapOption, WayBack,
-};
+pub(crate) use recover::SettledRecover;
+pub(crate) use restore::{Confirmation, RestoreMode, SettledRescue, SettledRestore, SettledUndo, SwapOption, WayBack};
 pub(crate) use retention::{PruneMode, SettledHold, SettledLog, SettledPrune};
 pub(crate) use stores::{CopyWhich, SettledCopy, SettledSign, SettledStoreCheck};
 pub(crate) use verify::SettledVerify;

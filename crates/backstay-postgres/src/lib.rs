@@ -49,11 +49,11 @@ pub use source::{
     SourceOptions, read_database,
 };
 pub use target::{
-    Atomicity, ExistingDatabase, ForeignPlan, Keep, MemberSource, Parts, ProofMismatch, ProofReport, Prove, RescueError,
-    RescuePlan, RescuedTable, RestoreEvent, RestoreFailure, RestoreObserver, RestoreOptions, RestorePhase, RestorePlan,
-    RestoreRefusal, RestoreReport, RestoreSelection, Swap, SwapError, SwapState, SwapWay, TargetError, TargetPolicy,
-    TargetState, apply_foreign_restore, apply_rescue, apply_restore, database_names, plan_foreign_restore, plan_rescue,
-    plan_restore, plan_swap, prove_copy, swap_databases,
+    Atomicity, ExistingDatabase, ForeignPlan, Keep, MemberSource, Parts, ProofMismatch, ProofReport, Prove,
+    RescueError, RescuePlan, RescuedTable, RestoreEvent, RestoreFailure, RestoreObserver, RestoreOptions, RestorePhase,
+    RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection, Swap, SwapError, SwapState, SwapWay, TargetError,
+    TargetPolicy, TargetState, apply_foreign_restore, apply_rescue, apply_restore, database_names,
+    plan_foreign_restore, plan_rescue, plan_restore, plan_swap, prove_copy, swap_databases,
 };
 pub use tls::TlsSetupError;
 pub use wire::{

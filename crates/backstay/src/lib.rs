@@ -40,11 +40,12 @@ pub use backstay_encryption as encryption;
 pub use backstay_postgres::{
     Atomicity, CancelToken, CatalogError, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, DotenvError,
     FindProgramError, ForeignPlan, Inclusion, InvalidPattern, Keep, Parts, Preflight, PreflightError, PreflightFinding,
-    PreflightNeeds, PreflightSeverity, ProgramError, ProofMismatch, ProofReport, Prove, RescueError, RescuePlan, RescuedTable, Resolved, RestoreFailure,
-    RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection, SearchPath, Selection, ServerError,
-    SessionError, SnapshotError, Source as ConnectionSource, SourceError, SourceOptions, SqlState, Swap, SwapError,
-    SwapState, SwapWay, TargetError, TargetPolicy, TargetState, Variables, WireError, parse_dotenv, plan_swap, preflight,
-    resolve, resolve_described, resolve_source, swap_databases,
+    PreflightNeeds, PreflightSeverity, ProgramError, ProofMismatch, ProofReport, Prove, RescueError, RescuePlan,
+    RescuedTable, Resolved, RestoreFailure, RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport,
+    RestoreSelection, SearchPath, Selection, ServerError, SessionError, SnapshotError, Source as ConnectionSource,
+    SourceError, SourceOptions, SqlState, Swap, SwapError, SwapState, SwapWay, TargetError, TargetPolicy, TargetState,
+    Variables, WireError, parse_dotenv, plan_swap, preflight, resolve, resolve_described, resolve_source,
+    swap_databases,
 };
 pub use backstay_verify::{Evidence, Finding, Level, Report, Rules, Severity, VerifyError};
 pub use backup::{BackupError, BackupOptions, BackupReport, EarlierBackups, GlobalsOption, back_up};

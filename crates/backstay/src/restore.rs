@@ -2,8 +2,8 @@ use std::error::Error as StdError;
 
 use backstay_core::repository::BackupReader;
 use backstay_postgres::{
-    CancelToken, ConnectionConfig, MemberSource, ProofReport, RescueError, RescuePlan, RestoreEvent, RestoreObserver, RestoreOptions,
-    RestorePhase, RestorePlan, RestoreReport, TargetError,
+    CancelToken, ConnectionConfig, MemberSource, ProofReport, RescueError, RescuePlan, RestoreEvent, RestoreObserver,
+    RestoreOptions, RestorePhase, RestorePlan, RestoreReport, TargetError,
 };
 
 use crate::progress::{Phase, Progress, ProgressEvent};

@@ -40,11 +40,7 @@ pub fn swap_at(database: &str, now: Timestamp) -> Swap {
 ///
 /// # Errors
 /// No name is given and none is found, or databases cannot be listed.
-pub fn undo_at(
-    config: &ConnectionConfig,
-    named: Option<&str>,
-    now: Timestamp,
-) -> Result<Swap, UndoError> {
+pub fn undo_at(config: &ConnectionConfig, named: Option<&str>, now: Timestamp) -> Result<Swap, UndoError> {
     let database = &config.database;
     let mut swap = swap_at(database, now);
     swap.kept = name(database, "undone", now);
@@ -109,7 +105,10 @@ mod tests {
             ),
             (&["kulti_before_20250116", "kulti_before_20250116_14302x"], None),
             (&["kulti_undone_20250116_143022", "kulti_new_20250116_143022"], None),
-            (&["kulti2_before_20250116_143022", "xkulti_before_20250116_143022"], None),
+            (
+                &["kulti2_before_20250116_143022", "xkulti_before_20250116_143022"],
+                None,
+            ),
         ] {
             assert_eq!(newest(names).as_deref(), expected, "{names:?}");
         }

@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args, ValueHint};
 
 use super::{IdentityArguments, OutputArguments};
 
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(group = ArgGroup::new("way_back").args(["single_transaction", "safety_backup", "accept_loss"]).multiple(true))]
 pub(crate) struct RestoreArguments {
     /// A backup: the path of a file, an id, or latest.
@@ -95,4 +95,7 @@ pub(crate) struct RestoreArguments {
     pub(crate) yes: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
+    /// Whether standard input is asked for the name though it is no terminal, as `recover` does.
+    #[arg(skip)]
+    pub(crate) asks_any_input: bool,
 }

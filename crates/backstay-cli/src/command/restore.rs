@@ -22,7 +22,10 @@ use crate::output;
 use crate::output::{Form, Output, Voice, bytes, complain, print_text};
 use crate::progress::{self, Shown};
 use crate::select::open_archive;
-use crate::settle::{Confirmation, RestoreMode, SettledBackupName, SettledRescue, SettledRestore, SettledStore, SettledUndo, SwapOption, WayBack};
+use crate::settle::{
+    Confirmation, RestoreMode, SettledBackupName, SettledRescue, SettledRestore, SettledStore, SettledUndo, SwapOption,
+    WayBack,
+};
 
 use super::backup::sealing;
 use super::log::note;
@@ -367,7 +370,6 @@ impl Restorable for Foreign<'_> {
         let Run {
             into, interrupt, shown, ..
         } = self.run;
-        self.dump
-            .restore(self.store, plan, into, &**shown, interrupt.token())
+        self.dump.restore(self.store, plan, into, &**shown, interrupt.token())
     }
 }

@@ -5,12 +5,12 @@ use backstay::manifest::ManifestError;
 use backstay::seal::SealError;
 use backstay::{
     BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, FindProgramError, InvalidPattern,
-    OpenStoreError, PackError, ProgramError, RepositoryError, RescueError, RestoreRefusal, ServerError, SessionError, SnapshotError,
-    SourceError, StoreError, StoreErrorKind, Swap, SwapError, TrailerError, UndoError, WireError,
+    OpenStoreError, PackError, ProgramError, RepositoryError, RescueError, RestoreRefusal, ServerError, SessionError,
+    SnapshotError, SourceError, StoreError, StoreErrorKind, Swap, SwapError, TrailerError, UndoError, WireError,
 };
 
 use super::Side;
-use crate::command::RestoreRefused;
+use crate::command::{NoAnswer, RestoreRefused};
 use crate::configuration::ConfigurationError;
 use crate::environment::EnvironmentError;
 use crate::keys::KeyError;
@@ -46,6 +46,9 @@ pub(super) fn of(error: &(dyn Error + 'static), side: Side) -> Vec<String> {
     }
     if let Some(error) = error.downcast_ref() {
         return of_rescue(error).into_iter().collect();
+    }
+    if let Some(NoAnswer { option, .. }) = error.downcast_ref() {
+        return vec![format!("answer in a line of standard input, or with {option}")];
     }
     if let Some(RestoreRefused::NotSwapped { swap, .. }) = error.downcast_ref() {
         return by_hand(swap);
@@ -191,7 +194,8 @@ fn of_swap(error: &SwapError) -> Vec<String> {
         SwapError::Rights { grant, .. } => {
             return vec![
                 format!("as a superuser: {grant};"),
-                "or restore over what is there, all or nothing: --clean --single-transaction in place of --swap".to_owned(),
+                "or restore over what is there, all or nothing: --clean --single-transaction in place of --swap"
+                    .to_owned(),
             ];
         }
         SwapError::Prepared { .. } => "end each, connected to that database: COMMIT PREPARED or ROLLBACK PREPARED",
@@ -232,7 +236,9 @@ fn of_rescue(error: &RescueError) -> Option<String> {
 
 fn of_undo(error: &UndoError) -> Option<&'static str> {
     match error {
-        UndoError::NothingKept { .. } => Some("psql -l lists the databases; name the one to go back to with --undo=NAME"),
+        UndoError::NothingKept { .. } => {
+            Some("psql -l lists the databases; name the one to go back to with --undo=NAME")
+        }
         _ => None,
     }
 }
@@ -241,9 +247,9 @@ fn of_restore(error: &RestoreRefused) -> Option<&'static str> {
     match error {
         RestoreRefused::NotSound { .. } => Some("take another backup: backstay list shows what there is"),
         RestoreRefused::Sealed { .. } => Some(NEEDS_KEY),
-        RestoreRefused::OnlyForBackups(_)
-        | RestoreRefused::NotConfirmed { .. }
-        | RestoreRefused::NotSwapped { .. } => None,
+        RestoreRefused::OnlyForBackups(_) | RestoreRefused::NotConfirmed { .. } | RestoreRefused::NotSwapped { .. } => {
+            None
+        }
         RestoreRefused::SafetyBackup { .. } => Some("look at the disk of that store, and name another one"),
     }
 }

@@ -135,11 +135,7 @@ impl SettledUndo {
 }
 
 /// Whether anything is done, and who says that the target is meant.
-fn mode(
-    arguments: &RestoreArguments,
-    database: &str,
-    environment: &Environment,
-) -> Result<RestoreMode, SettleError> {
+fn mode(arguments: &RestoreArguments, database: &str, environment: &Environment) -> Result<RestoreMode, SettleError> {
     let names = [("--yes", &arguments.yes), ("--accept-loss", &arguments.accept_loss)];
     for (option, given) in names {
         if let Some(given) = given.as_ref().filter(|given| *given != database) {
@@ -153,7 +149,7 @@ fn mode(
     match (arguments.dry_run, &arguments.yes) {
         (true, _) => Ok(RestoreMode::Show),
         (false, Some(_)) => Ok(RestoreMode::Restore(Confirmation::Given)),
-        (false, None) if environment.can_ask => Ok(RestoreMode::Restore(Confirmation::Ask)),
+        (false, None) if environment.can_ask || arguments.asks_any_input => Ok(RestoreMode::Restore(Confirmation::Ask)),
         (false, None) => Err(SettleError::NobodyToAsk {
             database: database.to_owned(),
         }),

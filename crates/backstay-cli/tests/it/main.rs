@@ -13,6 +13,7 @@ mod interrupt;
 mod killed_uploads;
 mod messages;
 mod normalise;
+mod recover;
 mod rescue;
 mod restore;
 mod retention;

@@ -32,7 +32,10 @@ const PROPERTIES: &str = r#"
     GRANT CREATE ON DATABASE kulti TO writer WITH GRANT OPTION"#;
 
 fn databases(sandbox: &Sandbox) -> Vec<String> {
-    let names = sandbox.sql("postgres", "SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1");
+    let names = sandbox.sql(
+        "postgres",
+        "SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1",
+    );
     names.lines().map(str::to_owned).collect()
 }
 
@@ -192,9 +195,15 @@ fn a_swap_that_is_killed_has_changed_no_name_and_the_next_one_works() {
 #[test]
 fn what_is_not_equal_to_the_backup_gets_no_name() {
     let sandbox = Sandbox::with_sample();
-    sandbox.sql("kulti", "CREATE ROLE owner_of_all; ALTER TABLE app.users OWNER TO owner_of_all");
+    sandbox.sql(
+        "kulti",
+        "CREATE ROLE owner_of_all; ALTER TABLE app.users OWNER TO owner_of_all",
+    );
     sandbox.succeed(&["backup"]);
-    sandbox.sql("kulti", "REASSIGN OWNED BY owner_of_all TO postgres; DROP ROLE owner_of_all");
+    sandbox.sql(
+        "kulti",
+        "REASSIGN OWNED BY owner_of_all TO postgres; DROP ROLE owner_of_all",
+    );
     let run = sandbox.run(&[&SWAP[..], &["kulti"]].concat());
     assert_eq!(run.code, Some(6), "{run:?}");
     let left = called(&sandbox, "kulti_new_");
@@ -229,7 +238,8 @@ fn who_may_not_rename_is_told_so_before_anything_is_made() {
     let run = as_role("own");
     assert_eq!(run.code, Some(7), "{run:?}");
     assert!(
-        run.stderr.contains("hint: as a superuser: ALTER ROLE \"own\" CREATEDB;"),
+        run.stderr
+            .contains("hint: as a superuser: ALTER ROLE \"own\" CREATEDB;"),
         "{run:?}"
     );
     assert_eq!(databases(&sandbox), ["kulti", "postgres"]);

@@ -149,7 +149,9 @@ pub enum RescueError {
         expected: String,
     },
     /// What was loaded is not what the backup has.
-    #[error("the rows of {table} are not those of the backup (expected {expected}, found {found}); nothing was changed")]
+    #[error(
+        "the rows of {table} are not those of the backup (expected {expected}, found {found}); nothing was changed"
+    )]
     Different {
         /// Which.
         table: String,
@@ -237,7 +239,11 @@ fn check_name(schema: &str) -> Result<(), RescueError> {
     })
 }
 
-fn connect(manifest: &Manifest, config: &ConnectionConfig, cancel: &CancelToken) -> Result<WireConnection, RescueError> {
+fn connect(
+    manifest: &Manifest,
+    config: &ConnectionConfig,
+    cancel: &CancelToken,
+) -> Result<WireConnection, RescueError> {
     let mut connection = WireConnection::connect(config, cancel)?;
     session::prepare(&mut connection, &manifest.source.encoding, &[])?;
     Ok(connection)
@@ -309,7 +315,12 @@ fn check_types(
             if known.contains(&&column.data_type) {
                 continue;
             }
-            let sql = [b"SELECT to_regtype(".to_vec(), quote_literal(column.data_type.as_bytes()), b")".to_vec()].concat();
+            let sql = [
+                b"SELECT to_regtype(".to_vec(),
+                quote_literal(column.data_type.as_bytes()),
+                b")".to_vec(),
+            ]
+            .concat();
             // A text that is no name of a type is an error on some versions.
             let found = match connection.query(&sql) {
                 Ok(rows) => rows.first().is_some_and(|row| row.get(0).is_some()),
@@ -339,7 +350,10 @@ fn check_types(
 
 fn warnings(manifest: &Manifest, tables: &[RescuedTable]) -> Vec<String> {
     let empty = tables.iter().filter(|table| {
-        let is_root = matches!(manifest.tables[table.index].kind, backstay_core::manifest::TableKind::Partitioned);
+        let is_root = matches!(
+            manifest.tables[table.index].kind,
+            backstay_core::manifest::TableKind::Partitioned
+        );
         is_root && !tables.iter().any(|other| other.root == Some(table.index))
     });
     empty
@@ -410,7 +424,14 @@ impl Rescue<'_> {
     fn create_table(&self, table: &RescuedTable) -> Vec<u8> {
         let columns = self.table(table).columns.iter();
         let columns: Vec<Vec<u8>> = columns
-            .map(|column| [&quote_identifier(column.name.as_bytes()), &b" "[..], column.data_type.as_bytes()].concat())
+            .map(|column| {
+                [
+                    &quote_identifier(column.name.as_bytes()),
+                    &b" "[..],
+                    column.data_type.as_bytes(),
+                ]
+                .concat()
+            })
             .collect();
         let mut sql = b"CREATE UNLOGGED TABLE ".to_vec();
         sql.extend(self.name(table.index));
@@ -442,8 +463,15 @@ impl Rescue<'_> {
             bytes: self.text_bytes(),
         });
         for (member, content) in self.manifest.members.iter().enumerate() {
-            let MemberContent::Rows(block) = &content.content else { continue };
-            let Some(table) = self.plan.tables.iter().find(|table| table.index == block.table as usize) else {
+            let MemberContent::Rows(block) = &content.content else {
+                continue;
+            };
+            let Some(table) = self
+                .plan
+                .tables
+                .iter()
+                .find(|table| table.index == block.table as usize)
+            else {
                 continue;
             };
             let text = self.source.text(member).map_err(RescueError::Backup)?;
@@ -451,7 +479,12 @@ impl Rescue<'_> {
             let Some(rows) = behind.and_then(|rest| rest.strip_suffix(ROWS_FOOTER)) else {
                 return Err(RescueError::Backup("a member with rows is not of its form".into()));
             };
-            let copy = [b"COPY ".to_vec(), self.name(table.index), self.columns(table, b" (", b")"), b" FROM STDIN".to_vec()];
+            let copy = [
+                b"COPY ".to_vec(),
+                self.name(table.index),
+                self.columns(table, b" (", b")"),
+                b" FROM STDIN".to_vec(),
+            ];
             let loaded = connection.copy_in(&copy.concat()).and_then(|mut sink| {
                 sink.send(rows)?;
                 sink.finish()
@@ -480,7 +513,11 @@ impl Rescue<'_> {
 
     /// Reads what was loaded and compares its digest with that of the backup.
     fn compare(&self, connection: &mut WireConnection, table: &RescuedTable) -> Result<(), RescueError> {
-        let TableRows::Included { digest: expected, text_bytes } = &self.table(table).rows else {
+        let TableRows::Included {
+            digest: expected,
+            text_bytes,
+        } = &self.table(table).rows
+        else {
             return Ok(());
         };
         let copy = [

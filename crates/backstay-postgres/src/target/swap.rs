@@ -151,22 +151,14 @@ pub enum SwapError {
 ///
 /// # Errors
 /// See [`SwapError`]; but for one, nothing has another name then.
-pub fn swap_databases(
-    config: &ConnectionConfig,
-    swap: &Swap,
-    cancel: &CancelToken,
-) -> Result<(), SwapError> {
+pub fn swap_databases(config: &ConnectionConfig, swap: &Swap, cancel: &CancelToken) -> Result<(), SwapError> {
     on_a_thread(|| match swap_names(config, swap, cancel) {
         Err(error) if cancel.is_cancelled() && !matches!(error, SwapError::Unknown { .. }) => Err(SwapError::Cancelled),
         other => other,
     })
 }
 
-fn swap_names(
-    config: &ConnectionConfig,
-    swap: &Swap,
-    cancel: &CancelToken,
-) -> Result<(), SwapError> {
+fn swap_names(config: &ConnectionConfig, swap: &Swap, cancel: &CancelToken) -> Result<(), SwapError> {
     let mut connection = connect(config, swap, cancel)?;
     let (old, new) = (
         oid(&mut connection, &swap.database)?,
@@ -259,7 +251,9 @@ fn end_sessions(
     is_done: &mpsc::Receiver<()>,
     cancel: &CancelToken,
 ) {
-    let Ok(mut connection) = connect(config, swap, cancel) else { return };
+    let Ok(mut connection) = connect(config, swap, cancel) else {
+        return;
+    };
     let list = list_of(oids);
     let query = [
         b"SELECT pid FROM pg_catalog.pg_stat_activity WHERE datid IN (".to_vec(),
@@ -270,7 +264,12 @@ fn end_sessions(
     loop {
         // One by one: the right to end one session does not say that of another.
         for row in connection.query(&query).unwrap_or_default() {
-            let sql = [b"SELECT pg_catalog.pg_terminate_backend(", row.get(0).unwrap_or(b"0"), b")"].concat();
+            let sql = [
+                b"SELECT pg_catalog.pg_terminate_backend(",
+                row.get(0).unwrap_or(b"0"),
+                b")",
+            ]
+            .concat();
             drop(connection.execute(&sql));
         }
         if connection.is_broken() || is_done.recv_timeout(END_EVERY) != Err(RecvTimeoutError::Timeout) {
@@ -340,7 +339,9 @@ fn oid(connection: &mut WireConnection, database: &str) -> Result<Vec<u8>, SwapE
 }
 
 fn query(connection: &mut WireConnection, sql: &[u8], doing: &'static str) -> Result<Vec<Row>, SwapError> {
-    connection.query(sql).map_err(|source| SwapError::Wire { doing, source })
+    connection
+        .query(sql)
+        .map_err(|source| SwapError::Wire { doing, source })
 }
 
 fn execute(connection: &mut WireConnection, sql: &[u8], doing: &'static str) -> Result<(), SwapError> {

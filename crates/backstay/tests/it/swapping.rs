@@ -46,7 +46,11 @@ fn hostile_names(cluster: &Cluster) {
             quoted(role),
             quoted(database)
         ),
-        &format!("GRANT TEMP ON DATABASE {0} TO {1} WITH GRANT OPTION", quoted(database), quoted(role)),
+        &format!(
+            "GRANT TEMP ON DATABASE {0} TO {1} WITH GRANT OPTION",
+            quoted(database),
+            quoted(role)
+        ),
         &format!("COMMENT ON DATABASE {} IS E'o\\'\\\\n'", quoted(database)),
         // What the new one has by itself is not what belongs to the name.
         "ALTER DATABASE \"new\"\"er\" SET search_path TO x",
@@ -63,7 +67,10 @@ fn hostile_names(cluster: &Cluster) {
     swap_databases(&cluster.config(database), &there, &CancelToken::new()).unwrap();
     assert_eq!(cluster.sql("postgres", facts), before);
     let found = names(cluster);
-    assert!(found.starts_with(&format!("{kept}=")) && found.contains(&format!(" {database}=")), "{found}");
+    assert!(
+        found.starts_with(&format!("{kept}=")) && found.contains(&format!(" {database}=")),
+        "{found}"
+    );
 }
 
 fn refusals(cluster: &Cluster) {
@@ -82,7 +89,10 @@ fn refusals(cluster: &Cluster) {
     assert!(matches!(plan(&back), Err(SwapError::Missing { database }) if database == "none"));
 
     cluster.sql("kulti", "CREATE TABLE t ()");
-    cluster.sql("kulti", "BEGIN; INSERT INTO t DEFAULT VALUES; PREPARE TRANSACTION 'half done'");
+    cluster.sql(
+        "kulti",
+        "BEGIN; INSERT INTO t DEFAULT VALUES; PREPARE TRANSACTION 'half done'",
+    );
     match there("kulti", "new", "kept") {
         Err(SwapError::Prepared { transactions, .. }) => assert_eq!(transactions, ["half done"]),
         other => panic!("{other:?}"),
@@ -108,7 +118,11 @@ fn a_session_that_stays(cluster: &Cluster) {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    while cluster.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'stays'") != "1" {}
+    while cluster.sql(
+        "postgres",
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'stays'",
+    ) != "1"
+    {}
     let mut config = cluster.config("kulti");
     "owner".clone_into(&mut config.user);
     let there = swap("kulti", "other", "kept", SwapWay::There);
@@ -123,7 +137,10 @@ fn a_session_that_stays(cluster: &Cluster) {
     assert_eq!(names(cluster), before);
     stays.kill().unwrap();
     stays.wait().unwrap();
-    cluster.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'stays'");
+    cluster.sql(
+        "postgres",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'stays'",
+    );
     swap_databases(&config, &there, &CancelToken::new()).unwrap();
     assert_ne!(names(cluster), before);
 }
@@ -135,10 +152,17 @@ fn what_cannot_be_given(cluster: &Cluster) {
     let before = names(cluster);
     let mut config = cluster.config("kulti");
     "owner".clone_into(&mut config.user);
-    let refused = swap_databases(&config, &swap("kulti", "next", "kept2", SwapWay::There), &CancelToken::new());
+    let refused = swap_databases(
+        &config,
+        &swap("kulti", "next", "kept2", SwapWay::There),
+        &CancelToken::new(),
+    );
     match refused {
         Err(SwapError::Properties { what, .. }) => {
-            assert!(what.iter().any(|what| what == "different: setting log_statement=ddl"), "{what:?}");
+            assert!(
+                what.iter().any(|what| what == "different: setting log_statement=ddl"),
+                "{what:?}"
+            );
         }
         other => panic!("{other:?}"),
     }

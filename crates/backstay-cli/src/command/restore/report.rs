@@ -144,10 +144,7 @@ impl Outcome<'_> {
         }
         let verdict = match (report.is_complete(), self.swap) {
             (true, None) => format!("{} is restored", self.database),
-            (true, Some(swap)) => format!(
-                "{} is restored; what was there is kept as {}",
-                swap.database, swap.kept
-            ),
+            (true, Some(swap)) => format!("{} is restored; what was there is kept as {}", swap.database, swap.kept),
             (false, None) => format!("{} is NOT WHOLE", self.database),
             (false, Some(swap)) => format!("{} is NOT WHOLE; {} is as it was", self.database, swap.database),
         };

@@ -55,7 +55,11 @@ pub(super) fn rescue(settled: &SettledRescue, environment: &Environment) -> Resu
     let rescued = backstay::rescue(reader, &plan, config, &*shown, interrupt.token());
     shown.clear();
     if matches!(archive, Archive::Backup(_)) {
-        let outcome = if rescued.is_ok() { Outcome::Done } else { Outcome::Failed };
+        let outcome = if rescued.is_ok() {
+            Outcome::Done
+        } else {
+            Outcome::Failed
+        };
         let repository = Repository::new(reader.store().clone());
         let into = format!("tables into the schema {} of {}", plan.schema, plan.database);
         let id = &reader.manifest().id;
@@ -83,7 +87,9 @@ pub(super) fn rescue(settled: &SettledRescue, environment: &Environment) -> Resu
             plan.database,
             duration(begun.elapsed())
         ));
-        complain("look at the rows; then run what follows by psql, with a WHERE where not all that are missing shall come back:");
+        complain(
+            "look at the rows; then run what follows by psql, with a WHERE where not all that are missing shall come back:",
+        );
     }
     print_text(&String::from_utf8_lossy(&plan.copy_back))?;
     Ok(Exit::Done)

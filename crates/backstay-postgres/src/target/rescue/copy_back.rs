@@ -44,7 +44,12 @@ pub(super) fn script(
     script.extend(notes);
     script.extend_from_slice(b"COMMIT;\n");
     script.extend(comment("when all is well:"));
-    let drop = [&b"-- DROP SCHEMA "[..], &one_line(&quote_identifier(schema.as_bytes())), b" CASCADE;\n"].concat();
+    let drop = [
+        &b"-- DROP SCHEMA "[..],
+        &one_line(&quote_identifier(schema.as_bytes())),
+        b" CASCADE;\n",
+    ]
+    .concat();
     script.extend(drop);
     Ok(script)
 }
@@ -112,7 +117,7 @@ fn insert(table: &Table, living: &Living, schema: &str) -> Vec<u8> {
     }
     if !living.has_unique {
         sql.extend(comment(&format!(
-            "nothing in {} is unique: say with WHERE which rows are missing, or all are there twice",
+            "nothing in {} is unique, so nothing keeps a row from being there twice: say which are missing, in place of false",
             table.display_name()
         )));
     }
@@ -128,7 +133,10 @@ fn insert(table: &Table, living: &Living, schema: &str) -> Vec<u8> {
     sql.extend_from_slice(&columns);
     sql.extend_from_slice(b" FROM ");
     sql.extend(quote_qualified(schema.as_bytes(), table.name.as_bytes()));
-    sql.extend_from_slice(b"\n  ON CONFLICT DO NOTHING;\n");
+    sql.extend_from_slice(match living.has_unique {
+        true => b"\n  ON CONFLICT DO NOTHING;\n",
+        false => b"\n  WHERE false;\n",
+    });
     if columns.is_empty() {
         return comment(&format!("no column of {} is left", table.display_name()));
     }

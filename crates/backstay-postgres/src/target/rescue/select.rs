@@ -92,7 +92,10 @@ fn parents(manifest: &Manifest) -> BTreeMap<usize, usize> {
         .collect();
     let mut parents = BTreeMap::new();
     for entry in manifest.entries.iter().filter(|entry| entry.kind == "TABLE ATTACH") {
-        let child = entry.schema.as_ref().and_then(|schema| by_name.get(&(schema, &entry.name)));
+        let child = entry
+            .schema
+            .as_ref()
+            .and_then(|schema| by_name.get(&(schema, &entry.name)));
         let Some(&child) = child else { continue };
         let parent = entry
             .dependencies

@@ -106,12 +106,24 @@ fn plan(config: &ConnectionConfig, swap: &Swap) -> Result<SwapState, SwapError> 
 fn what_stays(row: &Row, kept: &str) -> Vec<String> {
     let stays = [
         (6, "is in the tablespace", "the new one will be in the default one"),
-        (7, "has replication slots, which stay with", "who reads from them must begin anew"),
-        (8, "has subscriptions, which stay with", "those of the backup are restored and not enabled"),
+        (
+            7,
+            "has replication slots, which stay with",
+            "who reads from them must begin anew",
+        ),
+        (
+            8,
+            "has subscriptions, which stay with",
+            "those of the backup are restored and not enabled",
+        ),
     ];
     let warning = |(column, has, so): (usize, &str, &str)| {
         let what = String::from_utf8_lossy(row.get(column)?).into_owned();
-        let has = if column == 6 { has.to_owned() } else { format!("{has} {kept}") };
+        let has = if column == 6 {
+            has.to_owned()
+        } else {
+            format!("{has} {kept}")
+        };
         Some(format!("the database {has}: {what}; {so}"))
     };
     stays.into_iter().filter_map(warning).collect()
