@@ -36,9 +36,11 @@ pub(crate) struct Advice {
 pub(crate) fn advise(error: &(dyn Error + 'static)) -> Advice {
     let mut exit = None;
     let mut advice = Vec::new();
+    let mut finally = None;
     let mut side = Side::Source;
     let mut next = Some(error);
     while let Some(error) = next {
+        finally = finally.or_else(|| hints::finally(error));
         if error.is::<TargetError>() || error.is::<SwapError>() || error.is::<RescueError>() {
             side = Side::Target;
         }
@@ -48,8 +50,11 @@ pub(crate) fn advise(error: &(dyn Error + 'static)) -> Advice {
         if !found.is_empty() {
             advice = found;
         }
-        next = error.source();
+        // Where nobody knows what was done, looking comes before everything that a deeper cause advises.
+        let is_doubt = matches!(error.downcast_ref(), Some(SwapError::Unknown { .. }));
+        next = error.source().filter(|_| !is_doubt);
     }
+    advice.extend(finally);
     Advice {
         exit: exit.unwrap_or(Exit::Internal),
         hints: advice,

@@ -157,7 +157,9 @@ impl Run<'_> {
         };
         self.verify(archive, level)?;
         match (self.settled.mode, form) {
-            (RestoreMode::Show, Form::Json) => output::print_json(&restorable.plan_json(&plan))?,
+            (RestoreMode::Show, Form::Json) => {
+                output::print_json(&restorable.plan_json(&plan).with_swap(self.swap.as_ref()))?;
+            }
             (RestoreMode::Show, Form::Text) => print_text(&described())?,
             (RestoreMode::Restore(Confirmation::Ask), _) => complain(described().trim_end()),
             (RestoreMode::Restore(Confirmation::Given), _) => {

@@ -6,7 +6,7 @@ use backstay::seal::SealError;
 use backstay::{
     BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, FindProgramError, InvalidPattern,
     OpenStoreError, PackError, ProgramError, RepositoryError, RescueError, RestoreRefusal, ServerError, SessionError,
-    SnapshotError, SourceError, StoreError, StoreErrorKind, Swap, SwapError, TrailerError, UndoError, WireError,
+    SnapshotError, SourceError, StoreError, StoreErrorKind, SwapError, TrailerError, UndoError, WireError,
 };
 
 use super::Side;
@@ -49,9 +49,6 @@ pub(super) fn of(error: &(dyn Error + 'static), side: Side) -> Vec<String> {
     }
     if let Some(NoAnswer { option, .. }) = error.downcast_ref() {
         return vec![format!("answer in a line of standard input, or with {option}")];
-    }
-    if let Some(RestoreRefused::NotSwapped { swap, .. }) = error.downcast_ref() {
-        return by_hand(swap);
     }
     let hint = None
         .or_else(|| error.downcast_ref().and_then(of_undo))
@@ -199,22 +196,32 @@ fn of_swap(error: &SwapError) -> Vec<String> {
             ];
         }
         SwapError::Prepared { .. } => "end each, connected to that database: COMMIT PREPARED or ROLLBACK PREPARED",
-        SwapError::Unknown { .. } => "psql -l lists the databases; nothing was dropped",
         _ => return Vec::new(),
     };
     vec![hint.to_owned()]
 }
 
-/// What to type where everything is restored and the names could not be swapped.
-fn by_hand(swap: &Swap) -> Vec<String> {
+/// What to do in the end, whatever has to be mended before: what to type where everything is restored and the names could not
+/// be swapped.
+pub(super) fn finally(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(SwapError::Unknown { .. }) = error.downcast_ref() {
+        return Some(
+            "look with psql -l which database has the name, before anything else; none was dropped".to_owned(),
+        );
+    }
+    let Some(RestoreRefused::NotSwapped { swap, source }) = error.downcast_ref() else {
+        return None;
+    };
+    if matches!(source, SwapError::Unknown { .. }) {
+        return None;
+    }
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let (database, kept) = (quoted(&swap.database), quoted(&swap.kept));
-    let replacement = quoted(&swap.replacement);
-    vec![format!(
-        "both databases are whole, each with its old name; when what is told above is mended, as an owner of both, in psql -d \
+    let [database, kept, replacement] = [&swap.database, &swap.kept, &swap.replacement].map(|name| quoted(name));
+    Some(format!(
+        "nothing is lost, each database has its old name; when what is told above is mended, as an owner of both, in psql -d \
          postgres:\nBEGIN;\nALTER DATABASE {database} RENAME TO {kept};\nALTER DATABASE {replacement} RENAME TO \
          {database};\nCOMMIT;"
-    )]
+    ))
 }
 
 fn of_rescue(error: &RescueError) -> Option<String> {

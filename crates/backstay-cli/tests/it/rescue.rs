@@ -180,6 +180,18 @@ fn what_cannot_be_rescued_is_refused_and_leaves_nothing() {
             .contains("cannot load the rows of app.orders; nothing was changed"),
         "{run:?}"
     );
+    // Nor is a row kept that the server has read as another one.
+    sandbox.sql(
+        "kulti",
+        "ALTER TABLE app.orders DROP COLUMN sum; DROP DOMAIN app.price; CREATE DOMAIN app.price AS numeric(9, 0)",
+    );
+    let run = sandbox.run(&rescue(&["app.orders"], "rescue_rounded"));
+    assert_eq!(run.code, Some(4), "{run:?}");
+    assert!(
+        run.stderr
+            .contains("the rows of app.orders are not those of the backup"),
+        "{run:?}"
+    );
     let schemas = "SELECT string_agg(nspname, ' ' ORDER BY nspname) FROM pg_namespace WHERE nspname LIKE 'rescue%'";
     assert_eq!(sandbox.sql("kulti", schemas), "rescue_there rescue_yes");
     sandbox.sql(

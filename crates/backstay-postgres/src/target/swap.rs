@@ -16,7 +16,7 @@ use backstay_core::sql::{quote_identifier, quote_literal};
 use super::on_a_thread;
 use crate::CancelToken;
 use crate::config::ConnectionConfig;
-use crate::connect::{ConnectError, ConnectErrorKind};
+use crate::connect::{ConnectError, ConnectErrorKind, settle_endpoint};
 use crate::session::{self, SessionError};
 use crate::wire::{Row, WireConnection, WireError};
 
@@ -152,6 +152,8 @@ pub enum SwapError {
 /// # Errors
 /// See [`SwapError`]; but for one, nothing has another name then.
 pub fn swap_databases(config: &ConnectionConfig, swap: &Swap, cancel: &CancelToken) -> Result<(), SwapError> {
+    // Of several hosts all connections must reach the same.
+    let config = &settle_endpoint(config, cancel)?;
     on_a_thread(|| match swap_names(config, swap, cancel) {
         Err(error) if cancel.is_cancelled() && !matches!(error, SwapError::Unknown { .. }) => Err(SwapError::Cancelled),
         other => other,
@@ -278,14 +280,17 @@ fn end_sessions(
     }
 }
 
-/// Who is connected to databases, for people.
+/// What keeps databases in use, for people.
 fn sessions(connection: &mut WireConnection, oids: [&[u8]; 2]) -> Result<Vec<String>, SwapError> {
+    let list = list_of(oids);
     let sql = [
         b"SELECT pid || ' (' || coalesce(usename, backend_type) || coalesce(nullif(', ' || application_name, ', '), '') || ')' \
-          FROM pg_catalog.pg_stat_activity WHERE datid IN ("
-            .to_vec(),
-        list_of(oids),
-        b") ORDER BY pid LIMIT 10".to_vec(),
+          FROM pg_catalog.pg_stat_activity WHERE datid IN (",
+        &list[..],
+        b") UNION ALL SELECT 'prepared transaction ' || p.gid FROM pg_catalog.pg_prepared_xacts p \
+          JOIN pg_catalog.pg_database d ON d.datname = p.database WHERE d.oid IN (",
+        &list[..],
+        b") ORDER BY 1 LIMIT 10",
     ]
     .concat();
     let rows = query(connection, &sql, "look who is connected")?;

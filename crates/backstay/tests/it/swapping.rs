@@ -4,6 +4,9 @@ use std::process::Stdio;
 
 use backstay::{CancelToken, Swap, SwapError, SwapWay, plan_swap, swap_databases};
 
+use backstay_testkit::tcp_proxy::{Connections, Direction, Harm, TcpProxy};
+
+use crate::sabotage::through;
 use crate::support::{Cluster, installations};
 
 fn swap(database: &str, replacement: &str, kept: &str, way: SwapWay) -> Swap {
@@ -30,6 +33,7 @@ fn names_change_hands_with_what_belongs_to_them_or_not_at_all() {
     refusals(&cluster);
     a_session_that_stays(&cluster);
     what_cannot_be_given(&cluster);
+    an_answer_that_is_lost(&cluster);
 }
 
 /// Everything that is quoted must be.
@@ -99,8 +103,10 @@ fn refusals(cluster: &Cluster) {
     }
     // A swap that was planned before waits for it in vain, and nothing is swapped.
     let late = swap("kulti", "other", "kept", SwapWay::There);
-    let refused = swap_databases(&cluster.config("kulti"), &late, &CancelToken::new());
-    assert!(matches!(refused, Err(SwapError::InUse { .. })), "{refused:?}");
+    match swap_databases(&cluster.config("kulti"), &late, &CancelToken::new()) {
+        Err(SwapError::InUse { sessions, .. }) => assert_eq!(sessions, ["prepared transaction half done"]),
+        other => panic!("{other:?}"),
+    }
     cluster.sql("kulti", "ROLLBACK PREPARED 'half done'");
     assert_eq!(names(cluster), before);
 }
@@ -167,4 +173,29 @@ fn what_cannot_be_given(cluster: &Cluster) {
         other => panic!("{other:?}"),
     }
     assert_eq!(names(cluster), before);
+}
+
+/// Who does not hear what became of the transaction looks.
+fn an_answer_that_is_lost(cluster: &Cluster) {
+    cluster.create_database("left");
+    cluster.create_database("right");
+    let before = names(cluster);
+    for (direction, is_swapped) in [(Direction::ToServer, false), (Direction::ToClient, true)] {
+        let proxy = TcpProxy::to_port(cluster.server.port());
+        let harm = Harm::FlipBitOf {
+            text: b"COMMIT\0",
+            byte: 0,
+            bit: 0,
+        };
+        proxy.harm(Connections::Nth(1), direction, harm);
+        let config = through(&proxy, cluster.config("left"));
+        let result = swap_databases(
+            &config,
+            &swap("left", "right", "was left", SwapWay::Back),
+            &CancelToken::new(),
+        );
+        proxy.assert_all_befell();
+        assert_eq!(result.is_ok(), is_swapped, "{direction:?}: {result:?}");
+        assert_eq!(names(cluster) != before, is_swapped, "{direction:?}");
+    }
 }

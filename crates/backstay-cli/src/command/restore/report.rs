@@ -27,6 +27,10 @@ pub(super) struct PlanJson {
     text_bytes: Option<u64>,
     definitions: Option<u64>,
     warnings: Vec<String>,
+    /// The name that the database gets by a swap.
+    becomes: Option<String>,
+    /// The name that the database which has it now gets.
+    kept: Option<String>,
 }
 
 impl PlanJson {
@@ -50,6 +54,14 @@ impl PlanJson {
         }
     }
 
+    pub(super) fn with_swap(self, swap: Option<&Swap>) -> Self {
+        Self {
+            becomes: swap.map(|swap| swap.database.clone()),
+            kept: swap.map(|swap| swap.kept.clone()),
+            ..self
+        }
+    }
+
     fn of_target(subject: String, database: &str, target: &TargetState) -> Self {
         Self {
             dry_run: true,
@@ -66,6 +78,8 @@ impl PlanJson {
             text_bytes: None,
             definitions: None,
             warnings: Vec::new(),
+            becomes: None,
+            kept: None,
         }
     }
 }

@@ -140,7 +140,7 @@ fn may_rename(row: &Row, swap: &Swap) -> Result<(), SwapError> {
     let (lacks, grant) = if !is(1) {
         (
             format!("it belongs to {owner}"),
-            format!("GRANT {} TO {}", quoted(&owner), quoted(&role)),
+            format!("ALTER DATABASE {} OWNER TO {}", quoted(&swap.database), quoted(&role)),
         )
     } else if !is(2) {
         (
