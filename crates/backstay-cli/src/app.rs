@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::output::{complain, print, print_text};
 use crate::settle::{
     SettledBackup, SettledCopy, SettledDoctor, SettledDrill, SettledHold, SettledKey, SettledList, SettledLog,
-    SettledPrune, SettledRekey, SettledRestore, SettledShow, SettledSign, SettledStoreCheck, SettledVerify,
+    SettledPrune, SettledRecover, SettledRekey, SettledShow, SettledSign, SettledStoreCheck, SettledVerify,
 };
 
 /// Runs the program.
@@ -50,7 +50,8 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
     match command {
         Command::Backup(typed) => command::back_up(SettledBackup::settle(*typed, &environment)?, &environment),
         Command::Verify(typed) => command::verify(&SettledVerify::settle(typed, &environment)?, &environment),
-        Command::Restore(typed) => command::restore(&SettledRestore::settle(*typed, &environment)?, &environment),
+        Command::Restore(typed) => command::restoring(*typed, &environment),
+        Command::Recover(typed) => command::recover(SettledRecover::settle(typed, &environment)?, &environment),
         Command::Drill(typed) => command::drill(&SettledDrill::settle(*typed, &environment)?, &environment),
         Command::List(typed) => command::list(&SettledList::settle(typed, &environment)?),
         Command::Show(typed) => command::show(&SettledShow::settle(typed, &environment)?),

@@ -7,6 +7,7 @@
 mod config;
 mod drill;
 mod encryption;
+mod recover;
 mod restore;
 mod retention;
 mod stores;
@@ -23,6 +24,7 @@ use crate::exit::Exit;
 pub(crate) use config::ConfigCommand;
 pub(crate) use drill::DrillArguments;
 pub(crate) use encryption::{EncryptArguments, IdentityArguments, KeyCheckArguments, KeyCommand, RekeyArguments};
+pub(crate) use recover::{HappenedArgument, RecoverArguments};
 pub(crate) use restore::RestoreArguments;
 pub(crate) use retention::{
     HoldArguments, LogArguments, PlaceArguments, PolicyArguments, PruneArguments, ReleaseArguments,
@@ -68,6 +70,11 @@ pub(crate) enum Command {
     /// It goes into a PostgreSQL server that is started for it, or to where --to says. Every row, definition, policy, sequence
     /// and foreign key is looked at, and each phase is measured. The evidence is kept beside the backup.
     Drill(Box<DrillArguments>),
+    /// Get data back, led step by step: asks what happened, shows the backups and the plan, and restores.
+    ///
+    /// Each answer can be given by an option, or stand in a line of standard input. Nothing is done before the name of the
+    /// database was typed (or given with --yes). It runs backstay restore, and shows what it runs.
+    Recover(RecoverArguments),
     /// List the backups in a store.
     List(ListArguments),
     /// Tell what a backup holds.

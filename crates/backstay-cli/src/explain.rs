@@ -9,13 +9,13 @@ use backstay::seal::SealError;
 use backstay::{
     BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, CopyError, DrillError, FindProgramError,
     ForeignError, InvalidPattern, OpenArchiveError, OpenStoreError, PackError, PreflightError, ProgramError,
-    RepositoryError, RestoreRefusal, ServerError, SessionError, SnapshotError, SourceError, StoreError, TargetError,
-    TrailerError, VerifyError, WireError,
+    RepositoryError, RescueError, RestoreRefusal, ServerError, SessionError, SnapshotError, SourceError, StoreError,
+    SwapError, TargetError, TrailerError, UndoError, VerifyError, WireError,
 };
 
 use backstay_config::{ConfigError, ResolveError};
 
-use crate::command::{AlsoError, DrillRefused, KeyCommandError, RestoreRefused, SignError};
+use crate::command::{AlsoError, DrillRefused, KeyCommandError, NoAnswer, RestoreRefused, SignError};
 use crate::configuration::ConfigurationError;
 use crate::environment::EnvironmentError;
 use crate::exit::Exit;
@@ -36,12 +36,16 @@ pub(crate) struct Advice {
 pub(crate) fn advise(error: &(dyn Error + 'static)) -> Advice {
     let mut exit = None;
     let mut advice = Vec::new();
+    let mut finally = None;
     let mut side = Side::Source;
     let mut next = Some(error);
     while let Some(error) = next {
+        finally = finally.or_else(|| hints::finally(error));
         if error.is::<DrillError>() {
             side = Side::Drill;
-        } else if error.is::<TargetError>() && side != Side::Drill {
+        } else if (error.is::<TargetError>() || error.is::<SwapError>() || error.is::<RescueError>())
+            && side != Side::Drill
+        {
             side = Side::Target;
         }
         let error = unwrapped(error);
@@ -50,8 +54,11 @@ pub(crate) fn advise(error: &(dyn Error + 'static)) -> Advice {
         if !found.is_empty() {
             advice = found;
         }
-        next = error.source();
+        // Where nobody knows what was done, looking comes before everything that a deeper cause advises.
+        let is_doubt = matches!(error.downcast_ref(), Some(SwapError::Unknown { .. }));
+        next = error.source().filter(|_| !is_doubt);
     }
+    advice.extend(finally);
     Advice {
         exit: exit.unwrap_or(Exit::Internal),
         hints: advice,
@@ -109,6 +116,9 @@ fn inner<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
         .or_else(|| error.downcast_ref().and_then(inner_of_snapshot))
         .or_else(|| error.downcast_ref().and_then(inner_of_target))
         .or_else(|| error.downcast_ref().and_then(inner_of_drill))
+        .or_else(|| error.downcast_ref().and_then(inner_of_swap))
+        .or_else(|| error.downcast_ref().and_then(inner_of_undo))
+        .or_else(|| error.downcast_ref().and_then(inner_of_rescue))
         .or_else(|| error.downcast_ref().and_then(inner_of_wire))
         .or_else(|| error.downcast_ref().and_then(inner_of_repository))
         .or_else(|| error.downcast_ref::<Box<RepositoryError>>().map(|boxed| &**boxed as _))
@@ -170,6 +180,29 @@ fn inner_of_drill(error: &DrillError) -> Option<&(dyn Error + 'static)> {
     match error {
         DrillError::Verify(inner) => Some(inner),
         DrillError::Target(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_swap(error: &SwapError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        SwapError::Connect(inner) => Some(inner),
+        SwapError::Session(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_undo(error: &UndoError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        UndoError::Swap(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_rescue(error: &RescueError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        RescueError::Connect(inner) => Some(inner),
+        RescueError::Session(inner) => Some(inner),
         _ => None,
     }
 }
@@ -246,6 +279,9 @@ fn class(error: &(dyn Error + 'static)) -> Option<Exit> {
         .or_else(|| error.downcast_ref().map(class_of_refusal))
         .or_else(|| error.downcast_ref().map(class_of_drill))
         .or_else(|| error.downcast_ref().map(class_of_drill_refusal))
+        .or_else(|| error.downcast_ref().map(class_of_swap))
+        .or_else(|| error.downcast_ref().map(class_of_undo))
+        .or_else(|| error.downcast_ref().map(class_of_rescue))
         .or_else(|| error.downcast_ref().map(class_of_connect))
         .or_else(|| error.downcast_ref().map(class_of_repository))
         .or_else(|| error.downcast_ref().map(class_of_copy))
@@ -302,11 +338,44 @@ fn class_of_drill(error: &DrillError) -> Exit {
     }
 }
 
+fn class_of_swap(error: &SwapError) -> Exit {
+    match error {
+        SwapError::Missing { .. }
+        | SwapError::Taken { .. }
+        | SwapError::Template { .. }
+        | SwapError::Rights { .. }
+        | SwapError::Prepared { .. } => Exit::Refused,
+        SwapError::Cancelled => Exit::Cancelled,
+        _ => Exit::Database,
+    }
+}
+
 fn class_of_drill_refusal(error: &DrillRefused) -> Exit {
     match error {
         DrillRefused::PlainDump => Exit::Usage,
         DrillRefused::Folder { .. } => Exit::Configuration,
         DrillRefused::ForeignFolder { .. } => Exit::Refused,
+    }
+}
+
+fn class_of_undo(error: &UndoError) -> Exit {
+    match error {
+        UndoError::NothingKept { .. } => Exit::Refused,
+        _ => Exit::Database,
+    }
+}
+
+fn class_of_rescue(error: &RescueError) -> Exit {
+    match error {
+        RescueError::NoMatch { .. } | RescueError::SchemaName { .. } => Exit::Usage,
+        RescueError::Backup(_) | RescueError::NoRows { .. } => Exit::Storage,
+        RescueError::SameName { .. }
+        | RescueError::SchemaExists { .. }
+        | RescueError::Rights { .. }
+        | RescueError::Types { .. }
+        | RescueError::Encoding { .. } => Exit::Refused,
+        RescueError::Cancelled => Exit::Cancelled,
+        _ => Exit::Database,
     }
 }
 
@@ -374,12 +443,14 @@ fn class_of_restore(error: &RestoreRefused) -> Exit {
         RestoreRefused::NotSound { .. } | RestoreRefused::Sealed { .. } => Exit::Storage,
         RestoreRefused::OnlyForBackups(_) => Exit::Usage,
         RestoreRefused::NotConfirmed { .. } | RestoreRefused::SafetyBackup { .. } => Exit::Refused,
+        RestoreRefused::NotSwapped { source, .. } => class_of_swap(source),
     }
 }
 
 fn class_by_type(error: &(dyn Error + 'static)) -> Option<Exit> {
     let classes = [
         (error.is::<NameError>(), Exit::Usage),
+        (error.is::<NoAnswer>(), Exit::Usage),
         (error.is::<KeyError>(), Exit::Configuration),
         (error.is::<KeyCommandError>(), Exit::Configuration),
         (error.is::<SealError>(), Exit::Storage),

@@ -8,8 +8,10 @@ mod inspect;
 mod plan;
 mod prove;
 mod rehearsal;
+mod rescue;
 mod schedule;
 mod select;
+mod swap;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -31,7 +33,9 @@ pub use inspect::{ExistingDatabase, TargetState};
 pub use plan::{RestorePlan, RestoreRefusal};
 pub use prove::{MismatchKind, ProofMismatch, ProofReport, prove_copy};
 pub use rehearsal::{DatabaseOfDrill, Lent, remove_dead_drills};
+pub use rescue::{RescueError, RescuePlan, RescuedTable, apply_rescue, plan_rescue};
 pub use select::RestoreSelection;
+pub use swap::{Swap, SwapError, SwapState, SwapWay, database_names, plan_swap, swap_databases};
 
 /// Gives the text of members.
 pub trait MemberSource: Sync {

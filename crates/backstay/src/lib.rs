@@ -16,6 +16,7 @@ mod progress;
 mod prune;
 mod restore;
 mod store;
+mod swap;
 mod verify;
 mod witness;
 
@@ -42,11 +43,12 @@ pub use backstay_encryption as encryption;
 pub use backstay_postgres::{
     Atomicity, CancelToken, CatalogError, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, DotenvError,
     FindProgramError, ForeignPlan, Inclusion, InvalidPattern, Keep, Parts, Preflight, PreflightError, PreflightFinding,
-    PreflightNeeds, PreflightSeverity, ProgramError, ProofMismatch, ProofReport, Prove, Resolved, RestoreFailure,
-    RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection, SearchPath, Selection, ServerError,
-    SessionError, SnapshotError, Source as ConnectionSource, SourceError, SourceOptions, SqlState, TargetError,
-    TargetPolicy, TargetState, ThrowawayError, Variables, WireError, parse_dotenv, preflight, resolve,
-    resolve_described, resolve_source,
+    PreflightNeeds, PreflightSeverity, ProgramError, ProofMismatch, ProofReport, Prove, RescueError, RescuePlan,
+    RescuedTable, Resolved, RestoreFailure, RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport,
+    RestoreSelection, SearchPath, Selection, ServerError, SessionError, SnapshotError, Source as ConnectionSource,
+    SourceError, SourceOptions, SqlState, Swap, SwapError, SwapState, SwapWay, TargetError, TargetPolicy, TargetState,
+    ThrowawayError, Variables, WireError, parse_dotenv, plan_swap, preflight, resolve, resolve_described,
+    resolve_source, swap_databases,
 };
 pub use backstay_verify::{
     Evidence, Exemption, Expectation, Finding, Judged, Level, PastBackup, RULES, Report, Right, Rule, Rules, Severity,
@@ -61,8 +63,9 @@ pub use foreign::{ForeignArchive, ForeignError};
 pub use origin::{Origin, origin};
 pub use progress::{Phase, Progress, ProgressEvent, Silent};
 pub use prune::{Pruned, plan_prune, prune, prune_database};
-pub use restore::{plan_restore, prove, restore};
+pub use restore::{plan_rescue, plan_restore, prove, rescue, restore};
 pub use store::{OpenStoreError, WhenMissing, open_store, open_store_with, supabase_project_of_store};
+pub use swap::{UndoError, swap_at, undo_at};
 pub use verify::{Archive, CheckOptions, EarlierVolumes, OpenArchiveError, earlier_volumes, judge, proof_of, verify};
 pub use witness::Witness;
 

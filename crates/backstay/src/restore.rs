@@ -2,8 +2,8 @@ use std::error::Error as StdError;
 
 use backstay_core::repository::BackupReader;
 use backstay_postgres::{
-    CancelToken, ConnectionConfig, MemberSource, ProofReport, RestoreEvent, RestoreObserver, RestoreOptions,
-    RestorePhase, RestorePlan, RestoreReport, TargetError,
+    CancelToken, ConnectionConfig, MemberSource, ProofReport, RescueError, RescuePlan, RestoreEvent, RestoreObserver,
+    RestoreOptions, RestorePhase, RestorePlan, RestoreReport, TargetError,
 };
 
 use crate::progress::{Phase, Progress, ProgressEvent};
@@ -37,6 +37,35 @@ pub fn restore(
     let observer = Observer(progress);
     let target = &backstay_postgres::settle_endpoint(target, cancel)?;
     backstay_postgres::apply_restore(plan, backup.manifest(), &Source(backup), target, &observer, cancel)
+}
+
+/// Looks at a database and decides how tables of the backup can stand beside its own, in a schema that is made; changes
+/// nothing.
+///
+/// # Errors
+/// The database cannot be reached, or cannot take them.
+pub fn plan_rescue(
+    backup: &BackupReader,
+    target: &ConnectionConfig,
+    tables: &[String],
+    schema: &str,
+) -> Result<RescuePlan, RescueError> {
+    backstay_postgres::plan_rescue(backup.manifest(), target, tables, schema)
+}
+
+/// Puts tables of the backup beside those of a database, all or nothing, with every row compared.
+///
+/// # Errors
+/// Whatever keeps them from being there whole; nothing was changed then.
+pub fn rescue(
+    backup: &BackupReader,
+    plan: &RescuePlan,
+    target: &ConnectionConfig,
+    progress: &dyn Progress,
+    cancel: &CancelToken,
+) -> Result<(), RescueError> {
+    let observer = Observer(progress);
+    backstay_postgres::apply_rescue(plan, backup.manifest(), &Source(backup), target, &observer, cancel)
 }
 
 /// Compares a database with a backup, row by row: tables, sequences and large objects.

@@ -5,13 +5,22 @@
 
 use clap::{ArgGroup, Args, ValueHint};
 
-use super::{BackupNameArguments, OutputArguments};
+use super::{IdentityArguments, OutputArguments};
 
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(group = ArgGroup::new("way_back").args(["single_transaction", "safety_backup", "accept_loss"]).multiple(true))]
 pub(crate) struct RestoreArguments {
+    /// A backup: the path of a file, an id, or latest.
+    #[arg(value_name = "FILE|ID|latest", value_hint = ValueHint::FilePath, required_unless_present = "undo")]
+    pub(crate) backup: Option<String>,
+    /// Where backups are (default: BACKSTAY_STORE, else what the configuration says, else ./backups).
+    #[arg(long, value_name = "STORE", value_hint = ValueHint::DirPath)]
+    pub(crate) store: Option<String>,
+    /// With latest: of which database, by its name or by the prefix of its backups.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Option<String>,
     #[command(flatten)]
-    pub(crate) backup: BackupNameArguments,
+    pub(crate) identity: IdentityArguments,
     /// The database to restore into, as a URL or key=value pairs; never taken from DATABASE_URL.
     ///
     /// Other users of the machine can see arguments: leave the password to PGPASSWORD or ~/.pgpass.
@@ -20,6 +29,25 @@ pub(crate) struct RestoreArguments {
     /// Make the database, with the encoding and locale of the source.
     #[arg(long, conflicts_with_all = ["clean", "data_only"])]
     pub(crate) create: bool,
+    /// Restore beside the database, prove every row, and then swap the names; clients are cut off for a moment only.
+    ///
+    /// What was there is kept as NAME_before_TIME, with all that was written after the backup. Settings, owner and rights
+    /// of the database go with the name.
+    #[arg(long, conflicts_with_all = ["create", "clean", "data_only", "schema_only", "table", "schema"])]
+    pub(crate) swap: bool,
+    /// Put the rows of --table beside the living ones, in this new schema of the database, and print SQL that copies them back.
+    ///
+    /// All or nothing, with every row compared; nothing else is changed. The tables have columns and rows alone: no keys,
+    /// defaults, triggers, policies or grants. A partitioned table comes with its partitions.
+    #[arg(long, value_name = "SCHEMA", requires = "table")]
+    #[arg(conflicts_with_all = ["swap", "create", "clean", "single_transaction", "jobs", "schema", "data_only",
+        "schema_only", "no_owner", "no_privileges", "globals"])]
+    pub(crate) into_schema: Option<String>,
+    /// Swap the names back: the database that the newest --swap kept (or NAME) gets its name again; no backup is named.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true)]
+    #[arg(conflicts_with_all = ["backup", "store", "database", "identity", "swap", "into_schema", "create", "clean", "single_transaction",
+        "jobs", "table", "schema", "data_only", "schema_only", "no_owner", "no_privileges", "globals", "prove"])]
+    pub(crate) undo: Option<Option<String>>,
     /// First drop what the backup contains; needs --single-transaction, --safety-backup or --accept-loss.
     #[arg(long, requires = "way_back", conflicts_with = "data_only")]
     pub(crate) clean: bool,
@@ -67,4 +95,7 @@ pub(crate) struct RestoreArguments {
     pub(crate) yes: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
+    /// Whether standard input is asked for the name though it is no terminal, as `recover` does.
+    #[arg(skip)]
+    pub(crate) asks_any_input: bool,
 }

@@ -1,14 +1,18 @@
 mod confirm;
 mod report;
+mod rescue;
+mod swap;
 
 use std::time::Instant;
 
 use backstay::{
-    Archive, BackupOptions, BackupReader, CheckOptions, Deed, ForeignArchive, ForeignPlan, Level, Outcome, Repository,
-    RestorePlan, RestoreReport, Store, TargetError, WhenMissing, plan_restore,
+    Archive, BackupOptions, BackupReader, CheckOptions, ConnectionConfig, Deed, ForeignArchive, ForeignPlan, Level,
+    Outcome, Repository, RestorePlan, RestoreReport, Store, Swap, SwapError, TargetError, WhenMissing, plan_restore,
+    plan_swap, swap_at, swap_databases,
 };
 use jiff::Timestamp;
 
+use crate::args::RestoreArguments;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -18,7 +22,10 @@ use crate::output;
 use crate::output::{Form, Output, Voice, bytes, complain, print_text};
 use crate::progress::{self, Shown};
 use crate::select::open_archive;
-use crate::settle::{Confirmation, RestoreMode, SettledRestore, SettledStore, WayBack};
+use crate::settle::{
+    Confirmation, RestoreMode, SettledBackupName, SettledRescue, SettledRestore, SettledStore, SettledUndo, SwapOption,
+    WayBack,
+};
 
 use super::backup::sealing;
 use super::log::note;
@@ -38,14 +45,46 @@ pub(crate) enum RestoreRefused {
     Sealed { recipients: Vec<String> },
     #[error("the backup of the target that was made first, {id}, is not sound; nothing was dropped")]
     SafetyBackup { id: String },
+    #[error(
+        "{} is restored and equal to the backup, and has not got the name {}",
+        swap.replacement,
+        swap.database
+    )]
+    NotSwapped {
+        swap: Box<Swap>,
+        #[source]
+        source: SwapError,
+    },
+}
+
+/// Does what `restore` was typed for.
+pub(crate) fn restoring(mut arguments: RestoreArguments, environment: &Environment) -> Result<Exit, Failure> {
+    if arguments.undo.is_some() {
+        return swap::undo(&SettledUndo::settle(arguments, environment)?);
+    }
+    if let Some(schema) = arguments.into_schema.take() {
+        let settled = SettledRescue::settle(arguments, schema, environment)?;
+        return rescue::rescue(&settled, environment);
+    }
+    restore(&SettledRestore::settle(arguments, environment)?, environment)
 }
 
 /// Restores a backup into a database: looks, checks, asks, restores, tells.
-pub(crate) fn restore(settled: &SettledRestore, environment: &Environment) -> Result<Exit, Failure> {
+fn restore(settled: &SettledRestore, environment: &Environment) -> Result<Exit, Failure> {
     remark_warnings(&settled.target, settled.output);
     let interrupt = Interrupt::watch()?;
     let archive = open_archive(&settled.backup)?;
+    let database = &settled.target.config.database;
+    let swap = match settled.swap {
+        SwapOption::Yes => Some(swap_at(database, Timestamp::now())),
+        SwapOption::No => None,
+    };
     let run = Run {
+        into: ConnectionConfig {
+            database: swap.as_ref().map_or(database, |swap| &swap.replacement).clone(),
+            ..settled.target.config.clone()
+        },
+        swap,
         settled,
         environment,
         interrupt,
@@ -93,6 +132,10 @@ trait Restorable {
 
 struct Run<'r> {
     settled: &'r SettledRestore,
+    /// The database that is restored into.
+    into: ConnectionConfig,
+    /// How that gets the name of the target.
+    swap: Option<Swap>,
     environment: &'r Environment,
     interrupt: Interrupt,
     shown: Box<dyn Shown>,
@@ -103,17 +146,24 @@ impl Run<'_> {
         let Output { form, voice } = self.settled.output;
         // The target is looked at first, because that is quick and may be the end of it.
         let plan = restorable.plan()?;
+        let swapping = match &self.swap {
+            Some(swap) => swap::describe(swap, &plan_swap(&self.settled.target.config, swap)?),
+            None => String::new(),
+        };
+        let described = || format!("{}{swapping}", restorable.describe(&plan));
         let level = match self.settled.mode {
             RestoreMode::Show => Level::Quick,
             RestoreMode::Restore(_) => Level::Standard,
         };
         self.verify(archive, level)?;
         match (self.settled.mode, form) {
-            (RestoreMode::Show, Form::Json) => output::print_json(&restorable.plan_json(&plan))?,
-            (RestoreMode::Show, Form::Text) => print_text(&restorable.describe(&plan))?,
-            (RestoreMode::Restore(Confirmation::Ask), _) => complain(restorable.describe(&plan).trim_end()),
+            (RestoreMode::Show, Form::Json) => {
+                output::print_json(&restorable.plan_json(&plan).with_swap(self.swap.as_ref()))?;
+            }
+            (RestoreMode::Show, Form::Text) => print_text(&described())?,
+            (RestoreMode::Restore(Confirmation::Ask), _) => complain(described().trim_end()),
             (RestoreMode::Restore(Confirmation::Given), _) => {
-                self.settled.output.remark(restorable.describe(&plan).trim_end());
+                self.settled.output.remark(described().trim_end());
             }
         }
         let RestoreMode::Restore(confirmation) = self.settled.mode else {
@@ -132,13 +182,20 @@ impl Run<'_> {
         let begun = Instant::now();
         let applied = restorable.apply(&plan);
         self.shown.clear();
-        self.note(archive, &applied);
+        let is_complete = applied.as_ref().is_ok_and(RestoreReport::is_complete);
+        let swapped = match &self.swap {
+            Some(swap) if is_complete => Some(self.swap(swap)),
+            _ => None,
+        };
+        self.note(archive, is_complete && !matches!(swapped, Some(Err(_))));
         let outcome = report::Outcome {
-            database: &self.settled.target.config.database,
+            database: &self.into.database,
             report: applied?,
             took: begun.elapsed(),
             safety_backup: safety,
+            swap: self.swap.as_ref(),
         };
+        swapped.transpose()?;
         match (form, voice) {
             (Form::Json, _) => output::print_json(&outcome.json())?,
             (Form::Text, Voice::Normal) => print_text(&outcome.text())?,
@@ -153,13 +210,25 @@ impl Run<'_> {
         Ok(Exit::Incomplete)
     }
 
+    /// Gives what was restored the name of the target.
+    fn swap(&self, swap: &Swap) -> Result<(), RestoreRefused> {
+        swap_databases(&self.settled.target.config, swap, self.interrupt.token()).map_err(|source| {
+            RestoreRefused::NotSwapped {
+                swap: Box::new(swap.clone()),
+                source,
+            }
+        })
+    }
+
     /// Notes beside a backup of a store that it was restored, and into which database.
-    fn note(&self, archive: &Archive, applied: &Result<RestoreReport, TargetError>) {
+    fn note(&self, archive: &Archive, is_done: bool) {
         let Archive::Backup(reader) = archive else { return };
         let repository = Repository::new(reader.store().clone());
-        let is_complete = applied.as_ref().is_ok_and(RestoreReport::is_complete);
-        let outcome = if is_complete { Outcome::Done } else { Outcome::Failed };
-        let into = format!("into {}", self.settled.target.config.database);
+        let outcome = if is_done { Outcome::Done } else { Outcome::Failed };
+        let mut into = format!("into {}", self.settled.target.config.database);
+        if let Some(swap) = &self.swap {
+            into.push_str(&format!(" by way of {}; before: {}", swap.replacement, swap.kept));
+        }
         let id = &reader.manifest().id;
         note(
             &self.environment.witness(),
@@ -171,30 +240,15 @@ impl Run<'_> {
         );
     }
 
-    /// Checks the whole archive; what is wrong with it goes to standard error.
     fn verify(&self, archive: &Archive, level: Level) -> Result<(), Failure> {
-        let mut options = CheckOptions::default();
-        options.level = level;
-        options.jobs = self.environment.processors;
-        // Who restores waits: the one before is enough to see that something is amiss.
-        options.rules.history = 1;
-        let report = backstay::verify(
-            archive,
-            &with_earlier(options, archive, &self.settled.backup.keys)?,
-            &*self.shown,
-            self.interrupt.token(),
-        );
-        self.shown.clear();
-        let report = report?;
-        if report.is_sound() {
-            return Ok(());
-        }
-        complain(report.render().trim_end());
-        Err(RestoreRefused::NotSound {
-            errors: report.count(backstay::Severity::Error),
-            subject: report.subject,
-        }
-        .into())
+        let Self {
+            settled,
+            environment,
+            interrupt,
+            shown,
+            ..
+        } = self;
+        check_sound(archive, level, &settled.backup, environment, &**shown, interrupt)
     }
 
     /// Makes and verifies a backup of the target; gives its id.
@@ -232,6 +286,35 @@ impl Run<'_> {
     }
 }
 
+/// Checks the whole archive; what is wrong with it goes to standard error.
+fn check_sound(
+    archive: &Archive,
+    level: Level,
+    backup: &SettledBackupName,
+    environment: &Environment,
+    shown: &dyn Shown,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    let mut options = CheckOptions::default();
+    options.level = level;
+    options.jobs = environment.processors;
+    // Who restores waits: the one before is enough to see that something is amiss.
+    options.rules.history = 1;
+    let options = with_earlier(options, archive, &backup.keys)?;
+    let report = backstay::verify(archive, &options, shown, interrupt.token());
+    shown.clear();
+    let report = report?;
+    if report.is_sound() {
+        return Ok(());
+    }
+    complain(report.render().trim_end());
+    Err(RestoreRefused::NotSound {
+        errors: report.count(backstay::Severity::Error),
+        subject: report.subject,
+    }
+    .into())
+}
+
 struct Ours<'r> {
     reader: &'r BackupReader,
     run: &'r Run<'r>,
@@ -242,7 +325,7 @@ impl Restorable for Ours<'_> {
 
     fn plan(&self) -> Result<RestorePlan, TargetError> {
         let settled = self.run.settled;
-        plan_restore(self.reader, &settled.target.config, &settled.options)
+        plan_restore(self.reader, &self.run.into, &settled.options)
     }
 
     fn describe(&self, plan: &RestorePlan) -> String {
@@ -256,12 +339,9 @@ impl Restorable for Ours<'_> {
 
     fn apply(&self, plan: &RestorePlan) -> Result<RestoreReport, TargetError> {
         let Run {
-            settled,
-            interrupt,
-            shown,
-            ..
+            into, interrupt, shown, ..
         } = self.run;
-        backstay::restore(self.reader, plan, &settled.target.config, &**shown, interrupt.token())
+        backstay::restore(self.reader, plan, into, &**shown, interrupt.token())
     }
 }
 
@@ -278,7 +358,7 @@ impl Restorable for Foreign<'_> {
         let settled = self.run.settled;
         let options = &settled.options;
         self.dump
-            .plan_restore(&settled.target.config, options.target, options.atomicity)
+            .plan_restore(&self.run.into, options.target, options.atomicity)
     }
 
     fn describe(&self, plan: &ForeignPlan) -> String {
@@ -292,12 +372,8 @@ impl Restorable for Foreign<'_> {
 
     fn apply(&self, plan: &ForeignPlan) -> Result<RestoreReport, TargetError> {
         let Run {
-            settled,
-            interrupt,
-            shown,
-            ..
+            into, interrupt, shown, ..
         } = self.run;
-        self.dump
-            .restore(self.store, plan, &settled.target.config, &**shown, interrupt.token())
+        self.dump.restore(self.store, plan, into, &**shown, interrupt.token())
     }
 }

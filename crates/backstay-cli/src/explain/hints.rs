@@ -5,12 +5,13 @@ use backstay::manifest::ManifestError;
 use backstay::seal::SealError;
 use backstay::{
     BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, DrillError, FindProgramError,
-    InvalidPattern, OpenStoreError, PackError, ProgramError, RepositoryError, RestoreRefusal, ServerError,
-    SessionError, SnapshotError, SourceError, StoreError, StoreErrorKind, TrailerError, WireError,
+    InvalidPattern, OpenStoreError, PackError, ProgramError, RepositoryError, RescueError, RestoreRefusal, ServerError,
+    SessionError, SnapshotError, SourceError, StoreError, StoreErrorKind, SwapError, TrailerError, UndoError,
+    WireError,
 };
 
 use super::Side;
-use crate::command::{DrillRefused, RestoreRefused};
+use crate::command::{DrillRefused, NoAnswer, RestoreRefused};
 use crate::configuration::ConfigurationError;
 use crate::environment::EnvironmentError;
 use crate::keys::KeyError;
@@ -44,7 +45,17 @@ pub(super) fn of(error: &(dyn Error + 'static), side: Side) -> Vec<String> {
     if let Some(error) = error.downcast_ref::<DrillError>() {
         return of_drill(error).into_iter().collect();
     }
+    if let Some(error) = error.downcast_ref() {
+        return of_swap(error);
+    }
+    if let Some(error) = error.downcast_ref() {
+        return of_rescue(error).into_iter().collect();
+    }
+    if let Some(NoAnswer { option, .. }) = error.downcast_ref() {
+        return vec![format!("answer in a line of standard input, or with {option}")];
+    }
     let hint = None
+        .or_else(|| error.downcast_ref().and_then(of_undo))
         .or_else(|| error.downcast_ref().and_then(of_backup))
         .or_else(|| error.downcast_ref().and_then(of_connect))
         .or_else(|| error.downcast_ref().and_then(of_conninfo))
@@ -212,11 +223,80 @@ fn of_refusal(error: &RestoreRefusal, side: Side) -> Option<&'static str> {
     })
 }
 
+fn of_swap(error: &SwapError) -> Vec<String> {
+    let hint = match error {
+        SwapError::Missing { .. } => "psql -l lists the databases; one that is gone is restored with --create",
+        SwapError::Taken { .. } => "its name has the time to the second: try again",
+        SwapError::Template { .. } => "restore into another database, with --create",
+        SwapError::Rights { grant, .. } => {
+            return vec![
+                format!("as a superuser: {grant};"),
+                "or restore over what is there, all or nothing: --clean --single-transaction in place of --swap"
+                    .to_owned(),
+            ];
+        }
+        SwapError::Prepared { .. } => "end each, connected to that database: COMMIT PREPARED or ROLLBACK PREPARED",
+        _ => return Vec::new(),
+    };
+    vec![hint.to_owned()]
+}
+
+/// What to do in the end, whatever has to be mended before: what to type where everything is restored and the names could not
+/// be swapped.
+pub(super) fn finally(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(SwapError::Unknown { .. }) = error.downcast_ref() {
+        return Some(
+            "look with psql -l which database has the name, before anything else; none was dropped".to_owned(),
+        );
+    }
+    let Some(RestoreRefused::NotSwapped { swap, source }) = error.downcast_ref() else {
+        return None;
+    };
+    if matches!(source, SwapError::Unknown { .. }) {
+        return None;
+    }
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let [database, kept, replacement] = [&swap.database, &swap.kept, &swap.replacement].map(|name| quoted(name));
+    Some(format!(
+        "nothing is lost, each database has its old name; when what is told above is mended, as an owner of both, in psql -d \
+         postgres:\nBEGIN;\nALTER DATABASE {database} RENAME TO {kept};\nALTER DATABASE {replacement} RENAME TO \
+         {database};\nCOMMIT;"
+    ))
+}
+
+fn of_rescue(error: &RescueError) -> Option<String> {
+    let hint = match error {
+        RescueError::NoMatch { .. } => "backstay show --tables lists what the backup holds",
+        RescueError::NoRows { .. } => "take another backup (backstay list), or name other tables or single partitions",
+        RescueError::SameName { .. } => "restore one after the other, as schema.table, into two schemas",
+        RescueError::SchemaName { .. } => "such as --into-schema rescue_orders",
+        RescueError::SchemaExists { .. } => "name another one; nothing is ever restored over what is there",
+        RescueError::Rights { grant, .. } => return Some(format!("as the owner of the database: {grant};")),
+        RescueError::Types { .. } | RescueError::Encoding { .. } => {
+            "restore the table into a new database, with --create in place of --into-schema"
+        }
+        RescueError::Different { .. } => "is there a type whose text has changed since? restore it into a new database",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn of_undo(error: &UndoError) -> Option<&'static str> {
+    match error {
+        UndoError::NothingKept { .. } => {
+            Some("psql -l lists the databases; name the one to go back to with --undo=NAME")
+        }
+        _ => None,
+    }
+}
+
 fn of_restore(error: &RestoreRefused) -> Option<&'static str> {
     match error {
         RestoreRefused::NotSound { .. } => Some("take another backup: backstay list shows what there is"),
         RestoreRefused::Sealed { .. } => Some(NEEDS_KEY),
-        RestoreRefused::OnlyForBackups(_) | RestoreRefused::NotConfirmed { .. } => None,
+        RestoreRefused::OnlyForBackups(_) | RestoreRefused::NotConfirmed { .. } | RestoreRefused::NotSwapped { .. } => {
+            None
+        }
         RestoreRefused::SafetyBackup { .. } => Some("look at the disk of that store, and name another one"),
     }
 }

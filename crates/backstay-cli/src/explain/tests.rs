@@ -90,6 +90,75 @@ fn databases() {
 }
 
 #[test]
+fn recoveries() {
+    let swap = backstay::swap_at("kulti", "2025-01-16T14:30:22Z".parse().unwrap());
+    let database = "kulti".to_owned();
+    let lost = || WireError::ConnectionLost {
+        server: "u@h:5432/postgres".to_owned(),
+        source: std::io::Error::other("as the system says"),
+    };
+    let rights = || SwapError::Rights {
+        role: "app".to_owned(),
+        database: "kulti".to_owned(),
+        lacks: "it belongs to postgres".to_owned(),
+        grant: "ALTER DATABASE \"kulti\" OWNER TO \"app\"".to_owned(),
+    };
+    let in_use = SwapError::InUse {
+        sessions: vec!["12 (postgres, psql)".to_owned()],
+        source: lost(),
+    };
+    let all = [
+        shown(SwapError::Missing {
+            database: database.clone(),
+        }),
+        shown(SwapError::Taken {
+            database: database.clone(),
+        }),
+        shown(rights()),
+        shown(SwapError::Prepared {
+            database: database.clone(),
+            transactions: vec!["a".to_owned(), "b".to_owned()],
+        }),
+        shown(SwapError::Unknown {
+            database: database.clone(),
+            source: lost(),
+        }),
+        shown(RestoreRefused::NotSwapped {
+            swap: Box::new(swap.clone()),
+            source: in_use,
+        }),
+        shown(RestoreRefused::NotSwapped {
+            swap: Box::new(swap),
+            source: SwapError::Unknown {
+                database: database.clone(),
+                source: lost(),
+            },
+        }),
+        shown(UndoError::NothingKept {
+            pattern: "kulti_before_TIME".to_owned(),
+        }),
+        shown(UndoError::Swap(rights())),
+        shown(RescueError::SchemaExists {
+            schema: "rescue".to_owned(),
+            database: database.clone(),
+        }),
+        shown(RescueError::SameName {
+            first: "a.users".to_owned(),
+            second: "b.users".to_owned(),
+        }),
+        shown(RescueError::Types {
+            database,
+            columns: vec!["app.orders.state (app.state)".to_owned()],
+        }),
+        shown(NoAnswer {
+            question: "which database (its name, or a URL)",
+            option: "--to",
+        }),
+    ];
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
 fn stores() {
     let kinds = [
         StoreErrorKind::StoreMissing,

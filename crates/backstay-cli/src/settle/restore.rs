@@ -1,6 +1,6 @@
 use backstay::{Atomicity, Keep, Parts, Prove, Resolved, RestoreOptions, TargetPolicy, resolve_source};
 
-use crate::args::RestoreArguments;
+use crate::args::{BackupNameArguments, RestoreArguments};
 use crate::environment::Environment;
 use crate::output::Output;
 
@@ -13,9 +13,41 @@ pub(crate) struct SettledRestore {
     pub(crate) target: Resolved,
     pub(crate) options: RestoreOptions,
     pub(crate) way_back: WayBack,
+    /// Whether it is restored beside the target, which it then replaces.
+    pub(crate) swap: SwapOption,
     pub(crate) mode: RestoreMode,
     /// Options, as typed, that a plain dump of another program does not allow.
     pub(crate) only_for_backups: Vec<&'static str>,
+    pub(crate) output: Output,
+}
+
+/// Whether a restore replaces its target by swapping names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SwapOption {
+    /// It restores into the target itself.
+    No,
+    /// It restores into a new database, which then gets the name of the target.
+    Yes,
+}
+
+/// What `restore --into-schema` is to do.
+#[derive(Debug)]
+pub(crate) struct SettledRescue {
+    pub(crate) backup: SettledBackupName,
+    pub(crate) target: Resolved,
+    pub(crate) tables: Vec<String>,
+    pub(crate) schema: String,
+    pub(crate) mode: RestoreMode,
+    pub(crate) output: Output,
+}
+
+/// What `restore --undo` is to do.
+#[derive(Debug)]
+pub(crate) struct SettledUndo {
+    pub(crate) target: Resolved,
+    /// The database that is to have the name again; `None` for what the newest swap kept.
+    pub(crate) kept: Option<String>,
+    pub(crate) mode: RestoreMode,
     pub(crate) output: Output,
 }
 
@@ -47,29 +79,10 @@ pub(crate) enum Confirmation {
 }
 
 impl SettledRestore {
-    pub(crate) fn settle(arguments: RestoreArguments, environment: &Environment) -> Result<Self, SettleError> {
+    pub(crate) fn settle(mut arguments: RestoreArguments, environment: &Environment) -> Result<Self, SettleError> {
         let target = resolve_source(Some(&arguments.to), &environment.variables)?;
         let database = target.config.database.as_str();
-        let names = [("--yes", &arguments.yes), ("--accept-loss", &arguments.accept_loss)];
-        for (option, given) in names {
-            if let Some(given) = given.as_ref().filter(|given| *given != database) {
-                return Err(SettleError::OtherDatabase {
-                    option,
-                    given: given.clone(),
-                    database: database.to_owned(),
-                });
-            }
-        }
-        let mode = match (arguments.dry_run, &arguments.yes) {
-            (true, _) => RestoreMode::Show,
-            (false, Some(_)) => RestoreMode::Restore(Confirmation::Given),
-            (false, None) if environment.can_ask => RestoreMode::Restore(Confirmation::Ask),
-            (false, None) => {
-                return Err(SettleError::NobodyToAsk {
-                    database: database.to_owned(),
-                });
-            }
-        };
+        let mode = mode(&arguments, database, environment)?;
         let way_back = match &arguments.safety_backup {
             Some(store) => WayBack::SafetyBackup(SettledStore::settle(Some(store.clone()), environment)?),
             None => WayBack::NotNeeded,
@@ -77,20 +90,88 @@ impl SettledRestore {
         Ok(Self {
             options: options(&arguments, environment),
             only_for_backups: only_for_backups(&arguments),
-            backup: SettledBackupName::settle(arguments.backup, environment)?,
+            swap: match arguments.swap {
+                true => SwapOption::Yes,
+                false => SwapOption::No,
+            },
+            mode,
+            backup: backup(&mut arguments, environment)?,
             target,
             way_back,
-            mode,
             output: arguments.output.into(),
         })
     }
+}
+
+impl SettledRescue {
+    /// `schema` is what `--into-schema` says.
+    pub(crate) fn settle(
+        mut arguments: RestoreArguments,
+        schema: String,
+        environment: &Environment,
+    ) -> Result<Self, SettleError> {
+        let target = resolve_source(Some(&arguments.to), &environment.variables)?;
+        Ok(Self {
+            mode: mode(&arguments, &target.config.database, environment)?,
+            backup: backup(&mut arguments, environment)?,
+            target,
+            tables: arguments.table,
+            schema,
+            output: arguments.output.into(),
+        })
+    }
+}
+
+impl SettledUndo {
+    pub(crate) fn settle(arguments: RestoreArguments, environment: &Environment) -> Result<Self, SettleError> {
+        let target = resolve_source(Some(&arguments.to), &environment.variables)?;
+        Ok(Self {
+            mode: mode(&arguments, &target.config.database, environment)?,
+            target,
+            kept: arguments.undo.flatten(),
+            output: arguments.output.into(),
+        })
+    }
+}
+
+/// Whether anything is done, and who says that the target is meant.
+fn mode(arguments: &RestoreArguments, database: &str, environment: &Environment) -> Result<RestoreMode, SettleError> {
+    let names = [("--yes", &arguments.yes), ("--accept-loss", &arguments.accept_loss)];
+    for (option, given) in names {
+        if let Some(given) = given.as_ref().filter(|given| *given != database) {
+            return Err(SettleError::OtherDatabase {
+                option,
+                given: given.clone(),
+                database: database.to_owned(),
+            });
+        }
+    }
+    match (arguments.dry_run, &arguments.yes) {
+        (true, _) => Ok(RestoreMode::Show),
+        (false, Some(_)) => Ok(RestoreMode::Restore(Confirmation::Given)),
+        (false, None) if environment.can_ask || arguments.asks_any_input => Ok(RestoreMode::Restore(Confirmation::Ask)),
+        (false, None) => Err(SettleError::NobodyToAsk {
+            database: database.to_owned(),
+        }),
+    }
+}
+
+/// The backup that is meant; every restore but an undo has one.
+fn backup(arguments: &mut RestoreArguments, environment: &Environment) -> Result<SettledBackupName, SettleError> {
+    let named = BackupNameArguments {
+        backup: arguments.backup.take().unwrap_or_default(),
+        store: arguments.store.take(),
+        database: arguments.database.take(),
+        identity: std::mem::take(&mut arguments.identity),
+    };
+    SettledBackupName::settle(named, environment)
 }
 
 fn options(arguments: &RestoreArguments, environment: &Environment) -> RestoreOptions {
     let keep = |is_kept| if is_kept { Keep::Yes } else { Keep::No };
     let mut options = RestoreOptions::default();
     options.jobs = jobs(arguments.jobs, environment);
-    options.target = match (arguments.create, arguments.clean) {
+    options.target = match (arguments.create || arguments.swap, arguments.clean) {
         (true, _) => TargetPolicy::Create,
         (_, true) => TargetPolicy::Clean,
         _ => TargetPolicy::Empty,
@@ -109,7 +190,7 @@ fn options(arguments: &RestoreArguments, environment: &Environment) -> RestoreOp
     options.owners = keep(!arguments.no_owner);
     options.privileges = keep(!arguments.no_privileges);
     options.globals = keep(arguments.globals);
-    options.prove = match arguments.prove {
+    options.prove = match arguments.prove || arguments.swap {
         true => Prove::Yes,
         false => Prove::No,
     };
@@ -119,6 +200,7 @@ fn options(arguments: &RestoreArguments, environment: &Environment) -> RestoreOp
 /// A dump without a manifest can only be run as it is.
 fn only_for_backups(arguments: &RestoreArguments) -> Vec<&'static str> {
     let typed = [
+        (arguments.swap, "--swap"),
         (arguments.clean, "--clean"),
         (!arguments.table.is_empty(), "--table"),
         (!arguments.schema.is_empty(), "--schema"),

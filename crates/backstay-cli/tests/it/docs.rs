@@ -1,6 +1,7 @@
 //! What the documents tell people to type, typed.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -44,39 +45,87 @@ struct Story {
     /// Options of the backup that is there at the beginning; none where there is none.
     backup: Option<&'static [&'static str]>,
     /// What happens to the database then.
-    disaster: &'static str,
+    disaster: Disaster,
     /// Names of the examples.
     examples: &'static [&'static str],
-    /// The database that must be in the end as it was in the beginning.
+    /// The database that must be in the end as it was in the beginning; `%` stands for a time.
     restored: &'static str,
+}
+
+/// What happens to the data.
+#[derive(Clone, Copy)]
+enum Disaster {
+    None,
+    /// Somebody types this.
+    Sql(&'static str),
+    /// The disk gives other bytes for the orders than were written.
+    Corruption,
+    /// There is a new server, which has nothing but a superuser, and the backups.
+    ServerLost,
+}
+
+impl Disaster {
+    /// Lets it happen; gives what there is then.
+    fn strike(self, mut sandbox: Sandbox) -> Sandbox {
+        match self {
+            Self::None => {}
+            Self::Sql(sql) => drop(sandbox.sql("kulti", sql)),
+            Self::Corruption => {
+                let file = sandbox.sql("kulti", "CHECKPOINT; SELECT pg_relation_filepath('orders')");
+                let file = sandbox.server.data_folder().join(file);
+                let length = std::fs::metadata(&file).expect("a file of rows").len();
+                let garbage = vec![0xA5; usize::try_from(length).expect("a small file")];
+                let mut opened = std::fs::OpenOptions::new()
+                    .write(true)
+                    .open(&file)
+                    .expect("it can be written");
+                opened.write_all(&garbage).expect("it is written");
+                // What is in memory is still good.
+                sandbox.server.restart().expect("the server starts again");
+                let mut read = sandbox.client("psql", "kulti");
+                let read = read
+                    .args(["-Xqc", "SELECT count(*) FROM orders"])
+                    .output()
+                    .expect("psql runs");
+                assert!(!read.status.success(), "the damage can be read: {read:?}");
+            }
+            Self::ServerLost => {
+                let fresh = Sandbox::start();
+                fresh.sql("postgres", "DROP DATABASE kulti");
+                std::fs::rename(sandbox.path("backups"), fresh.path("backups")).expect("the backups are moved");
+                return fresh;
+            }
+        }
+        sandbox
+    }
 }
 
 const STORIES: &[Story] = &[
     Story {
         page: README,
         backup: None,
-        disaster: "SELECT 1",
+        disaster: Disaster::None,
         examples: &["first-backup", "cron", "retention", "psql-only"],
         restored: "kulti_again",
     },
     Story {
         page: README,
         backup: None,
-        disaster: "SELECT 1",
+        disaster: Disaster::None,
         examples: &["encrypted"],
         restored: "kulti_sealed",
     },
     Story {
         page: README,
         backup: None,
-        disaster: "SELECT 1",
+        disaster: Disaster::None,
         examples: &["several-stores"],
         restored: "kulti_elsewhere",
     },
     Story {
         page: FORMAT,
         backup: Some(&["--globals"]),
-        disaster: "SELECT 1",
+        disaster: Disaster::None,
         examples: &[
             "check",
             "manifest-by-hand",
@@ -91,56 +140,70 @@ const STORIES: &[Story] = &[
     Story {
         page: RECOVERY,
         backup: Some(&[]),
-        disaster: DELETED,
-        examples: &["choose", "choose-by-hand", "rows", "rows-back"],
+        disaster: Disaster::Sql(DELETED),
+        examples: &["choose", "choose-by-hand", "rows", "rows-run"],
         restored: "kulti",
     },
     Story {
         page: RECOVERY,
         backup: Some(&[]),
-        disaster: DELETED,
+        disaster: Disaster::Sql(DELETED),
+        examples: &["rows-beside", "rows-back"],
+        restored: "kulti",
+    },
+    Story {
+        page: RECOVERY,
+        backup: Some(&[]),
+        disaster: Disaster::Sql(DELETED),
         examples: &["rows-by-hand", "rows-back"],
         restored: "kulti",
     },
     Story {
         page: RECOVERY,
         backup: Some(&[]),
-        disaster: DAMAGED,
-        examples: &["damaged", "swap"],
+        disaster: Disaster::Corruption,
+        examples: &["damaged"],
         restored: "kulti",
     },
     Story {
         page: RECOVERY,
         backup: Some(&[]),
-        disaster: DAMAGED,
+        disaster: Disaster::Sql(DAMAGED),
+        examples: &["damaged", "undo"],
+        restored: "kulti_undone_%",
+    },
+    Story {
+        page: RECOVERY,
+        backup: Some(&[]),
+        disaster: Disaster::Sql(DAMAGED),
         examples: &["damaged-by-hand", "swap"],
         restored: "kulti",
     },
     Story {
         page: RECOVERY,
         backup: Some(&[]),
-        disaster: DAMAGED,
+        disaster: Disaster::Sql(DAMAGED),
         examples: &["in-place"],
         restored: "kulti",
     },
     Story {
         page: RECOVERY,
         backup: Some(&["--globals"]),
-        disaster: GONE,
+        disaster: Disaster::ServerLost,
         examples: &["owners", "gone"],
         restored: "kulti",
     },
     Story {
         page: RECOVERY,
         backup: Some(&["--globals"]),
-        disaster: GONE,
+        disaster: Disaster::ServerLost,
         examples: &["gone-by-hand"],
         restored: "kulti",
     },
     Story {
         page: RECOVERY,
         backup: Some(&[]),
-        disaster: "SELECT 1",
+        disaster: Disaster::None,
         examples: &["foreign", "manifest"],
         restored: "kulti_old",
     },
@@ -152,9 +215,6 @@ const STORIES: &[Story] = &[
         restored: "kulti",
     },
 ];
-
-/// Run in another database than the others, since this one is to go.
-const GONE: &str = "DROP DATABASE kulti; DROP ROLE shopkeeper";
 
 #[test]
 fn the_readme_works() {
@@ -192,17 +252,16 @@ impl Story {
         if let Some(options) = self.backup {
             sandbox.succeed(&[&["backup"], options].concat());
         }
-        let database = if self.disaster == GONE { "postgres" } else { "kulti" };
-        for statement in self.disaster.split(';') {
-            sandbox.sql(database, statement);
-        }
+        let sandbox = self.disaster.strike(sandbox);
         for name in self.examples {
             // An id has the time to the second, and some examples make a backup.
             thread::sleep(Duration::from_millis(1100));
             let script = example(self.page, name);
             run(&sandbox, name, &script.replace(ID, &newest(&sandbox)));
         }
-        assert_eq!(sandbox.sql(self.restored, STATE), before, "{:?}", self.examples);
+        let named = format!("SELECT datname FROM pg_database WHERE datname LIKE '{}'", self.restored);
+        let restored = sandbox.sql("postgres", &named);
+        assert_eq!(sandbox.sql(&restored, STATE), before, "{:?}", self.examples);
         let evil = "SELECT count(*) FROM pg_roles WHERE rolname = 'evil'";
         assert_eq!(sandbox.sql("postgres", evil), "0");
     }

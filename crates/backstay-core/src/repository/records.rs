@@ -9,7 +9,7 @@ use crate::retention::{HoldFacts, ProofState};
 use crate::store::{Error, ErrorKind, ObjectKey, Store};
 
 use super::pending::put;
-use super::{Repository, RepositoryError, names, object_role, read_small};
+use super::{BackupSummary, Repository, RepositoryError, names, object_role, read_small};
 
 /// The longest record that is written or read.
 pub(super) const RECORD_BYTES_MAX: u64 = 64 << 10;
@@ -307,6 +307,14 @@ impl Repository {
     /// Those of the store. A hold that cannot be read is in force; a release that cannot be read releases nothing.
     pub fn holds(&self, id: &BackupId, now: Timestamp) -> Result<Vec<Hold>, RepositoryError> {
         Ok(self.read_records(&self.beside(id)?)?.in_force(now))
+    }
+
+    /// Whether a backup of a listing was proven, by its records.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn proof_state(&self, backup: &BackupSummary) -> Result<ProofState, Error> {
+        Ok(self.read_records(&backup.records)?.proof())
     }
 
     /// The names of the objects of a backup.

@@ -28,5 +28,6 @@ mod sealed;
 mod settings;
 mod storm;
 mod support;
+mod swapping;
 mod verifying;
 mod volumes;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backstay::manifest::Manifest;
-use backstay::{ForeignArchive, ForeignPlan, RestorePlan, RestoreReport, TargetState};
+use backstay::{ForeignArchive, ForeignPlan, RestorePlan, RestoreReport, Swap, TargetState};
 use serde::Serialize;
 
 use crate::output::{Columns, count, duration};
@@ -27,6 +27,10 @@ pub(super) struct PlanJson {
     text_bytes: Option<u64>,
     definitions: Option<u64>,
     warnings: Vec<String>,
+    /// The name that the database gets by a swap.
+    becomes: Option<String>,
+    /// The name that the database which has it now gets.
+    kept: Option<String>,
 }
 
 impl PlanJson {
@@ -50,6 +54,14 @@ impl PlanJson {
         }
     }
 
+    pub(super) fn with_swap(self, swap: Option<&Swap>) -> Self {
+        Self {
+            becomes: swap.map(|swap| swap.database.clone()),
+            kept: swap.map(|swap| swap.kept.clone()),
+            ..self
+        }
+    }
+
     fn of_target(subject: String, database: &str, target: &TargetState) -> Self {
         Self {
             dry_run: true,
@@ -66,6 +78,8 @@ impl PlanJson {
             text_bytes: None,
             definitions: None,
             warnings: Vec::new(),
+            becomes: None,
+            kept: None,
         }
     }
 }
@@ -76,6 +90,8 @@ pub(super) struct Outcome<'o> {
     pub(super) report: RestoreReport,
     pub(super) took: Duration,
     pub(super) safety_backup: Option<String>,
+    /// The swap that a complete restore was followed by.
+    pub(super) swap: Option<&'o Swap>,
 }
 
 impl Outcome<'_> {
@@ -140,10 +156,11 @@ impl Outcome<'_> {
         {
             text.push_str(&format!("and {more} more: --json lists all\n"));
         }
-        let verdict = if report.is_complete() {
-            format!("{} is restored", self.database)
-        } else {
-            format!("{} is NOT WHOLE", self.database)
+        let verdict = match (report.is_complete(), self.swap) {
+            (true, None) => format!("{} is restored", self.database),
+            (true, Some(swap)) => format!("{} is restored; what was there is kept as {}", swap.database, swap.kept),
+            (false, None) => format!("{} is NOT WHOLE", self.database),
+            (false, Some(swap)) => format!("{} is NOT WHOLE; {} is as it was", self.database, swap.database),
         };
         format!("{verdict}\n{text}")
     }
@@ -152,13 +169,20 @@ impl Outcome<'_> {
         let report = &self.report;
         OutcomeJson {
             complete: report.is_complete(),
-            database: self.database,
+            database: match self.swap {
+                Some(swap) if report.is_complete() => &swap.database,
+                _ => self.database,
+            },
             tables: report.tables,
             rows: report.rows,
             definitions: report.entries,
             indexes: report.indexes,
             duration_secs: self.took.as_secs_f64(),
             safety_backup: self.safety_backup.as_deref(),
+            kept: self
+                .swap
+                .filter(|_| report.is_complete())
+                .map(|swap| swap.kept.as_str()),
             left_out: &report.left_out,
             failures: report
                 .failures
@@ -199,6 +223,7 @@ pub(super) struct OutcomeJson<'r> {
     indexes: u64,
     duration_secs: f64,
     safety_backup: Option<&'r str>,
+    kept: Option<&'r str>,
     left_out: &'r [String],
     failures: Vec<FailureJson<'r>>,
     proof: Option<ProofJson<'r>>,

@@ -1,0 +1,224 @@
+//! Leads through a recovery: what happened, which backup, and then `restore`.
+
+use std::io::{self, BufRead, Read as _, Write as _};
+
+use backstay::{BackupSummary, Prefix, ProofState, Repository, WhenMissing, resolve_source};
+use clap::ValueEnum as _;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::args::{HappenedArgument, RestoreArguments};
+use crate::environment::Environment;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Columns, Output, age, bytes, complain, harmless, quoted, time};
+use crate::select::looks_like_a_connection;
+use crate::settle::SettledRecover;
+
+use super::restoring;
+
+/// More than any answer has.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+/// Backups that are shown.
+const BACKUPS_SHOWN: usize = 10;
+
+const HAPPENED: &str = "what happened?\n  \
+    rows    rows were deleted or overwritten, and the rest is good\n  \
+    damage  the database is damaged, or a migration spoilt it\n  \
+    gone    the database, or the server, is gone";
+
+/// A question that nobody answered.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody answered: {question}")]
+pub(crate) struct NoAnswer {
+    pub(crate) question: &'static str,
+    /// The option that answers it.
+    pub(crate) option: &'static str,
+}
+
+/// Asks for what was not typed, shows the command that comes of it, and runs that.
+pub(crate) fn recover(settled: SettledRecover, environment: &Environment) -> Result<Exit, Failure> {
+    let SettledRecover { store, typed } = settled;
+    let happened = match typed.what {
+        Some(happened) => happened,
+        None => {
+            complain(HAPPENED);
+            ask("rows, damage or gone", "--what", |answer| {
+                HappenedArgument::from_str(answer, true).map_err(|_| "one of the three words")
+            })?
+        }
+    };
+    let to = match typed.to {
+        Some(to) => to,
+        None => ask("which database (its name, or a URL)", "--to", |answer| {
+            Ok(answer.to_owned())
+        })?,
+    };
+    let database = resolve_source(Some(&to), &environment.variables)?.config.database;
+    let backup = match &typed.backup {
+        Some(backup) if backup.parse::<usize>().is_err() => backup.clone(),
+        typed => {
+            let repository = store.open(WhenMissing::Fail)?;
+            let found = newest(&repository, &database)?;
+            if typed.is_none() || environment.can_ask {
+                complain(&table(&repository, &found)?);
+            }
+            match typed {
+                Some(number) => pick(&found, number).map_err(|_| NoAnswer {
+                    question: "that number is not in the list",
+                    option: "--backup",
+                })?,
+                None => ask("which backup (its number, or an id)", "--backup", |answer| {
+                    pick(&found, answer)
+                })?,
+            }
+        }
+    };
+    let mut restore = RestoreArguments {
+        backup: Some(backup),
+        store: typed.store,
+        identity: typed.identity,
+        to,
+        dry_run: typed.dry_run,
+        yes: typed.yes,
+        output: typed.output,
+        asks_any_input: true,
+        ..RestoreArguments::default()
+    };
+    match happened {
+        HappenedArgument::Rows => {
+            restore.table = typed.table;
+            if restore.table.is_empty() {
+                restore.table = ask(
+                    "which tables (schema.table, with blanks between)",
+                    "--table",
+                    |answer| Ok(answer.split_whitespace().map(str::to_owned).collect()),
+                )?;
+            }
+            restore.into_schema = Some(typed.into_schema.unwrap_or_else(rescue_schema));
+        }
+        HappenedArgument::Damage => restore.swap = true,
+        HappenedArgument::Gone => {
+            restore.create = true;
+            restore.globals = true;
+            restore.prove = true;
+        }
+    }
+    Output::from(restore.output).remark(&format!("this runs: {}", command_line(&restore)));
+    restoring(restore, environment)
+}
+
+fn rescue_schema() -> String {
+    let now = Timestamp::now().to_zoned(TimeZone::UTC);
+    format!("rescue_{}", now.strftime("%Y%m%d_%H%M%S"))
+}
+
+/// The newest backups of a database by the prefix that it has where nobody says otherwise; of a store that has none of
+/// that, the newest of all.
+fn newest(repository: &Repository, database: &str) -> Result<Vec<BackupSummary>, Failure> {
+    let mut backups = repository.list()?.backups;
+    let prefix = Prefix::for_database(database);
+    if backups.iter().any(|backup| *backup.id.prefix() == prefix) {
+        backups.retain(|backup| *backup.id.prefix() == prefix);
+    }
+    backups.sort_by_key(|backup| std::cmp::Reverse(backup.id.time()));
+    backups.truncate(BACKUPS_SHOWN);
+    Ok(backups)
+}
+
+fn table(repository: &Repository, backups: &[BackupSummary]) -> Result<String, Failure> {
+    let now = Timestamp::now();
+    let mut columns = Columns::default();
+    columns.row(["", "ID", "TIME", "AGE", "SIZE", "PROVEN"]);
+    for (index, backup) in backups.iter().enumerate() {
+        columns.row([
+            (index + 1).to_string(),
+            backup.id.to_string(),
+            time(backup.id.time()),
+            age(now, backup.id.time()),
+            bytes(backup.pack_bytes),
+            match repository.proof_state(backup)? {
+                ProofState::Proven => "yes",
+                ProofState::Unread => "cannot be read",
+                ProofState::None => "not yet",
+            }
+            .to_owned(),
+        ]);
+    }
+    let location = repository.store().location();
+    Ok(format!(
+        "the newest backups in {location}; take the newest from before it happened:\n{}",
+        columns.to_string().trim_end()
+    ))
+}
+
+/// The backup that a number of the list means; everything else is for `restore` to understand.
+fn pick(backups: &[BackupSummary], answer: &str) -> Result<String, &'static str> {
+    let Ok(number) = answer.parse::<usize>() else {
+        return Ok(answer.to_owned());
+    };
+    let found = number.checked_sub(1).and_then(|index| backups.get(index));
+    Ok(found.ok_or("a number of the list, or an id")?.id.to_string())
+}
+
+/// Asks until there is an answer that can be understood; an empty line is none.
+fn ask<T>(
+    question: &'static str,
+    option: &'static str,
+    understand: impl Fn(&str) -> Result<T, &'static str>,
+) -> Result<T, Failure> {
+    loop {
+        let mut stderr = io::stderr();
+        write!(stderr, "{question}: ")?;
+        stderr.flush()?;
+        let mut line = Vec::new();
+        let length = io::stdin().lock().take(ANSWER_BYTES_MAX).read_until(b'\n', &mut line)?;
+        if length == 0 {
+            complain("");
+            return Err(NoAnswer { question, option }.into());
+        }
+        let answer = String::from_utf8_lossy(&line).trim().to_owned();
+        if answer.is_empty() {
+            continue;
+        }
+        match understand(&answer) {
+            Ok(understood) => return Ok(understood),
+            Err(expected) => complain(&format!("{answer:?} is not {expected}")),
+        }
+    }
+}
+
+/// The command that does the same.
+fn command_line(restore: &RestoreArguments) -> String {
+    let mut words = vec!["backstay restore".to_owned()];
+    let mut option = |name: &str, value: &str| words.push(format!("{name}{}", quoted(value)));
+    option("", restore.backup.as_deref().unwrap_or_default());
+    if let Some(store) = &restore.store {
+        option("--store ", store);
+    }
+    for identity in &restore.identity.identity {
+        option("--identity ", &identity.to_string_lossy());
+    }
+    for table in &restore.table {
+        option("--table ", table);
+    }
+    if let Some(schema) = &restore.into_schema {
+        option("--into-schema ", schema);
+    }
+    // A connection may have a password in it.
+    let to = if looks_like_a_connection(&restore.to) {
+        "URL"
+    } else {
+        &restore.to
+    };
+    option("--to ", to);
+    let flags = [
+        (restore.swap, "--swap"),
+        (restore.create, "--create"),
+        (restore.globals, "--globals"),
+        (restore.prove, "--prove"),
+    ];
+    let flags = flags.into_iter().filter(|(is_set, _)| *is_set);
+    words.extend(flags.map(|(_, flag)| flag.to_owned()));
+    harmless(&words.join(" "))
+}

@@ -1,0 +1,110 @@
+//! The program leads through a recovery.
+
+use crate::support::{Run, Sandbox, fed};
+
+/// Runs `recover` with answers in standard input.
+fn answered(sandbox: &Sandbox, arguments: &[&str], answers: &str) -> Run {
+    let mut command = sandbox.backstay(&[&["recover"], arguments].concat());
+    Run::from(fed(&mut command, answers))
+}
+
+#[test]
+fn the_three_things_that_happen_are_mended_by_answers_alone() {
+    let sandbox = Sandbox::with_sample();
+    sandbox.succeed(&["backup"]);
+    sandbox.succeed(&["verify", "latest", "-q"]);
+    let orders = |database: &str| sandbox.sql(database, "SELECT count(*) FROM app.orders");
+
+    sandbox.sql("kulti", "DELETE FROM app.orders WHERE id > 10");
+    // What cannot be understood is asked again.
+    let answers = "\nhelp\nrows\nkulti\n7\n1\napp.orders\nkulti\n";
+    let run = answered(&sandbox, &["--into-schema", "rescue_x"], answers);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let script = sandbox.sql("kulti", &run.stdout);
+    assert_eq!((script.as_str(), orders("kulti").as_str()), ("", "2000"));
+    sandbox.sql("kulti", "DROP SCHEMA rescue_x CASCADE");
+    insta::assert_snapshot!(sandbox.shown(&run));
+
+    sandbox.sql("kulti", "UPDATE app.orders SET sum = 0; DROP TABLE app.users CASCADE");
+    let run = answered(&sandbox, &["--quiet"], "damage\nkulti\n1\nkulti\n");
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(orders("kulti"), "2000");
+    let kept = "SELECT count(*) FROM pg_database WHERE datname LIKE 'kulti\\_before\\_%'";
+    assert_eq!(sandbox.sql("postgres", kept), "1");
+
+    sandbox.sql("postgres", "DROP DATABASE kulti");
+    let options = [
+        "--what", "gone", "--to", "kulti", "--backup", "1", "--yes", "kulti", "--json",
+    ];
+    let run = answered(&sandbox, &options, "");
+    assert_eq!(run.json()["proof"]["equal"], true, "{run:?}");
+    assert_eq!(orders("kulti"), "2000");
+}
+
+#[test]
+fn nothing_is_done_that_nobody_said() {
+    let sandbox = Sandbox::with_sample();
+    sandbox.succeed(&["backup"]);
+    let damaged = ["--what", "damage", "--to", "kulti", "--backup", "1"];
+    for (arguments, answers, code, told) in [
+        (
+            &[][..],
+            "",
+            2,
+            "hint: answer in a line of standard input, or with --what",
+        ),
+        (&["--what", "gone"], "", 2, "or with --to"),
+        (&["--what", "gone", "--to", "new"], "", 2, "or with --backup"),
+        (
+            &["--what", "rows", "--to", "kulti", "--backup", "latest"],
+            "",
+            2,
+            "or with --table",
+        ),
+        (
+            &["--what", "gone", "--to", "new", "--backup", "2"],
+            "",
+            2,
+            "that number is not in the list",
+        ),
+        (
+            &damaged,
+            "yes\n",
+            7,
+            "\"yes\" is not the name of the target database; nothing was done",
+        ),
+        (&damaged, "", 7, "nothing was done"),
+        (
+            &["--what", "damage", "--to", "kulti", "--backup", "1", "--dry-run"],
+            "",
+            0,
+            "this runs: backstay restore kulti_backup_",
+        ),
+        (
+            &["--what", "gone", "--to", "kulti", "--backup", "1"],
+            "kulti\n",
+            7,
+            "exists already",
+        ),
+        (
+            &[
+                "--what",
+                "gone",
+                "--to",
+                "postgres://postgres:geheim@127.0.0.1:1/x",
+                "--backup",
+                "latest",
+            ],
+            "",
+            4,
+            "--to URL --create --globals --prove\n",
+        ),
+    ] {
+        let run = answered(&sandbox, arguments, answers);
+        assert_eq!(run.code, Some(code), "{arguments:?}: {run:?}");
+        assert!(run.stderr.contains(told), "{arguments:?}: {run:?}");
+        assert!(!run.stderr.contains("geheim"), "{run:?}");
+    }
+    let databases = "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE NOT datistemplate";
+    assert_eq!(sandbox.sql("postgres", databases), "kulti postgres");
+}
