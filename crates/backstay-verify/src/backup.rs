@@ -63,6 +63,9 @@ pub fn verify_backup(
     findings.extend(structure::check(manifest));
     findings.extend(inventory::check(manifest));
     findings.extend(rules::judge(manifest, Some(backup), options, &mut not_checked));
+    if !options.rules.sql.is_empty() || options.rules.restored_within.is_some() {
+        not_checked.push("queries and the time to restore: they are for a drill, and nothing was restored".to_owned());
+    }
 
     let packs = look_at_packs(&**backup.store(), &manifest.packs, origin, &findings)?;
     sidecars::check_manifest(backup, origin, &packs, &findings, &mut not_checked);
@@ -108,7 +111,7 @@ pub fn verify_backup(
 /// Where there are rules about grants, these are read of the backup, if it can be opened.
 #[must_use]
 pub fn judge_backup(manifest: &Manifest, backup: Option<&BackupReader>, options: &VerifyOptions<'_>) -> Report {
-    let mut not_checked = vec!["the backup itself: only the rules were looked at".to_owned()];
+    let mut not_checked = Vec::new();
     let findings = Findings::default();
     findings.extend(rules::judge(manifest, backup, options, &mut not_checked));
     Report {

@@ -195,7 +195,15 @@ fn judge(repository: &Repository, report: &BackupReport, rules: Rules, witness: 
             message,
             ..
         } = finding;
-        output.remark(&format!("{severity}: [{rule}] {subject}: {message}"));
+        let line = format!("{severity}: [{rule}] {subject}: {message}");
+        // Who wants no remarks is told of errors all the same.
+        match severity {
+            Severity::Error => complain(&line),
+            _ => output.remark(&line),
+        }
+    }
+    for what in &judged.not_checked {
+        output.remark(&format!("not judged: {what}"));
     }
     let proof = proof_of(&judged, manifest.digest_key.is_some());
     if let Err(error) = repository.note_proof(&manifest.id, &witness.statement(""), &proof) {

@@ -166,6 +166,7 @@ fn records_of_encrypted_backups_tell_nothing_of_what_is_in_them() {
     sandbox.sql("kulti", "DROP POLICY everybody ON app.users");
     let made = run(&sandbox, &["backup", "-q"]);
     assert_eq!(made.code, Some(1), "{made:?}");
+    assert!(made.stderr.contains("error: [missing-policy]"), "{made:?}");
     let verify = ["verify", "latest", "--database", "shop", "--identity", "restore.key"];
     let verified = run(&sandbox, &verify);
     assert_eq!(verified.code, Some(1), "{verified:?}");
@@ -188,6 +189,20 @@ fn records_of_encrypted_backups_tell_nothing_of_what_is_in_them() {
     assert!(
         !manifest.contains("check_values") && !manifest.contains("revenue"),
         "{manifest}"
+    );
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let again = run(&sandbox, &["backup"]);
+    assert!(
+        again
+            .stderr
+            .contains("against 1 earlier backups, which could not be read"),
+        "{again:?}"
+    );
+    assert!(
+        again
+            .stderr
+            .contains("who has which rights: the backup cannot be opened here"),
+        "{again:?}"
     );
     let without_key = run(&sandbox, &["verify", "latest", "--database", "shop"]);
     assert!(
