@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use backstay_core::retention::Age;
 use backstay_core::{Compression, Prefix, Tag};
 
+use crate::export::Link;
 use crate::fields::Fields;
 use crate::place::At;
 use crate::reference::Reference;
@@ -53,6 +54,8 @@ pub struct Database {
     pub encryption: Encryption,
     /// Which of its backups are kept.
     pub retention: Option<RetentionChoice>,
+    /// Columns that refer to others although no foreign key says so, `TABLE.COLUMN = TABLE.COLUMN`.
+    pub subject_links: Vec<String>,
 }
 
 /// Which schemas and tables, by psql's patterns; `None` where the key is not there.
@@ -343,6 +346,13 @@ impl Database {
                 "retention",
                 "Which backups are kept: the name of a [retention] section, or a table of its keys.",
             ),
+            subject_links: fields
+                .get(
+                    "subject-links",
+                    "Columns that tell whose a row is although no foreign key does: TABLE.COLUMN = TABLE.COLUMN.",
+                )
+                .map(|links: Vec<Link>| links.into_iter().map(|Link(text)| text).collect())
+                .unwrap_or_default(),
         };
         let alone = fields.present(&["encrypt-gpg", "encrypt-passphrase"]);
         if let [passphrase, ..] = alone[..] {

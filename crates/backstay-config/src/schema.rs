@@ -1,6 +1,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::database::Database;
+use crate::export::Export;
 use crate::fields::Fields;
 use crate::place::Source;
 use crate::retention::Retention;
@@ -34,10 +35,16 @@ pub fn schema() -> Json {
             "database": named("database", "Databases, and how backups of each are made."),
             "store": named("store", "Places for backups."),
             "retention": named("retention", "Which backups are kept."),
+            "export": {
+                "type": "array",
+                "description": "Rows for other programs.",
+                "items": { "$ref": "#/definitions/export" },
+            },
         },
         "definitions": {
             "database": section(&|fields| { Database::read(fields, nowhere.clone()); }),
             "store": section(&|fields| { Store::read(fields); }),
+            "export": section(&|fields| { Export::read(fields, nowhere.clone()); }),
             "secret": secret_schema(),
             "retention": section(&|fields| { Retention::read(fields); }),
         },

@@ -73,6 +73,13 @@ fn the_schema_refuses_what_the_program_refuses() {
         "[retention.a]\nkeep-within = '7 days'",
         "[retention.a]\nmin-age = ''",
         "[retention.a]\nkeep-tag = 'a'",
+        "[export]\nname = 'a'\ntable = 't'",
+        "[[export]]\ntable = 't'",
+        "[[export]]\nname = 'a'\ntable = 't'\nformat = 'xlsx'",
+        "[[export]]\nname = 'a'\ntable = 't'\ncompress = 'lzma'",
+        "[[export]]\nname = 'a'\ntable = 't'\nschedule = 'daily'",
+        "[[export]]\nname = 'a'\ntable = 't'\nquarry = 'q'",
+        "[database.a]\nhost = 'h'\nsubject-links = ['a = b']",
     ] {
         assert!(!validator.is_valid(&json(bad)), "the schema takes {bad}");
         assert!(Config::parse(bad, Path::new("f")).is_err(), "the program takes {bad}");
@@ -87,6 +94,8 @@ fn the_schema_takes_values_of_every_form() {
         "[database.a]\nhost = 'h'\nport = '1,2'\nretention = { keep-last = 1 }",
         "[database.a]\nurl = { command = ['a', 'b'] }\npassword = { file = 'x' }",
         "[database.a]\nurl = '${URL}'\ncompress = 'zst:3'\nvolume-size = '16777216'",
+        "[database.a]\nhost = 'h'\nsubject-links = ['a.b = c.d']\n[[export]]\nname = 'x'\ntable = 't'\nschedule = '*/5 2 * * MON-FRI'",
+        "[[export]]\nname = 'x'\nquery = 'SELECT 1'\nformat = 'parquet'\ncompress = 'none'\nencrypt-to = []",
         "[store.a]\nurl = '${URL}'\nsse = '${SSE}'\naccess-key-id = 'a'\nsecret-access-key = { env = 'B' }",
         "[store.a]\nurl = 's3://b'\naccess-key-id = { env = 'A' }\nsecret-access-key = { env = 'B' }\nlegal-hold = true",
     ] {
