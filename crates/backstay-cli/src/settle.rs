@@ -3,6 +3,7 @@
 mod backup;
 mod chosen;
 mod encryption;
+mod export;
 mod restore;
 mod retention;
 mod stores;
@@ -10,7 +11,10 @@ mod verify;
 
 use std::path::PathBuf;
 
-use backstay::{ConninfoError, OpenStoreError, Repository, Resolved, Variables, WhenMissing, open_store_with};
+use backstay::export::{InvalidExportFormat, InvalidSubject, InvalidSubjectLink};
+use backstay::{
+    ConninfoError, InvalidObjectKey, OpenStoreError, Repository, Resolved, Variables, WhenMissing, open_store_with,
+};
 
 use crate::args::{BackupNameArguments, DoctorArguments, ListArguments, OutputArguments, ShowArguments};
 use crate::configuration::{self, ConfigurationError};
@@ -23,6 +27,9 @@ pub(crate) use backup::SettledBackup;
 use chosen::ChosenSource;
 use encryption::settle_keys;
 pub(crate) use encryption::{RekeyWhich, SettledKey, SettledKeyCheck, SettledRekey};
+pub(crate) use export::{
+    ExportWhat, ExportsOfDatabase, SettledExport, SettledNamedExport, SettledPlace, SettledSubject, SubjectMode,
+};
 pub(crate) use restore::{Confirmation, RestoreMode, SettledRestore, WayBack};
 pub(crate) use retention::{PruneMode, SettledHold, SettledLog, SettledPrune};
 pub(crate) use stores::{CopyWhich, SettledCopy, SettledSign, SettledStoreCheck};
@@ -49,6 +56,16 @@ pub(crate) enum SettleError {
     SseWithoutBucket,
     #[error("the store that was given is empty text")]
     StoreEmpty,
+    #[error(transparent)]
+    Subject(#[from] InvalidSubject),
+    #[error(transparent)]
+    SubjectLink(#[from] InvalidSubjectLink),
+    #[error(transparent)]
+    ExportFormat(#[from] InvalidExportFormat),
+    #[error("that cannot be the name of a folder in a store")]
+    Folder(#[from] InvalidObjectKey),
+    #[error("the configuration has no [[export]]")]
+    NoExports,
     #[error("the reason that was given is empty text")]
     ReasonEmpty,
     #[error("{location} is named twice, and a copy in the same store is none")]

@@ -3,7 +3,8 @@ use std::fmt::Display;
 
 use backstay::ConninfoError;
 use backstay_config::{
-    Config, Database, EXAMPLE, Given, ResolveError, Retention, RetentionChoice, SecretSource, Store, schema,
+    Config, Database, EXAMPLE, Export, ExportRows, Given, ResolveError, Retention, RetentionChoice, SecretSource,
+    Store, schema,
 };
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -35,6 +36,7 @@ pub(crate) fn check(output: Output, environment: &Environment) -> Result<Exit, F
         databases: check.databases,
         stores: check.stores,
         retentions: check.retentions,
+        exports: check.exports,
         mistakes: check.mistakes,
     };
     match output {
@@ -62,6 +64,7 @@ struct Report {
     databases: Vec<Section>,
     stores: Vec<Section>,
     retentions: Vec<Section>,
+    exports: Vec<Section>,
     mistakes: Vec<String>,
 }
 
@@ -90,6 +93,7 @@ impl Report {
             ("database", &self.databases),
             ("store", &self.stores),
             ("retention", &self.retentions),
+            ("export", &self.exports),
         ];
         for (kind, sections) in kinds {
             for section in sections {
@@ -100,7 +104,11 @@ impl Report {
                     let parts: Vec<String> = [entry.value.clone(), missing, warning].into_iter().flatten().collect();
                     columns.row([entry.key.to_owned(), parts.join("; ")]);
                 }
-                text.push_str(&format!("[{kind}.{}]\n{columns}", section.name));
+                let header = match kind {
+                    "export" => format!("[[export]] {}", section.name),
+                    kind => format!("[{kind}.{}]", section.name),
+                };
+                text.push_str(&format!("{header}\n{columns}"));
             }
         }
         text
@@ -112,6 +120,7 @@ struct Check<'e> {
     databases: Vec<Section>,
     stores: Vec<Section>,
     retentions: Vec<Section>,
+    exports: Vec<Section>,
     mistakes: Vec<String>,
 }
 
@@ -122,6 +131,7 @@ impl<'e> Check<'e> {
             databases: Vec::new(),
             stores: Vec::new(),
             retentions: Vec::new(),
+            exports: Vec::new(),
             mistakes: Vec::new(),
         };
         for (name, database) in config.databases() {
@@ -136,7 +146,38 @@ impl<'e> Check<'e> {
             let entries = check.retention(retention);
             check.retentions.push(section(name, entries));
         }
+        for (name, export) in config.exports() {
+            let entries = check.export(export);
+            check.exports.push(section(name, entries));
+        }
         check
+    }
+
+    fn export(&mut self, export: &Export) -> Vec<Entry> {
+        let lookup = lookup(&self.environment.variables);
+        let (key, text) = match &export.rows {
+            ExportRows::Table(table) => ("table", table),
+            ExportRows::Query(query) => ("query", query),
+        };
+        let mut entries = Vec::new();
+        match text.resolve(&lookup) {
+            Ok(text) => entries.push(entry(key, text.split_whitespace().collect::<Vec<_>>().join(" "))),
+            Err(error) => entries.extend(self.fault(key, error.into())),
+        }
+        let name =
+            |reference: &Option<backstay_config::Reference>| reference.as_ref().map(|name| name.name().to_owned());
+        let given = [
+            ("database", name(&export.database)),
+            ("format", Some(export.format.to_owned())),
+            ("store", name(&export.store)),
+            ("prefix", export.folder.as_ref().map(ToString::to_string)),
+            ("schedule", export.schedule.clone()),
+        ];
+        entries.extend(given.into_iter().filter_map(|(key, value)| Some(entry(key, value?))));
+        if let Some(RetentionChoice::Own(retention)) = &export.retention {
+            entries.extend(self.retention(retention));
+        }
+        entries
     }
 
     fn database(&mut self, name: &str, database: &Database) -> Vec<Entry> {

@@ -9,6 +9,7 @@ mod crash;
 mod disasters;
 mod docs;
 mod encryption;
+mod export;
 mod interrupt;
 mod killed_uploads;
 mod messages;
