@@ -19,8 +19,8 @@ pub(crate) struct Program {
     version: &'static str,
 }
 
-/// All of them: an S3 server, and AWS's own client of such servers.
-pub(crate) const PROGRAMS: [Program; 2] = [
+/// All of them: an S3 server, AWS's own client of such servers, and a Python that has another reader of Parquet.
+pub(crate) const PROGRAMS: [Program; 3] = [
     Program {
         name: "moto_server",
         variable: "BACKSTAY_TEST_MOTO",
@@ -34,6 +34,13 @@ pub(crate) const PROGRAMS: [Program; 2] = [
         package: "awscli",
         extras: "",
         version: "1.46.2",
+    },
+    Program {
+        name: "python3",
+        variable: "BACKSTAY_TEST_DUCKDB",
+        package: "duckdb",
+        extras: "",
+        version: "2.0.1",
     },
 ];
 

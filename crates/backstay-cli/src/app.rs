@@ -12,8 +12,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{complain, print, print_text};
 use crate::settle::{
-    SettledBackup, SettledCopy, SettledDoctor, SettledDrill, SettledHold, SettledKey, SettledList, SettledLog,
-    SettledPrune, SettledRecover, SettledRekey, SettledShow, SettledSign, SettledStoreCheck, SettledVerify,
+    SettledBackup, SettledCopy, SettledDoctor, SettledDrill, SettledExport, SettledHold, SettledKey, SettledList,
+    SettledLog, SettledPrune, SettledRecover, SettledRekey, SettledShow, SettledSign, SettledStoreCheck, SettledVerify,
 };
 
 /// Runs the program.
@@ -56,6 +56,7 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::List(typed) => command::list(&SettledList::settle(typed, &environment)?),
         Command::Show(typed) => command::show(&SettledShow::settle(typed, &environment)?),
         Command::Doctor(typed) => command::examine(&SettledDoctor::settle(typed, &environment)?, &environment),
+        Command::ExportData(typed) => command::export(&SettledExport::settle(*typed, &environment)?, &environment),
         Command::Key(typed) => command::key(&SettledKey::settle(typed, &environment)?),
         Command::Rekey(typed) => command::rekey(&SettledRekey::settle(*typed, &environment)?, &environment),
         Command::Prune(typed) => command::prune(&SettledPrune::settle(*typed, &environment)?, &environment),

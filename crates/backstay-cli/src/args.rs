@@ -7,6 +7,7 @@
 mod config;
 mod drill;
 mod encryption;
+mod export;
 mod recover;
 mod restore;
 mod retention;
@@ -24,6 +25,7 @@ use crate::exit::Exit;
 pub(crate) use config::ConfigCommand;
 pub(crate) use drill::DrillArguments;
 pub(crate) use encryption::{EncryptArguments, IdentityArguments, KeyCheckArguments, KeyCommand, RekeyArguments};
+pub(crate) use export::ExportArguments;
 pub(crate) use recover::{HappenedArgument, RecoverArguments};
 pub(crate) use restore::RestoreArguments;
 pub(crate) use retention::{
@@ -105,6 +107,11 @@ pub(crate) enum Command {
     /// All recipients have to be named again. Those that stand in the store are not taken over, because whoever can write
     /// there could have added one.
     Rekey(Box<RekeyArguments>),
+    /// Export rows for other programs, by the configuration, or all that belongs to one person.
+    ///
+    /// An export is no backup: it cannot be restored. Exports stand in a folder of their own, exports, and have a retention of
+    /// their own.
+    ExportData(Box<ExportArguments>),
     /// Make and try the keys of encrypted backups.
     #[command(subcommand)]
     Key(KeyCommand),

@@ -5,6 +5,7 @@ mod config;
 mod copy;
 mod doctor;
 mod drill;
+mod export;
 mod hold;
 mod key;
 mod list;
@@ -24,6 +25,7 @@ pub(crate) use config::{check as config_check, example as config_example, json_s
 pub(crate) use copy::{AlsoError, copy};
 pub(crate) use doctor::examine;
 pub(crate) use drill::{DrillRefused, drill};
+pub(crate) use export::export;
 pub(crate) use hold::{hold, release};
 pub(crate) use key::{KeyCommandError, key};
 pub(crate) use list::list;

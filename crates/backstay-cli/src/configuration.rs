@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use backstay::Variables;
 use backstay_config::{Config, ConfigError, FILE_NAME, ResolveError, nearest};
 
-pub(crate) use database::{DatabaseOptions, options, prefix, source, source_without_secrets};
+pub(crate) use database::{DatabaseOptions, options, prefix, seals, source, source_without_secrets};
 pub(crate) use store::variables_for;
 
 /// The variable that names the file.
@@ -40,6 +40,12 @@ pub(crate) enum ConfigurationError {
     #[error("no [{kind}.{name}] in {}", path.display())]
     Unknown {
         kind: &'static str,
+        name: String,
+        path: PathBuf,
+        nearest: Option<String>,
+    },
+    #[error("no [[export]] called {name:?} in {}", path.display())]
+    UnknownExport {
         name: String,
         path: PathBuf,
         nearest: Option<String>,
@@ -188,6 +194,17 @@ impl Loaded {
         let mut databases = self.config.databases();
         let found = databases.find(|(known, _)| *known == name);
         found.ok_or_else(|| self.unknown("database", name, self.config.databases().map(|(known, _)| known)))
+    }
+
+    /// The export of that name.
+    pub(crate) fn export(&self, name: &str) -> Result<&backstay_config::Export, ConfigurationError> {
+        self.config
+            .export(name)
+            .ok_or_else(|| ConfigurationError::UnknownExport {
+                name: name.to_owned(),
+                path: self.path.clone(),
+                nearest: nearest(name, self.config.exports().map(|(known, _)| known)).map(str::to_owned),
+            })
     }
 
     /// The store of that name.

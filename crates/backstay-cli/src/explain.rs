@@ -4,6 +4,7 @@ mod hints;
 
 use std::error::Error;
 
+use backstay::export::ExportError;
 use backstay::manifest::ManifestError;
 use backstay::seal::SealError;
 use backstay::{
@@ -48,6 +49,9 @@ pub(crate) fn advise(error: &(dyn Error + 'static)) -> Advice {
         {
             side = Side::Target;
         }
+        if error.is::<ExportError>() {
+            side = Side::Export;
+        }
         let error = unwrapped(error);
         exit = exit.or_else(|| class(error));
         let found = hints::of(error, side);
@@ -74,6 +78,8 @@ enum Side {
     Target,
     /// It is written by a drill.
     Drill,
+    /// Some rows of it are read for others.
+    Export,
 }
 
 /// Whether an archive that cannot be opened is so damaged, or so much something else, that this is what a verification
@@ -126,6 +132,7 @@ fn inner<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
         .or_else(|| error.downcast_ref().and_then(inner_of_open_archive))
         .or_else(|| error.downcast_ref().and_then(inner_of_foreign))
         .or_else(|| error.downcast_ref().and_then(inner_of_select))
+        .or_else(|| error.downcast_ref().and_then(inner_of_export))
         .or_else(|| error.downcast_ref().and_then(inner_of_settle))
         .or_else(|| error.downcast_ref().and_then(inner_of_configuration))
 }
@@ -254,6 +261,15 @@ fn inner_of_select(error: &SelectError) -> Option<&(dyn Error + 'static)> {
     }
 }
 
+fn inner_of_export(error: &ExportError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        ExportError::Connect(inner) => Some(inner),
+        ExportError::Seal(inner) => Some(inner),
+        ExportError::Store(inner) => Some(inner),
+        _ => None,
+    }
+}
+
 fn inner_of_settle(error: &SettleError) -> Option<&(dyn Error + 'static)> {
     match error {
         SettleError::Source(inner) => Some(inner),
@@ -291,6 +307,7 @@ fn class(error: &(dyn Error + 'static)) -> Option<Exit> {
         .or_else(|| error.downcast_ref().map(class_of_settle))
         .or_else(|| error.downcast_ref().map(class_of_configuration))
         .or_else(|| error.downcast_ref().map(class_of_restore))
+        .or_else(|| error.downcast_ref().map(class_of_export))
         .or_else(|| class_by_type(error))
 }
 
@@ -427,13 +444,16 @@ fn class_of_select(error: &SelectError) -> Exit {
 fn class_of_settle(error: &SettleError) -> Exit {
     match error {
         SettleError::OtherDatabase { .. } => Exit::Refused,
+        SettleError::NoExports => Exit::Configuration,
         _ => Exit::Usage,
     }
 }
 
 fn class_of_configuration(error: &ConfigurationError) -> Exit {
     match error {
-        ConfigurationError::Unknown { .. } | ConfigurationError::Several { .. } => Exit::Usage,
+        ConfigurationError::Unknown { .. }
+        | ConfigurationError::UnknownExport { .. }
+        | ConfigurationError::Several { .. } => Exit::Usage,
         _ => Exit::Configuration,
     }
 }
@@ -444,6 +464,21 @@ fn class_of_restore(error: &RestoreRefused) -> Exit {
         RestoreRefused::OnlyForBackups(_) => Exit::Usage,
         RestoreRefused::NotConfirmed { .. } | RestoreRefused::SafetyBackup { .. } => Exit::Refused,
         RestoreRefused::NotSwapped { source, .. } => class_of_swap(source),
+    }
+}
+
+fn class_of_export(error: &ExportError) -> Exit {
+    match error {
+        ExportError::Exists { .. }
+        | ExportError::ReadBack { .. }
+        | ExportError::TooLong { .. }
+        | ExportError::Key(_)
+        | ExportError::Manifest { .. }
+        | ExportError::Unknown { .. } => Exit::Storage,
+        ExportError::NoSubject { .. } | ExportError::NoSuchColumn { .. } => Exit::Usage,
+        ExportError::Cancelled => Exit::Cancelled,
+        ExportError::Codec(_) | ExportError::Parquet(_) => Exit::Internal,
+        _ => Exit::Database,
     }
 }
 

@@ -4,6 +4,7 @@ mod backup;
 mod chosen;
 mod drill;
 mod encryption;
+mod export;
 mod recover;
 mod restore;
 mod retention;
@@ -12,7 +13,10 @@ mod verify;
 
 use std::path::PathBuf;
 
-use backstay::{ConninfoError, OpenStoreError, Repository, Resolved, Variables, WhenMissing, open_store_with};
+use backstay::export::{InvalidExportFormat, InvalidSubject, InvalidSubjectLink};
+use backstay::{
+    ConninfoError, InvalidObjectKey, OpenStoreError, Repository, Resolved, Variables, WhenMissing, open_store_with,
+};
 
 use crate::args::{BackupNameArguments, DoctorArguments, ListArguments, OutputArguments, ShowArguments};
 use crate::configuration::{self, ConfigurationError};
@@ -26,6 +30,9 @@ use chosen::ChosenSource;
 pub(crate) use drill::{DrillPlace, SettledDrill};
 use encryption::settle_keys;
 pub(crate) use encryption::{RekeyWhich, SettledKey, SettledKeyCheck, SettledRekey};
+pub(crate) use export::{
+    ExportWhat, ExportsOfDatabase, SettledExport, SettledNamedExport, SettledPlace, SettledSubject, SubjectMode,
+};
 pub(crate) use recover::SettledRecover;
 pub(crate) use restore::{Confirmation, RestoreMode, SettledRescue, SettledRestore, SettledUndo, SwapOption, WayBack};
 pub(crate) use retention::{PruneMode, SettledHold, SettledLog, SettledPrune};
@@ -53,6 +60,16 @@ pub(crate) enum SettleError {
     SseWithoutBucket,
     #[error("the store that was given is empty text")]
     StoreEmpty,
+    #[error(transparent)]
+    Subject(#[from] InvalidSubject),
+    #[error(transparent)]
+    SubjectLink(#[from] InvalidSubjectLink),
+    #[error(transparent)]
+    ExportFormat(#[from] InvalidExportFormat),
+    #[error("that cannot be the name of a folder in a store")]
+    Folder(#[from] InvalidObjectKey),
+    #[error("the configuration has no [[export]]")]
+    NoExports,
     #[error("the reason that was given is empty text")]
     ReasonEmpty,
     #[error("{location} is named twice, and a copy in the same store is none")]

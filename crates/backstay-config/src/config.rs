@@ -1,10 +1,14 @@
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ops::Range;
 use std::path::Path;
 
 use backstay_verify::Rules;
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::database::Database;
+use crate::export::Export;
 use crate::fields::{Context, Fields, shown};
 use crate::nearest::nearest;
 use crate::place::Source;
@@ -20,16 +24,19 @@ pub const FILE_NAME: &str = "backstay.toml";
 /// A file with a comment on everything.
 pub const EXAMPLE: &str = include_str!("example.toml");
 
-/// What stands in a file: databases, stores, retentions and rules by their names. Names that sections name exist.
+/// What stands in a file: databases, stores, retentions, rules and exports by their names. Names that sections name exist.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     databases: BTreeMap<String, Database>,
     stores: BTreeMap<String, Store>,
     retentions: BTreeMap<String, Retention>,
     rules: BTreeMap<String, Rules>,
+    exports: BTreeMap<String, Export>,
 }
 
-const SECTIONS: [&str; 4] = ["database", "store", "retention", "rules"];
+const SECTIONS: [&str; 5] = ["database", "store", "retention", "rules", EXPORT];
+/// The one that is a list: a name stands in each, beside what it is.
+const EXPORT: &str = "export";
 
 impl Config {
     /// Reads a text. The path of the file is for messages, and relative paths in the text begin in its folder.
@@ -80,10 +87,26 @@ impl Config {
         self.retentions.get(name)
     }
 
+    /// The export of that name.
+    #[must_use]
+    pub fn export(&self, name: &str) -> Option<&Export> {
+        self.exports.get(name)
+    }
+
     /// The retention of a database.
     #[must_use]
     pub fn retention_of<'c>(&'c self, database: &'c Database) -> Option<&'c Retention> {
-        match database.retention.as_ref()? {
+        self.chosen(database.retention.as_ref()?)
+    }
+
+    /// The retention of an export.
+    #[must_use]
+    pub fn retention_of_export<'c>(&'c self, export: &'c Export) -> Option<&'c Retention> {
+        self.chosen(export.retention.as_ref()?)
+    }
+
+    fn chosen<'c>(&'c self, choice: &'c RetentionChoice) -> Option<&'c Retention> {
+        match choice {
             RetentionChoice::Named(reference) => self.retention(reference.name()),
             RetentionChoice::Own(retention) => Some(retention),
         }
@@ -126,6 +149,11 @@ impl Config {
             .map(|(name, retention)| (name.as_str(), retention))
     }
 
+    /// All exports, by name.
+    pub fn exports(&self) -> impl Iterator<Item = (&str, &Export)> {
+        self.exports.iter().map(|(name, export)| (name.as_str(), export))
+    }
+
     fn read(&mut self, table: &DeTable<'_>, context: &mut Context) {
         for (key, value) in table {
             let kind: &str = key.get_ref();
@@ -135,6 +163,10 @@ impl Config {
                     message.push_str(&format!("; did you mean {nearest:?}?"));
                 }
                 context.problems.add(key.span(), Shown::Key, message);
+                continue;
+            }
+            if kind == EXPORT {
+                self.read_exports(key.span(), value, context);
                 continue;
             }
             let DeValue::Table(named) = value.get_ref() else {
@@ -186,6 +218,40 @@ impl Config {
         }
     }
 
+    fn read_exports(&mut self, key: Range<usize>, value: &Spanned<DeValue<'_>>, context: &mut Context) {
+        let DeValue::Array(sections) = value.get_ref() else {
+            context
+                .problems
+                .add(key, Shown::Key, "\"export\" has to be a list of sections: [[export]]");
+            return;
+        };
+        for section in sections {
+            let DeValue::Table(table) = section.get_ref() else {
+                context.problems.add(
+                    key.clone(),
+                    Shown::Key,
+                    "\"export\" has to be a list of sections: [[export]]",
+                );
+                continue;
+            };
+            // A header has its line; what is behind it belongs to the section.
+            let begin = section.span().start;
+            let at = context.problems.source().at(begin);
+            let mut fields = Fields::reading(table, EXPORT, begin..begin, context);
+            let export = Export::read(&mut fields, at);
+            if let Some(export) = export {
+                let name = export.name.as_str().to_owned();
+                match self.exports.entry(name) {
+                    Entry::Vacant(place) => {
+                        place.insert(export);
+                    }
+                    Entry::Occupied(_) => fields.refuse("name", "is that of another export, too"),
+                }
+            }
+            fields.finish();
+        }
+    }
+
     /// Tells of names of sections that do not exist, and of a store that is named twice.
     fn check_references(&self, table: &DeTable<'_>, problems: &mut Problems) {
         // Also those that could not be read, of which enough is said already.
@@ -194,7 +260,19 @@ impl Config {
             let names = section.into_iter().flat_map(|section| section.keys());
             names.map(|name| &**name.get_ref()).collect()
         };
-        let (stores, retentions, rules) = (known("store"), known("retention"), known("rules"));
+        let (databases, stores) = (known("database"), known("store"));
+        let (retentions, rules) = (known("retention"), known("rules"));
+        for export in self.exports.values() {
+            if let Some(database) = &export.database {
+                check(database, "database", &databases, problems);
+            }
+            if let Some(store) = &export.store {
+                check(store, "store", &stores, problems);
+            }
+            if let Some(RetentionChoice::Named(reference)) = &export.retention {
+                check(reference, "retention", &retentions, problems);
+            }
+        }
         for database in self.databases.values() {
             for store in database.store.iter().chain(&database.also) {
                 check(store, "store", &stores, problems);

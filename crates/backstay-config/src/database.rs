@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use backstay_core::retention::Age;
 use backstay_core::{Compression, Prefix, Tag};
 
+use crate::export::Link;
 use crate::fields::Fields;
 use crate::place::At;
 use crate::reference::Reference;
@@ -56,6 +57,8 @@ pub struct Database {
     pub retention: Option<RetentionChoice>,
     /// What its backups are expected to be.
     pub rules: Option<RulesChoice>,
+    /// Columns that refer to others although no foreign key says so, `TABLE.COLUMN = TABLE.COLUMN`.
+    pub subject_links: Vec<String>,
 }
 
 /// Which schemas and tables, by psql's patterns; `None` where the key is not there.
@@ -350,6 +353,13 @@ impl Database {
                 "rules",
                 "What backups are expected to be: the name of a [rules] section, or a table of its keys.",
             ),
+            subject_links: fields
+                .get(
+                    "subject-links",
+                    "Columns that tell whose a row is although no foreign key does: TABLE.COLUMN = TABLE.COLUMN.",
+                )
+                .map(|links: Vec<Link>| links.into_iter().map(|Link(text)| text).collect())
+                .unwrap_or_default(),
         };
         let alone = fields.present(&["encrypt-gpg", "encrypt-passphrase"]);
         if let [passphrase, ..] = alone[..] {

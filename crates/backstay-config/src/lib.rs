@@ -1,4 +1,4 @@
-//! The file `backstay.toml`: databases, stores, retention and rules by name, and where their secrets are.
+//! The file `backstay.toml`: databases, stores, retention, rules and exports by name, and where their secrets are.
 //!
 //! It is a crate of its own because it brings a TOML parser, and because services that keep their backups by the same file
 //! need it without the program. [`Config::parse`] takes a text and finds all mistakes in it at once, each with its line and
@@ -32,6 +32,7 @@
 
 mod config;
 mod database;
+mod export;
 mod fields;
 mod nearest;
 mod place;
@@ -49,6 +50,7 @@ mod value;
 
 pub use config::{Config, EXAMPLE, FILE_NAME};
 pub use database::{Connection, Database, Encryption, ResolvedConnection, Selection};
+pub use export::{Export, ExportCompression, ExportRows};
 pub use nearest::nearest;
 pub use place::At;
 pub use problem::{ConfigError, Problem};

@@ -2,6 +2,7 @@ use backstay_verify::{Exemption, SqlCheck, TableRule};
 use serde_json::{Value as Json, json};
 
 use crate::database::Database;
+use crate::export::Export;
 use crate::fields::Fields;
 use crate::place::Source;
 use crate::retention::Retention;
@@ -37,10 +38,16 @@ pub fn schema() -> Json {
             "store": named("store", "Places for backups."),
             "retention": named("retention", "Which backups are kept."),
             "rules": named("rules", "What backups are expected to be."),
+            "export": {
+                "type": "array",
+                "description": "Rows for other programs.",
+                "items": { "$ref": "#/definitions/export" },
+            },
         },
         "definitions": {
             "database": section(&|fields| { Database::read(fields, nowhere.clone()); }),
             "store": section(&|fields| { Store::read(fields); }),
+            "export": section(&|fields| { Export::read(fields, nowhere.clone()); }),
             "secret": secret_schema(),
             "retention": section(&|fields| { Retention::read(fields); }),
             "rules": section(&|fields| { rules::read(fields); }),

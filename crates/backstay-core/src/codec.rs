@@ -99,6 +99,12 @@ impl Compression {
     pub fn codec(self) -> Codec {
         self.codec
     }
+
+    /// The level, in the codec's own numbers.
+    #[must_use]
+    pub fn level(self) -> i32 {
+        self.level
+    }
 }
 
 impl Default for Compression {

@@ -61,5 +61,6 @@ pub use target::{
 };
 pub use tls::TlsSetupError;
 pub use wire::{
-    CommandTag, CopyIn, Row, RowFault, ServerError, SqlState, TransactionStatus, WireConnection, WireError,
+    ColumnDescription, CommandTag, CopyIn, CsvHeader, Row, RowFault, ServerError, SqlState, TransactionStatus,
+    WireConnection, WireError,
 };

@@ -22,10 +22,10 @@ use std::fmt;
 
 use memchr::memchr;
 
-pub use copy::CopyIn;
+pub use copy::{CopyIn, CsvHeader};
 pub use error::{RowFault, WireError};
 pub(crate) use fault::Fault;
-pub use message::{CommandTag, Row, TransactionStatus};
+pub use message::{ColumnDescription, CommandTag, Row, TransactionStatus};
 pub use server_error::{ServerError, SqlState};
 pub(crate) use socket::{Socket, TICK};
 
@@ -91,6 +91,26 @@ impl WireConnection {
         Ok(rows)
     }
 
+    /// Runs one statement and gives its rows and what the server says of its columns.
+    ///
+    /// # Errors
+    /// Of the statement.
+    pub fn query_described(&mut self, sql: &[u8]) -> Result<(Vec<ColumnDescription>, Vec<Row>), WireError> {
+        let (mut columns, mut rows) = (Vec::new(), Vec::new());
+        self.run_described(
+            sql,
+            |body| {
+                columns = ColumnDescription::parse_all(body)?;
+                Ok(())
+            },
+            |body| {
+                rows.push(Row::parse(body)?);
+                Ok(())
+            },
+        )?;
+        Ok((columns, rows))
+    }
+
     /// Ends the transaction and keeps what it did.
     ///
     /// # Errors
@@ -147,14 +167,24 @@ impl WireConnection {
         self.broken
     }
 
-    fn run(&mut self, sql: &[u8], mut on_row: impl FnMut(&[u8]) -> Result<(), Fault>) -> Result<CommandTag, WireError> {
+    fn run(&mut self, sql: &[u8], on_row: impl FnMut(&[u8]) -> Result<(), Fault>) -> Result<CommandTag, WireError> {
+        self.run_described(sql, |_| Ok(()), on_row)
+    }
+
+    fn run_described(
+        &mut self,
+        sql: &[u8],
+        mut on_columns: impl FnMut(&[u8]) -> Result<(), Fault>,
+        mut on_row: impl FnMut(&[u8]) -> Result<(), Fault>,
+    ) -> Result<CommandTag, WireError> {
         self.start(sql)?;
         let mut error = None;
         let mut tag = CommandTag::default();
         loop {
             let done = match self.channel.receive() {
                 Ok(Frame { tag: b'D', body }) => on_row(body),
-                Ok(Frame { tag: b'T' | b'I', .. }) => Ok(()),
+                Ok(Frame { tag: b'T', body }) => on_columns(body),
+                Ok(Frame { tag: b'I', .. }) => Ok(()),
                 Ok(Frame { tag: b'C', body }) => CommandTag::parse(body).map(|said| tag = said),
                 Ok(Frame { tag: b'E', body }) => {
                     error.get_or_insert_with(|| ServerError::parse(body));

@@ -36,10 +36,15 @@ pub use backstay_core::seal;
 pub use backstay_core::store::{
     Error as StoreError, ErrorKind as StoreErrorKind, Leftover, MemoryStore, ObjectKey, ObjectMeta, ObjectWriter, Store,
 };
-pub use backstay_core::{BackupId, Compression, DbText, InvalidPrefix, InvalidTag, Manifest, Prefix, Tag};
+pub use backstay_core::{
+    BackupId, Codec, Compression, DbText, InvalidObjectKey, InvalidPrefix, InvalidTag, Manifest, Prefix, Tag,
+};
 /// Encryption: to whom backups are sealed, and with what they are opened.
 #[cfg(feature = "encryption")]
 pub use backstay_encryption as encryption;
+/// Exports of rows for other programs, and of all that belongs to one person.
+#[cfg(feature = "export")]
+pub use backstay_export as export;
 pub use backstay_postgres::{
     Atomicity, CancelToken, CatalogError, ConnectError, ConnectErrorKind, ConnectionConfig, ConninfoError, DotenvError,
     FindProgramError, ForeignPlan, Inclusion, InvalidPattern, Keep, Parts, Preflight, PreflightError, PreflightFinding,

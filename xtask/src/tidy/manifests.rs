@@ -14,10 +14,12 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
         }
         "backstay-http" => &["backstay-core"],
         "backstay-config" => &["backstay-core", "backstay-verify"],
+        "backstay-export" => &["backstay-core", "backstay-postgres"],
         name if name.starts_with("backstay-store-") => &["backstay-core", "backstay-http"],
         "backstay" => &[
             "backstay-core",
             "backstay-encryption",
+            "backstay-export",
             "backstay-postgres",
             "backstay-verify",
             "backstay-store-*",

@@ -3,8 +3,8 @@ use std::fmt::Display;
 
 use backstay::{ConninfoError, Exemption, Rules};
 use backstay_config::{
-    Config, Database, EXAMPLE, Given, ResolveError, Retention, RetentionChoice, RulesChoice, SecretSource, Store,
-    schema,
+    Config, Database, EXAMPLE, Export, ExportRows, Given, ResolveError, Retention, RetentionChoice, RulesChoice,
+    SecretSource, Store, schema,
 };
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -37,6 +37,7 @@ pub(crate) fn check(output: Output, environment: &Environment) -> Result<Exit, F
         stores: check.stores,
         retentions: check.retentions,
         rules: check.rules,
+        exports: check.exports,
         mistakes: check.mistakes,
     };
     match output {
@@ -65,6 +66,7 @@ struct Report {
     stores: Vec<Section>,
     retentions: Vec<Section>,
     rules: Vec<Section>,
+    exports: Vec<Section>,
     mistakes: Vec<String>,
 }
 
@@ -94,6 +96,7 @@ impl Report {
             ("store", &self.stores),
             ("retention", &self.retentions),
             ("rules", &self.rules),
+            ("export", &self.exports),
         ];
         for (kind, sections) in kinds {
             for section in sections {
@@ -104,7 +107,11 @@ impl Report {
                     let parts: Vec<String> = [entry.value.clone(), missing, warning].into_iter().flatten().collect();
                     columns.row([entry.key.to_owned(), parts.join("; ")]);
                 }
-                text.push_str(&format!("[{kind}.{}]\n{columns}", section.name));
+                let header = match kind {
+                    "export" => format!("[[export]] {}", section.name),
+                    kind => format!("[{kind}.{}]", section.name),
+                };
+                text.push_str(&format!("{header}\n{columns}"));
             }
         }
         text
@@ -117,6 +124,7 @@ struct Check<'e> {
     stores: Vec<Section>,
     retentions: Vec<Section>,
     rules: Vec<Section>,
+    exports: Vec<Section>,
     mistakes: Vec<String>,
 }
 
@@ -128,6 +136,7 @@ impl<'e> Check<'e> {
             stores: Vec::new(),
             retentions: Vec::new(),
             rules: Vec::new(),
+            exports: Vec::new(),
             mistakes: Vec::new(),
         };
         for (name, database) in config.databases() {
@@ -145,7 +154,38 @@ impl<'e> Check<'e> {
         for (name, rules) in config.all_rules() {
             check.rules.push(section(name, rules_entries(rules)));
         }
+        for (name, export) in config.exports() {
+            let entries = check.export(export);
+            check.exports.push(section(name, entries));
+        }
         check
+    }
+
+    fn export(&mut self, export: &Export) -> Vec<Entry> {
+        let lookup = lookup(&self.environment.variables);
+        let (key, text) = match &export.rows {
+            ExportRows::Table(table) => ("table", table),
+            ExportRows::Query(query) => ("query", query),
+        };
+        let mut entries = Vec::new();
+        match text.resolve(&lookup) {
+            Ok(text) => entries.push(entry(key, text.split_whitespace().collect::<Vec<_>>().join(" "))),
+            Err(error) => entries.extend(self.fault(key, error.into())),
+        }
+        let name =
+            |reference: &Option<backstay_config::Reference>| reference.as_ref().map(|name| name.name().to_owned());
+        let given = [
+            ("database", name(&export.database)),
+            ("format", Some(export.format.to_owned())),
+            ("store", name(&export.store)),
+            ("prefix", export.folder.as_ref().map(ToString::to_string)),
+            ("schedule", export.schedule.clone()),
+        ];
+        entries.extend(given.into_iter().filter_map(|(key, value)| Some(entry(key, value?))));
+        if let Some(RetentionChoice::Own(retention)) = &export.retention {
+            entries.extend(self.retention(retention));
+        }
+        entries
     }
 
     fn database(&mut self, name: &str, database: &Database) -> Vec<Entry> {

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use backstay::encryption::Recipient;
 use backstay::{Age, Compression, Prefix, Resolved, Tag, Variables, resolve_described};
-use backstay_config::{Database, ResolvedConnection, Text};
+use backstay_config::{Database, Encryption, ResolvedConnection, Text};
 
 use crate::keys::{NewPassphrase, SealRequest};
 
@@ -104,14 +104,13 @@ pub(crate) fn options(
         globals: database.globals,
         lock_wait: database.lock_wait,
         pg_dump: path,
-        seals: seals(database, variables)?,
+        seals: seals(&database.encryption, variables)?,
     })
 }
 
 /// To whom backups are encrypted; where a passphrase is does not matter yet.
-fn seals(database: &Database, variables: &Variables) -> Result<SealRequest, ConfigurationError> {
+pub(crate) fn seals(encryption: &Encryption, variables: &Variables) -> Result<SealRequest, ConfigurationError> {
     let lookup = lookup(variables);
-    let encryption = &database.encryption;
     let keys = |key: &'static str, list: &[Text]| -> Result<Vec<Recipient>, ConfigurationError> {
         let keys = list.iter().map(|text| {
             let parsed = text.resolve(&lookup)?.parse();

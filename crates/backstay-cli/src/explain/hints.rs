@@ -1,6 +1,7 @@
 use std::error::Error;
 
 use backstay::encryption::IdentityError;
+use backstay::export::ExportError;
 use backstay::manifest::ManifestError;
 use backstay::seal::SealError;
 use backstay::{
@@ -72,6 +73,7 @@ pub(super) fn of(error: &(dyn Error + 'static), side: Side) -> Vec<String> {
         .or_else(|| error.downcast_ref().and_then(of_pattern))
         .or_else(|| error.downcast_ref().and_then(of_open_store))
         .or_else(|| error.downcast_ref().and_then(of_store))
+        .or_else(|| error.downcast_ref().and_then(of_export))
         .or_else(|| error.downcast_ref().and_then(of_repository))
         .or_else(|| error.downcast_ref().and_then(of_pack))
         .or_else(|| error.downcast_ref().and_then(of_trailer))
@@ -321,7 +323,7 @@ fn of_server(error: &ServerError, side: Side) -> Option<&'static str> {
 fn of_locks(advice: Option<&str>, side: Side) -> Option<&'static str> {
     advice.filter(|advice| advice.contains(LOCKS_SETTING))?;
     Some(match side {
-        Side::Source => LOCKS,
+        Side::Source | Side::Export => LOCKS,
         Side::Target | Side::Drill => {
             "raise max_locks_per_transaction at the server, which must be restarted then; or restore into a new \
              database, without --clean and --single-transaction, which lock everything at once"
@@ -335,6 +337,10 @@ fn of_sql_state(code: &str, side: Side) -> Option<&'static str> {
         "42501" if side != Side::Source => {
             "restore as a superuser or as the owner of the database (for --create: a role with CREATEDB); \
              --no-owner and --no-privileges leave out what only others may do"
+        }
+        "42501" if side == Side::Export => {
+            "as a superuser: GRANT pg_read_all_data TO the role, and where row security would hide rows from it, ALTER \
+             ROLE … BYPASSRLS; an export without those rows would look whole"
         }
         "42501" => GRANT,
         "53100" => "the disk of the database server is full: free some space there",
@@ -531,9 +537,33 @@ fn of_name(error: &NameError) -> Option<&'static str> {
 fn of_settle(error: &SettleError) -> Option<&'static str> {
     match error {
         SettleError::StoreIsConnection => Some("a database is named with --from"),
+        SettleError::NoExports => Some("backstay config example shows some"),
         SettleError::NobodyToAsk { .. } => Some("say it as an argument: --yes NAME"),
         _ => None,
     }
+}
+
+fn of_export(error: &ExportError) -> Option<&'static str> {
+    Some(match error {
+        ExportError::SameColumn { .. } => "give each column of the query a name of its own, with AS",
+        ExportError::Value { .. } => {
+            "cast the column to text in the query, or leave such rows out of it; csv and jsonl have a place for every value"
+        }
+        ExportError::NoColumn { .. } => "take csv or jsonl",
+        ExportError::Exists { .. } => "names have the time to the second: try again",
+        ExportError::ReadBack { .. } => {
+            "try again; backstay store check looks whether the store keeps what it is given"
+        }
+        ExportError::TooLong { .. } => {
+            "exports are not cut into volumes: compress it, export fewer rows in several queries, or take another store"
+        }
+        ExportError::Unknown { .. } => "look for it when the store can be reached: its sums tell whether it is whole",
+        ExportError::Unstable { .. } => "try again when no tables are created, dropped or replaced",
+        ExportError::SnapshotLost => "try again without the one that failed",
+        ExportError::TooManyRows { .. } => "is it a person? a row that many others refer to may be one of a list",
+        ExportError::Malformed { .. } => "exports are in UTF-8; of a database in no encoding, cast the column to bytea",
+        _ => return None,
+    })
 }
 
 fn of_seal(error: &SealError) -> Option<&'static str> {
@@ -573,6 +603,9 @@ fn of_environment(error: &EnvironmentError) -> Option<&'static str> {
 fn of_configuration(error: &ConfigurationError) -> Option<String> {
     let hint = match error {
         ConfigurationError::Unknown {
+            nearest: Some(near), ..
+        } => return Some(format!("did you mean {near}?")),
+        ConfigurationError::UnknownExport {
             nearest: Some(near), ..
         } => return Some(format!("did you mean {near}?")),
         ConfigurationError::Several { kind: "database", .. } => {

@@ -6,7 +6,7 @@ use backstay::{
 };
 use backstay_config::Database;
 
-use crate::args::{BackupArguments, EncryptArguments};
+use crate::args::BackupArguments;
 use crate::configuration::{self, ConfigurationError, DatabaseOptions};
 use crate::environment::Environment;
 use crate::keys::{PASSPHRASE, SealRequest};
@@ -48,7 +48,7 @@ impl SettledBackup {
         let mut store = SettledStore::settle_for(typed_store, database, environment)?
             .with_server_side_encryption(arguments.sse.as_deref())?;
         let also = further_stores(&arguments, &store, database, environment)?;
-        let (seals, is_of_file) = merge_seals(arguments.encrypt, file.seals);
+        let (seals, is_of_file) = merge_seals(settle_seals(arguments.encrypt), file.seals);
         if let Some(database) = database.filter(|_| is_of_file && seals.passphrase.is_some()) {
             store.variables = with_passphrase(database, store.variables, &environment.variables)?;
         }
@@ -146,8 +146,7 @@ fn further_stores(
 }
 
 /// To whom backups are encrypted: as was typed, else as the file says. Tells whether it was the file.
-fn merge_seals(typed: EncryptArguments, file: SealRequest) -> (SealRequest, bool) {
-    let typed = settle_seals(typed);
+pub(super) fn merge_seals(typed: SealRequest, file: SealRequest) -> (SealRequest, bool) {
     if !typed.recipients.is_empty() || !typed.files.is_empty() || typed.passphrase.is_some() {
         return (typed, false);
     }
@@ -160,7 +159,11 @@ fn merge_seals(typed: EncryptArguments, file: SealRequest) -> (SealRequest, bool
 }
 
 /// The variables of a store, with the passphrase of a database in them.
-fn with_passphrase(database: &Database, of_store: Variables, variables: &Variables) -> Result<Variables, SettleError> {
+pub(super) fn with_passphrase(
+    database: &Database,
+    of_store: Variables,
+    variables: &Variables,
+) -> Result<Variables, SettleError> {
     let source = database
         .encryption
         .passphrase

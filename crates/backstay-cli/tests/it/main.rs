@@ -10,6 +10,7 @@ mod disasters;
 mod docs;
 mod drill;
 mod encryption;
+mod export;
 mod interrupt;
 mod killed_uploads;
 mod messages;

@@ -194,3 +194,47 @@ fn an_empty_file_says_nothing_and_is_no_mistake() {
         Config::parse(text, Path::new("backstay.toml")).unwrap_or_else(|error| panic!("{text:?}: {error}"));
     }
 }
+
+#[test]
+fn mistakes_of_exports_have_their_places() {
+    insta::assert_snapshot!(told(
+        r#"
+[database.kulti]
+host = "localhost"
+subject-links = ["logins.name = users.name", "logins = users"]
+
+[[export]]
+name = "users"
+database = "kulty"
+table = "users"
+store = "offsite"
+retention = "standard"
+
+[[export]]
+name = "users"
+query = "SELECT 1"
+
+[[export]]
+name = "two"
+table = "users"
+query = "SELECT 1"
+
+[[export]]
+name = "other"
+format = "xlsx"
+compress = "lzma"
+prefix = "log/exports"
+schedule = "daily"
+quary = "SELECT 1"
+
+[[export]]
+query = """
+SELECT 1"""
+"#
+    ));
+    insta::assert_snapshot!(told("[export.users]\ntable = 'users'\n"), @r#"
+    backstay.toml:1:2: "export" has to be a list of sections: [[export]]
+      1 | [export.users]
+        |  ^^^^^^
+    "#);
+}

@@ -89,6 +89,13 @@ fn the_schema_refuses_what_the_program_refuses() {
         "[[rules.a.exempt]]\nrule = 'member-digest'\nreason = 'x'\nuntil = '2025-12-31'",
         "[[rules.a.exempt]]\nrule = 'table-shrank'\nreason = 'x'\nuntil = 'never'",
         "[database.a]\nhost = 'h'\nrules = 1",
+        "[export]\nname = 'a'\ntable = 't'",
+        "[[export]]\ntable = 't'",
+        "[[export]]\nname = 'a'\ntable = 't'\nformat = 'xlsx'",
+        "[[export]]\nname = 'a'\ntable = 't'\ncompress = 'lzma'",
+        "[[export]]\nname = 'a'\ntable = 't'\nschedule = 'daily'",
+        "[[export]]\nname = 'a'\ntable = 't'\nquarry = 'q'",
+        "[database.a]\nhost = 'h'\nsubject-links = ['a = b']",
     ] {
         assert!(!validator.is_valid(&json(bad)), "the schema takes {bad}");
         assert!(Config::parse(bad, Path::new("f")).is_err(), "the program takes {bad}");
@@ -103,6 +110,8 @@ fn the_schema_takes_values_of_every_form() {
         "[database.a]\nhost = 'h'\nport = '1,2'\nretention = { keep-last = 1 }",
         "[database.a]\nurl = { command = ['a', 'b'] }\npassword = { file = 'x' }",
         "[database.a]\nurl = '${URL}'\ncompress = 'zst:3'\nvolume-size = '16777216'",
+        "[database.a]\nhost = 'h'\nsubject-links = ['a.b = c.d']\n[[export]]\nname = 'x'\ntable = 't'\nschedule = '*/5 2 * * MON-FRI'",
+        "[[export]]\nname = 'x'\nquery = 'SELECT 1'\nformat = 'parquet'\ncompress = 'none'\nencrypt-to = []",
         "[store.a]\nurl = '${URL}'\nsse = '${SSE}'\naccess-key-id = 'a'\nsecret-access-key = { env = 'B' }",
         "[database.a]\nhost = 'h'\nrules = 'r'\n[rules.r]\nmax-age = '26h'\n[[rules.r.exempt]]\nrule = 'table-shrank'\n\
          subject = 't'\nreason = 'x'\nuntil = '2025-12-31'",

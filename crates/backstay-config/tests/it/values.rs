@@ -210,10 +210,11 @@ fn the_example_is_a_configuration_and_so_is_what_it_leaves_out() {
     let text = all.join("\n");
     let error = Config::parse(&text, Path::new("example.toml")).unwrap_err();
     let problems: Vec<&str> = error.problems().iter().map(backstay_config::Problem::message).collect();
-    // The one contradiction is that of two ways to encrypt.
+    // The contradictions are those of two ways to encrypt, and of two ways to say which rows.
     let expected = ["encrypt-to", "encrypt-to-file"]
         .map(|key| format!("{key:?} in [database.kulti] does not go with \"encrypt-passphrase\""));
-    assert_eq!(problems, expected);
+    let rows = "\"query\" in [export] does not go with \"table\"".to_owned();
+    assert_eq!(problems, expected.into_iter().chain([rows]).collect::<Vec<_>>());
 }
 
 #[test]

@@ -58,9 +58,11 @@ pub enum Deed {
     Rekey,
     /// What crashes left was removed.
     Litter,
+    /// Rows were exported.
+    Export,
 }
 
-const DEEDS: [(Deed, &str); 10] = [
+const DEEDS: [(Deed, &str); 11] = [
     (Deed::Backup, "backup"),
     (Deed::Verification, "verification"),
     (Deed::Drill, "drill"),
@@ -71,6 +73,7 @@ const DEEDS: [(Deed, &str); 10] = [
     (Deed::Copy, "copy"),
     (Deed::Rekey, "rekey"),
     (Deed::Litter, "litter"),
+    (Deed::Export, "export"),
 ];
 
 /// What came of a deed.

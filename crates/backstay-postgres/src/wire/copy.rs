@@ -30,6 +30,16 @@ pub(super) fn check_row(row: &[u8]) -> Result<(), RowFault> {
     }
 }
 
+/// Whether CSV begins with the names of the columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "yes or no")]
+pub enum CsvHeader {
+    /// It does.
+    Present,
+    /// It does not.
+    Absent,
+}
+
 /// A `COPY … FROM STDIN` that is being fed.
 ///
 /// Dropping it without [`Self::finish`] closes the connection, and the server keeps none of the rows.
@@ -164,23 +174,53 @@ impl WireConnection {
         sql: &[u8],
         mut on_row: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<u64, E> {
+        let server = self.server.clone();
+        let mut rows = 0;
+        self.copy_out_lines(sql, CsvHeader::Absent, |body| {
+            rows += 1;
+            if let Err(fault) = check_row(body) {
+                let server = server.clone();
+                return Err(WireError::BadRow {
+                    server,
+                    row: rows,
+                    fault,
+                }
+                .into());
+            }
+            on_row(body)
+        })
+    }
+
+    /// Runs a `COPY … TO STDOUT` in CSV format and hands its bytes to `on_bytes`: with the names of columns as first line
+    /// if the statement says `HEADER`. A message of the server is a line of the file, which may have line ends in it.
+    /// Gives the number of rows, which is also the server's, without that of the header.
+    ///
+    /// # Errors
+    /// Those of [`Self::copy_out`], but for what a row may be.
+    pub fn copy_out_csv<E: From<WireError>>(
+        &mut self,
+        sql: &[u8],
+        header: CsvHeader,
+        on_bytes: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        self.copy_out_lines(sql, header, on_bytes)
+    }
+
+    fn copy_out_lines<E: From<WireError>>(
+        &mut self,
+        sql: &[u8],
+        header: CsvHeader,
+        mut on_row: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<u64, E> {
         self.start(sql)?;
         self.read_start(Kind::Out)?;
         let mut rows = 0;
+        let mut header_comes = header == CsvHeader::Present;
         loop {
             match self.channel.receive() {
                 Ok(Frame { tag: b'd', body }) => {
-                    rows += 1;
-                    if let Err(fault) = check_row(body) {
-                        self.break_off();
-                        let server = self.server.clone();
-                        return Err(WireError::BadRow {
-                            server,
-                            row: rows,
-                            fault,
-                        }
-                        .into());
-                    }
+                    rows += u64::from(!header_comes);
+                    header_comes = false;
                     if let Err(error) = on_row(body) {
                         self.break_off();
                         return Err(error);
@@ -198,7 +238,7 @@ impl WireConnection {
             }
         }
         let tag = self.read_verdict()?;
-        if tag.rows() != Some(rows) || !tag.as_str().starts_with("COPY ") {
+        if tag.rows() != Some(rows) || header_comes || !tag.as_str().starts_with("COPY ") {
             self.break_off();
             return Err(WireError::RowCount {
                 server: self.server.clone(),

@@ -214,6 +214,41 @@ impl Row {
     }
 }
 
+/// What the server says of a column of a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ColumnDescription {
+    /// Its name, in the encoding of the session.
+    pub name: Vec<u8>,
+    /// The OID of its type.
+    pub type_oid: u32,
+    /// The modifier of the type, such as precision and scale; -1 for none.
+    pub type_modifier: i32,
+}
+
+impl ColumnDescription {
+    pub(super) fn parse_all(body: &[u8]) -> Result<Vec<Self>, Fault> {
+        Self::scan(body).ok_or_else(|| Fault::malformed(b'T'))
+    }
+
+    fn scan(body: &[u8]) -> Option<Vec<Self>> {
+        let (count, mut rest) = body.split_first_chunk()?;
+        let mut columns = Vec::new();
+        for _ in 0..u16::from_be_bytes(*count) {
+            let (name, after) = split_text(rest)?;
+            // Table and column that it is of, type, length of the type, modifier, format.
+            let (fixed, after) = after.split_first_chunk::<18>()?;
+            rest = after;
+            columns.push(Self {
+                name: name.to_vec(),
+                type_oid: u32::from_be_bytes(fixed[6..10].try_into().ok()?),
+                type_modifier: i32::from_be_bytes(fixed[12..16].try_into().ok()?),
+            });
+        }
+        rest.is_empty().then_some(columns)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -250,6 +285,7 @@ mod tests {
         #[test]
         fn foreign_bytes_are_refused_or_read_but_never_panic(body in prop::collection::vec(any::<u8>(), 0..40)) {
             let _ = Row::parse(&body);
+            let _ = ColumnDescription::parse_all(&body);
             let _ = parse_parameter(&body);
             let _ = parse_backend_key(&body);
             let _ = parse_copy_response(b'H', &body);
@@ -265,6 +301,23 @@ mod tests {
         }
         assert!(Row::parse(&[whole.as_slice(), b"x"].concat()).is_err());
         assert!(Row::parse(&[0, 1, 0xff, 0xff, 0xff, 0xfe]).is_err(), "a length of -2");
+    }
+
+    #[test]
+    fn columns_are_described() {
+        let mut body = vec![0, 1];
+        body.extend_from_slice(b"price\0");
+        body.extend_from_slice(&[0, 0, 0, 1, 0, 2, 0, 0, 6, 0xa4, 0xff, 0xff, 0, 10, 0, 6, 0, 0]);
+        let column = ColumnDescription {
+            name: b"price".to_vec(),
+            type_oid: 1700,
+            type_modifier: (10 << 16) + 2 + 4,
+        };
+        assert_eq!(ColumnDescription::parse_all(&body).unwrap(), [column]);
+        for end in 0..body.len() {
+            assert!(ColumnDescription::parse_all(&body[..end]).is_err(), "{end}");
+        }
+        assert!(ColumnDescription::parse_all(&[body.as_slice(), b"x"].concat()).is_err());
     }
 
     #[test]

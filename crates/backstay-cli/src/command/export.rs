@@ -1,0 +1,321 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backstay::export::{
+    Export, ExportError, ExportOptions, ExportPlace, PublishedExport, SubjectPlan, export_data, export_subject,
+    plan_subject, prune_exports,
+};
+use backstay::{Deed, Outcome, Repository, WhenMissing, Witness};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::environment::Environment;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::output::{Columns, Form, Output, Voice, bytes, complain, count, duration, print_json, print_text};
+use crate::settle::{
+    ExportWhat, ExportsOfDatabase, SettledExport, SettledNamedExport, SettledPlace, SettledSubject, SubjectMode,
+};
+
+use super::log::note;
+use super::remark_warnings;
+
+/// Exports rows for other programs, or what belongs to a person.
+pub(crate) fn export(settled: &SettledExport, environment: &Environment) -> Result<Exit, Failure> {
+    let interrupt = Interrupt::watch()?;
+    match &settled.what {
+        ExportWhat::Named(groups) => export_named(groups, settled, environment, &interrupt),
+        ExportWhat::Subject(subject) => export_person(subject, settled, environment, &interrupt),
+    }
+}
+
+fn export_named(
+    groups: &[ExportsOfDatabase],
+    settled: &SettledExport,
+    environment: &Environment,
+    interrupt: &Interrupt,
+) -> Result<Exit, Failure> {
+    let witness = environment.witness();
+    let begun = Instant::now();
+    let mut told = Vec::new();
+    let mut exit = Exit::Done;
+    for group in groups {
+        remark_warnings(&group.source, settled.output);
+        // Every store is opened before rows are read for one of them.
+        let opened = group.exports.iter().map(|export| open(&export.place, environment));
+        let places: Vec<ExportPlace> = opened.collect::<Result<_, _>>()?;
+        let exports: Vec<Export> = group
+            .exports
+            .iter()
+            .zip(&places)
+            .map(|(export, place)| asked(export, place))
+            .collect();
+        let results = export_data(
+            &group.source.config,
+            &exports,
+            Timestamp::now(),
+            &settled.options,
+            interrupt.token(),
+        )?;
+        for ((export, place), (name, made)) in group.exports.iter().zip(&places).zip(results) {
+            let repository = Repository::new(Arc::clone(&place.store));
+            let (mut one, failure) = match made {
+                Ok(made) => {
+                    let id = made.manifest.id.to_string();
+                    note(&witness, &repository, Deed::Export, Outcome::Done, None, &id);
+                    (ExportJson::made(&made, place), None)
+                }
+                Err(error) => {
+                    let detail = format!("{name}: {error}");
+                    note(&witness, &repository, Deed::Export, Outcome::Failed, None, &detail);
+                    (ExportJson::failed(export, &error), Some(Failure::from(error)))
+                }
+            };
+            let failure = match failure {
+                None => prune(export, place, &witness, &mut one).err().map(Failure::from),
+                failure => failure,
+            };
+            if let Some(failure) = failure {
+                complain(&format!("export {name}: {}", failure.report()));
+                if exit == Exit::Done {
+                    exit = failure.exit();
+                }
+            }
+            told.push(one);
+        }
+    }
+    match settled.output {
+        Output { form: Form::Json, .. } => print_json(&told)?,
+        Output {
+            voice: Voice::Normal, ..
+        } => print_text(&text(&told, begun.elapsed()))?,
+        Output {
+            voice: Voice::Quiet, ..
+        } => {}
+    }
+    Ok(exit)
+}
+
+fn open(place: &SettledPlace, environment: &Environment) -> Result<ExportPlace, Failure> {
+    let seals = place.seals.seals(&place.store.variables, environment.can_ask)?;
+    let repository = place.store.open(WhenMissing::Create)?;
+    Ok(ExportPlace {
+        store: Arc::clone(repository.store()),
+        folder: place.folder.clone(),
+        sealer: seals.map(|seals| seals.packs),
+    })
+}
+
+fn asked(export: &SettledNamedExport, place: &ExportPlace) -> Export {
+    Export {
+        name: export.name.clone(),
+        rows: export.rows.clone(),
+        format: export.format,
+        compression: export.compression,
+        place: place.clone(),
+    }
+}
+
+/// Removes older exports that their retention lets go, once there is a new one.
+fn prune(
+    export: &SettledNamedExport,
+    place: &ExportPlace,
+    witness: &Witness,
+    told: &mut ExportJson,
+) -> Result<(), backstay::StoreError> {
+    let Some(policy) = &export.retention else { return Ok(()) };
+    let pruned = prune_exports(&*place.store, &place.folder, &export.name, policy, (witness.clock)())?;
+    let repository = Repository::new(Arc::clone(&place.store));
+    for id in pruned.removed.iter().chain(&pruned.litter) {
+        note(
+            witness,
+            &repository,
+            Deed::Deletion,
+            Outcome::Done,
+            None,
+            &format!("the export {id}"),
+        );
+        told.removed.push(id.to_string());
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct ExportJson {
+    name: String,
+    id: Option<String>,
+    file: Option<String>,
+    format: &'static str,
+    rows: Option<u64>,
+    bytes: Option<u64>,
+    sha256: Option<String>,
+    removed: Vec<String>,
+    error: Option<String>,
+}
+
+impl ExportJson {
+    fn made(made: &PublishedExport, place: &ExportPlace) -> Self {
+        let manifest = &made.manifest;
+        Self {
+            name: manifest.id.name().to_string(),
+            id: Some(manifest.id.to_string()),
+            file: Some(format!("{}/{}", place.store.location(), made.file.key)),
+            format: manifest.format.name(),
+            rows: Some(manifest.rows),
+            bytes: Some(manifest.bytes),
+            sha256: Some(manifest.sha256.to_string()),
+            removed: Vec::new(),
+            error: None,
+        }
+    }
+
+    fn failed(export: &SettledNamedExport, error: &ExportError) -> Self {
+        Self {
+            name: export.name.to_string(),
+            id: None,
+            file: None,
+            format: export.format.name(),
+            rows: None,
+            bytes: None,
+            sha256: None,
+            removed: Vec::new(),
+            error: Some(error.to_string()),
+        }
+    }
+}
+
+fn text(told: &[ExportJson], took: Duration) -> String {
+    let mut columns = Columns::default();
+    columns.row(["EXPORT", "ROWS", "SIZE", "FILE"]);
+    for one in told {
+        let missing = || "NOT MADE".to_owned();
+        columns.row([
+            one.name.clone(),
+            one.rows.map(|rows| count(rows, "row", "rows")).unwrap_or_default(),
+            one.bytes.map(bytes).unwrap_or_default(),
+            one.file.clone().unwrap_or_else(missing),
+        ]);
+    }
+    let mut text = columns.to_string();
+    for removed in told.iter().flat_map(|one| &one.removed) {
+        text.push_str(&format!("removed {removed}\n"));
+    }
+    format!("{text}took {}\n", duration(took))
+}
+
+fn export_person(
+    settled: &SettledSubject,
+    of_all: &SettledExport,
+    environment: &Environment,
+    interrupt: &Interrupt,
+) -> Result<Exit, Failure> {
+    let SettledExport { options, output, .. } = of_all;
+    remark_warnings(&settled.source, *output);
+    let (plan, description) = match settled.mode {
+        SubjectMode::Show => {
+            let config = &settled.source.config;
+            (
+                plan_subject(config, &settled.subject, &settled.links, options, interrupt.token())?,
+                None,
+            )
+        }
+        SubjectMode::Write => {
+            let (plan, description) = write(settled, options, environment, interrupt)?;
+            (plan, Some(description))
+        }
+    };
+    match output {
+        Output { form: Form::Json, .. } => print_json(&subject_json(&plan, description.as_deref()))?,
+        Output {
+            voice: Voice::Normal, ..
+        } => print_text(&subject_text(&plan, description.as_deref()))?,
+        Output {
+            voice: Voice::Quiet, ..
+        } => {}
+    }
+    Ok(Exit::Done)
+}
+
+fn write(
+    settled: &SettledSubject,
+    options: &ExportOptions,
+    environment: &Environment,
+    interrupt: &Interrupt,
+) -> Result<(SubjectPlan, String), Failure> {
+    let place = open(&settled.place, environment)?;
+    let made = export_subject(
+        &settled.source.config,
+        &settled.subject,
+        &settled.links,
+        &place,
+        Timestamp::now(),
+        options,
+        interrupt.token(),
+    );
+    let witness = environment.witness();
+    let repository = Repository::new(Arc::clone(&place.store));
+    // Whose rows they are is nobody's business who reads the log.
+    match made {
+        Ok(made) => {
+            let description = made.description.to_string();
+            note(&witness, &repository, Deed::Export, Outcome::Done, None, &description);
+            Ok((made.plan, format!("{}/{description}", place.store.location())))
+        }
+        Err(error) => {
+            note(
+                &witness,
+                &repository,
+                Deed::Export,
+                Outcome::Failed,
+                None,
+                "what belongs to a person",
+            );
+            Err(error.into())
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SubjectJson<'p> {
+    description: Option<&'p str>,
+    tables: Vec<SubjectTableJson<'p>>,
+}
+
+#[derive(Serialize)]
+struct SubjectTableJson<'p> {
+    table: &'p str,
+    rows: u64,
+    by: &'p [String],
+}
+
+fn subject_json<'p>(plan: &'p SubjectPlan, description: Option<&'p str>) -> SubjectJson<'p> {
+    let tables = plan.tables.iter();
+    SubjectJson {
+        description,
+        tables: tables
+            .map(|table| SubjectTableJson {
+                table: &table.table,
+                rows: table.rows,
+                by: &table.by,
+            })
+            .collect(),
+    }
+}
+
+fn subject_text(plan: &SubjectPlan, description: Option<&str>) -> String {
+    let mut columns = Columns::default();
+    columns.row(["TABLE", "ROWS", "BY"]);
+    for table in &plan.tables {
+        let by = if table.by.is_empty() {
+            "the row that was named".to_owned()
+        } else {
+            table.by.join("; ")
+        };
+        columns.row([table.table.clone(), count(table.rows, "row", "rows"), by]);
+    }
+    match description {
+        Some(description) => format!("{columns}described in {description}\n"),
+        None => format!("{columns}nothing was written\n"),
+    }
+}

@@ -1,0 +1,244 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use backstay::export::{ExportFormat, ExportOptions, ExportRows, Subject, SubjectLink};
+use backstay::{Compression, ObjectKey, Prefix, Resolved, RetentionPolicy};
+use backstay_config::{Database, Export, ExportCompression};
+use jiff::tz::TimeZone;
+
+use crate::args::{ExportArguments, FromArguments};
+use crate::configuration::{self, ConfigurationError, Loaded};
+use crate::environment::Environment;
+use crate::keys::SealRequest;
+use crate::output::Output;
+
+use super::backup::{merge_seals, with_passphrase};
+use super::chosen::{self, ChosenSource};
+use super::encryption::settle_seals;
+use super::{SettleError, SettledStore};
+
+/// The folder of exports in a store where nobody says otherwise.
+const FOLDER: &str = "exports";
+
+/// What `export-data` is to do.
+#[derive(Debug)]
+pub(crate) struct SettledExport {
+    pub(crate) what: ExportWhat,
+    pub(crate) options: ExportOptions,
+    pub(crate) output: Output,
+}
+
+#[derive(Debug)]
+pub(crate) enum ExportWhat {
+    /// Exports of the configuration, by database.
+    Named(Vec<ExportsOfDatabase>),
+    /// What belongs to a person.
+    Subject(Box<SettledSubject>),
+}
+
+/// Exports that are read in one snapshot.
+#[derive(Debug)]
+pub(crate) struct ExportsOfDatabase {
+    pub(crate) source: Resolved,
+    pub(crate) exports: Vec<SettledNamedExport>,
+}
+
+/// An export of the configuration, whose store is not opened yet.
+#[derive(Debug)]
+pub(crate) struct SettledNamedExport {
+    pub(crate) name: Prefix,
+    pub(crate) rows: ExportRows,
+    pub(crate) format: ExportFormat,
+    pub(crate) compression: Option<Compression>,
+    pub(crate) place: SettledPlace,
+    /// Which older ones are kept; all of them where it is `None`.
+    pub(crate) retention: Option<RetentionPolicy>,
+}
+
+/// A person, and where what belongs to it goes.
+#[derive(Debug)]
+pub(crate) struct SettledSubject {
+    pub(crate) source: Resolved,
+    pub(crate) subject: Subject,
+    pub(crate) links: Vec<SubjectLink>,
+    pub(crate) place: SettledPlace,
+    pub(crate) mode: SubjectMode,
+}
+
+/// Whether the rows of a person are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SubjectMode {
+    Show,
+    Write,
+}
+
+/// A folder in a store, and to whom what goes there is encrypted.
+#[derive(Debug)]
+pub(crate) struct SettledPlace {
+    pub(crate) store: SettledStore,
+    pub(crate) folder: ObjectKey,
+    pub(crate) seals: SealRequest,
+}
+
+impl SettledExport {
+    pub(crate) fn settle(mut arguments: ExportArguments, environment: &Environment) -> Result<Self, SettleError> {
+        let mut options = ExportOptions::default();
+        if let Some(secs) = arguments.lock_wait {
+            options.lock_wait = Duration::from_secs(secs.into());
+        }
+        let encrypt = settle_seals(std::mem::take(&mut arguments.encrypt));
+        let output = arguments.output.into();
+        let what = if arguments.subject.is_empty() {
+            ExportWhat::Named(named(&arguments, &encrypt, environment)?)
+        } else {
+            ExportWhat::Subject(Box::new(subject(&arguments, encrypt, environment)?))
+        };
+        Ok(Self { what, options, output })
+    }
+}
+
+fn subject(
+    arguments: &ExportArguments,
+    encrypt: SealRequest,
+    environment: &Environment,
+) -> Result<SettledSubject, SettleError> {
+    let subject = Subject::parse(arguments.subject.iter().map(String::as_str))?;
+    let ChosenSource { source, section } = chosen::source(&arguments.from, environment)?;
+    let database = section.map(|(_, database)| database);
+    let store = SettledStore::settle_for(arguments.store.clone(), database, environment)?;
+    let links = database.map(|database| &database.subject_links);
+    let links = links.into_iter().flatten().map(|text| text.parse());
+    Ok(SettledSubject {
+        source,
+        subject,
+        links: links.collect::<Result<_, _>>()?,
+        place: place(store, folder(None)?, encrypt, None, database, environment)?,
+        mode: if arguments.dry_run {
+            SubjectMode::Show
+        } else {
+            SubjectMode::Write
+        },
+    })
+}
+
+fn named(
+    arguments: &ExportArguments,
+    encrypt: &SealRequest,
+    environment: &Environment,
+) -> Result<Vec<ExportsOfDatabase>, SettleError> {
+    let loaded = environment.configuration.require()?;
+    let chosen: Vec<&Export> = if arguments.all {
+        loaded.config.exports().map(|(_, export)| export).collect()
+    } else {
+        let mut names = arguments.names.clone();
+        names.sort_unstable();
+        names.dedup();
+        names.iter().map(|name| loaded.export(name)).collect::<Result<_, _>>()?
+    };
+    if chosen.is_empty() {
+        return Err(SettleError::NoExports);
+    }
+    // Whoever names a database means it for all of them.
+    let is_named = arguments.from.from.is_some() || arguments.from.db.is_some();
+    let mut by_database: BTreeMap<Option<String>, Vec<&Export>> = BTreeMap::new();
+    for export in chosen {
+        let database = export.database.as_ref().filter(|_| !is_named);
+        let database = database.map(|reference| reference.name().to_owned());
+        by_database.entry(database).or_default().push(export);
+    }
+    let groups = by_database.into_iter().map(|(database, exports)| {
+        let typed = &arguments.from;
+        let from = FromArguments {
+            from: typed.from.clone(),
+            db: database.or_else(|| typed.db.clone()),
+        };
+        let ChosenSource { source, section } = chosen::source(&from, environment)?;
+        let of_file = section.map(|(_, database)| database);
+        let exports = exports.into_iter();
+        let exports = exports.map(|export| one(export, of_file, arguments, encrypt, loaded, environment));
+        Ok(ExportsOfDatabase {
+            source,
+            exports: exports.collect::<Result<_, SettleError>>()?,
+        })
+    });
+    groups.collect()
+}
+
+fn one(
+    export: &Export,
+    database: Option<&Database>,
+    arguments: &ExportArguments,
+    encrypt: &SealRequest,
+    loaded: &Loaded,
+    environment: &Environment,
+) -> Result<SettledNamedExport, SettleError> {
+    let lookup = configuration::lookup(&environment.variables);
+    let resolve = |text: &backstay_config::Text| text.resolve(&lookup).map_err(ConfigurationError::from);
+    let format: ExportFormat = export.format.parse()?;
+    let of_export = export.store.as_ref().map(|reference| reference.name().to_owned());
+    let store = SettledStore::settle_for(arguments.store.clone().or(of_export), database, environment)?;
+    let retention = loaded
+        .config
+        .retention_of_export(export)
+        .filter(|_| !arguments.no_prune);
+    let policy = retention.map(|retention| retention.policy(|name| TimeZone::get(name).ok()));
+    Ok(SettledNamedExport {
+        name: export.name.clone(),
+        rows: match &export.rows {
+            backstay_config::ExportRows::Table(table) => ExportRows::Table(resolve(table)?),
+            backstay_config::ExportRows::Query(query) => ExportRows::Query(resolve(query)?),
+        },
+        format,
+        compression: match export.compress {
+            Some(ExportCompression::By(compression)) => Some(compression),
+            Some(ExportCompression::None) => None,
+            // Everybody who reads Parquet reads it so.
+            None if format == ExportFormat::Parquet => Some(Compression::new(backstay::Codec::Zstd)),
+            None => None,
+        },
+        place: place(
+            store,
+            folder(export.folder.as_ref())?,
+            encrypt.clone(),
+            Some(export),
+            database,
+            environment,
+        )?,
+        retention: policy.transpose().map_err(ConfigurationError::from)?,
+    })
+}
+
+/// A place, encrypted to whom was typed, else as the export says, else as backups of the database are: what is in one would
+/// otherwise stand in clear in the other.
+fn place(
+    mut store: SettledStore,
+    folder: ObjectKey,
+    typed: SealRequest,
+    export: Option<&Export>,
+    database: Option<&Database>,
+    environment: &Environment,
+) -> Result<SettledPlace, SettleError> {
+    let of_export = export.and_then(|export| export.encryption.as_ref());
+    let of_database = database.map(|database| &database.encryption);
+    let of_file = match of_export.or(of_database) {
+        Some(encryption) => configuration::seals(encryption, &environment.variables)?,
+        None => SealRequest::default(),
+    };
+    let (seals, is_of_file) = merge_seals(typed, of_file);
+    if let Some(database) = database.filter(|_| is_of_file && of_export.is_none() && seals.passphrase.is_some()) {
+        store.variables = with_passphrase(database, store.variables, &environment.variables)?;
+    }
+    // An export has no index.
+    let seals = SealRequest {
+        index: Vec::new(),
+        ..seals
+    };
+    Ok(SettledPlace { store, folder, seals })
+}
+
+fn folder(named: Option<&ObjectKey>) -> Result<ObjectKey, SettleError> {
+    match named {
+        Some(folder) => Ok(folder.clone()),
+        None => Ok(FOLDER.parse()?),
+    }
+}

@@ -1,0 +1,112 @@
+//! Exports are listed apart from backups, and go by a policy of their own.
+
+use backstay_core::repository::Repository;
+use backstay_core::retention::{RetentionAction, RetentionPolicy};
+use backstay_core::store::{MemoryStore, Store};
+use backstay_export::{ExportFormat, ExportOptions, export_data, list_exports, plan_export_prune, prune_exports};
+use backstay_postgres::CancelToken;
+use backstay_testkit::objects;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::support::{Database, NOW, export, place};
+
+#[test]
+fn a_policy_removes_old_exports_of_one_name_and_what_crashes_left() {
+    let database = Database::create("listing", "");
+    let store = MemoryStore::new();
+    let place = place(store.clone());
+    let first: Timestamp = NOW.parse().unwrap();
+    let day = |number: i64| first + SignedDuration::from_hours(24 * number);
+    let exports = [
+        export("a", "SELECT 1 AS x", ExportFormat::Csv, &place),
+        export("a_b", "SELECT 1 AS x", ExportFormat::Csv, &place),
+    ];
+    for number in 0..5 {
+        let options = ExportOptions::default();
+        let made = export_data(&database.config(), &exports, day(number), &options, &CancelToken::new()).unwrap();
+        assert!(made.iter().all(|(_, made)| made.is_ok()));
+    }
+    let folder = &place.folder;
+    let name = |text: &str| text.parse().unwrap();
+    // A file that lacks, a manifest that nobody understands, one of a newer version, and files without a manifest.
+    let time = |number: i64| day(number).strftime("%Y%m%d_%H%M%S").to_string();
+    store
+        .delete(&objects::key(&format!("exports/a_export_{}.csv", time(3))))
+        .unwrap();
+    let manifest = |number: i64| format!("exports/a_export_{}.manifest.json", time(number));
+    for (number, text) in [(1, "{"), (2, r#"{"backstay_export":2}"#)] {
+        store.delete(&objects::key(&manifest(number))).unwrap();
+        objects::put(&store, &manifest(number), text.as_bytes()).unwrap();
+    }
+    objects::put(&store, "exports/a_export_20240101_000000.csv", b"x").unwrap();
+    objects::put(&store, "exports/other.txt", b"x").unwrap();
+    assert!(
+        Repository::new(std::sync::Arc::new(store.clone()))
+            .list()
+            .unwrap()
+            .backups
+            .is_empty()
+    );
+
+    let listing = list_exports(&store, folder, Some(&name("a"))).unwrap();
+    let whole: Vec<bool> = listing.exports.iter().map(|export| export.is_whole).collect();
+    assert_eq!(whole, [true, false, false, false, true]);
+    assert_eq!(listing.unfinished.len(), 1);
+    let mut policy = RetentionPolicy::default();
+    policy.keep_last = 1;
+    let plan = plan_export_prune(&store, folder, &name("a"), &policy, day(5)).unwrap();
+    let going: Vec<bool> = plan
+        .iter()
+        .map(|decision| decision.action == RetentionAction::Delete)
+        .collect();
+    assert_eq!(going, [true, false, false, true, false], "{plan:?}");
+
+    let before = objects::names(&store).len();
+    let pruned = prune_exports(&store, folder, &name("a"), &policy, day(5)).unwrap();
+    assert_eq!((pruned.removed.len(), pruned.litter.len()), (2, 1));
+    assert_eq!(objects::names(&store).len(), before - 3 - 2 - 1);
+    assert!(objects::names(&store).contains(&"exports/other.txt".to_owned()));
+    let pruned = prune_exports(&store, folder, &name("a"), &policy, day(500)).unwrap();
+    assert_eq!((pruned.removed.len(), pruned.litter.len()), (0, 0));
+    assert_eq!(
+        list_exports(&store, folder, Some(&name("a_b"))).unwrap().exports.len(),
+        5
+    );
+    assert_eq!(list_exports(&store, folder, None).unwrap().exports.len(), 8);
+}
+
+#[test]
+fn a_removal_that_is_cut_off_leaves_no_export_without_its_file() {
+    use backstay_core::store::ErrorKind;
+    use backstay_testkit::{Fault, Faulty, Verb, When};
+
+    let database = Database::create("cut_off", "");
+    for nth in 1..=3 {
+        let store = MemoryStore::new();
+        let place = place(store.clone());
+        let first: Timestamp = NOW.parse().unwrap();
+        for number in 0..2 {
+            let now = first + SignedDuration::from_hours(number);
+            let exports = [export("a", "SELECT 1 AS x", ExportFormat::Csv, &place)];
+            export_data(
+                &database.config(),
+                &exports,
+                now,
+                &ExportOptions::default(),
+                &CancelToken::new(),
+            )
+            .unwrap();
+        }
+        let failing = Faulty::new(store.clone()).with_fault(
+            When::nth(Verb::Delete, nth).and_after(),
+            Fault::Error(ErrorKind::Denied),
+        );
+        let mut policy = RetentionPolicy::default();
+        policy.keep_last = 1;
+        let name = "a".parse().unwrap();
+        assert!(prune_exports(&failing, &place.folder, &name, &policy, Timestamp::now()).is_err());
+        let listing = list_exports(&store, &place.folder, None).unwrap();
+        assert!(listing.exports.iter().all(|export| export.is_whole), "{nth}");
+        assert_eq!(listing.exports.len(), if nth == 1 { 2 } else { 1 });
+    }
+}

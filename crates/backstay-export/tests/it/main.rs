@@ -1,0 +1,8 @@
+//! Exports of real databases, compared with what others make of the same rows.
+
+mod contents;
+mod failures;
+mod listing;
+mod parquet;
+mod subject;
+mod support;
