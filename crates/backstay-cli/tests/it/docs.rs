@@ -210,7 +210,7 @@ const STORIES: &[Story] = &[
     Story {
         page: RECOVERY,
         backup: Some(&[]),
-        disaster: "SELECT 1",
+        disaster: Disaster::Sql("SELECT 1"),
         examples: &["rehearse"],
         restored: "kulti",
     },

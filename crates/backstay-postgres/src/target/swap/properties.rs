@@ -79,7 +79,8 @@ pub(super) fn copy(connection: &mut WireConnection, swap: &Swap) -> Result<(), S
         })
         .collect();
     let mut failures = Vec::new();
-    apply_settings(connection, &swap.replacement, &settings, Keep::Yes, &mut failures);
+    let mut run = |sql: &[u8]| connection.execute(sql).map(drop);
+    apply_settings(&mut run, &swap.replacement, &settings, Keep::Yes, &mut failures);
     failed.extend(failures.into_iter().map(|failure| failure.to_string()));
     let different = query(connection, &of(DIFFERENCES, swap), doing)?;
     if different.is_empty() {
