@@ -124,6 +124,12 @@ pub enum ExportError {
         /// The table.
         table: String,
     },
+    /// More than one row is the subject.
+    #[error("more than one row of {table} is the subject")]
+    SeveralSubjects {
+        /// The table.
+        table: String,
+    },
     /// A name that the database does not have.
     #[error("{subject} has no column {column:?}")]
     NoSuchColumn {

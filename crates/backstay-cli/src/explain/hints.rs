@@ -560,6 +560,9 @@ fn of_export(error: &ExportError) -> Option<&'static str> {
         ExportError::Unknown { .. } => "look for it when the store can be reached: its sums tell whether it is whole",
         ExportError::Unstable { .. } => "try again when no tables are created, dropped or replaced",
         ExportError::SnapshotLost => "try again without the one that failed",
+        ExportError::SeveralSubjects { .. } => {
+            "name one row: by its key, or by more conditions (--subject may be repeated)"
+        }
         ExportError::TooManyRows { .. } => "is it a person? a row that many others refer to may be one of a list",
         ExportError::Malformed { .. } => "exports are in UTF-8; of a database in no encoding, cast the column to bytea",
         _ => return None,

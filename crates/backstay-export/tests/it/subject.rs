@@ -116,12 +116,18 @@ fn what_belongs_to_a_person_follows_from_keys() {
 }
 
 #[test]
-fn a_subject_that_is_not_there_is_told() {
+fn a_subject_that_is_not_one_row_is_told() {
     let database = scene("no_subject");
     assert!(matches!(
         plan(&database, &["users.id=99"], &[]),
         Err(ExportError::NoSubject { .. })
     ));
+    // Two orders of one shop may be of two persons.
+    assert!(matches!(
+        plan(&database, &["orders.shop=1"], &[]),
+        Err(ExportError::SeveralSubjects { .. })
+    ));
+    assert!(plan(&database, &["orders.shop=1", "orders.number=2"], &[]).is_ok());
     assert!(matches!(
         plan(&database, &["users.idd=1"], &[]),
         Err(ExportError::NoSuchColumn { .. })
