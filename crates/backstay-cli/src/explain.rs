@@ -475,9 +475,10 @@ fn class_of_export(error: &ExportError) -> Exit {
         | ExportError::Key(_)
         | ExportError::Manifest { .. }
         | ExportError::Unknown { .. } => Exit::Storage,
-        ExportError::NoSubject { .. } | ExportError::SeveralSubjects { .. } | ExportError::NoSuchColumn { .. } => {
-            Exit::Usage
-        }
+        ExportError::NoSubject { .. }
+        | ExportError::SeveralSubjects { .. }
+        | ExportError::SubjectAdds { .. }
+        | ExportError::NoSuchColumn { .. } => Exit::Usage,
         ExportError::Cancelled => Exit::Cancelled,
         ExportError::Codec(_) | ExportError::Parquet(_) => Exit::Internal,
         _ => Exit::Database,

@@ -130,6 +130,14 @@ pub enum ExportError {
         /// The table.
         table: String,
     },
+    /// The row that was named adds to one of another table, by which all of the person is found.
+    #[error("{table} only adds to {to}: a row of it leads to a part of what belongs to the person")]
+    SubjectAdds {
+        /// The table that was named.
+        table: String,
+        /// The table whose row is the person.
+        to: String,
+    },
     /// A name that the database does not have.
     #[error("{subject} has no column {column:?}")]
     NoSuchColumn {

@@ -563,6 +563,7 @@ fn of_export(error: &ExportError) -> Option<&'static str> {
         ExportError::SeveralSubjects { .. } => {
             "name one row: by its key, or by more conditions (--subject may be repeated)"
         }
+        ExportError::SubjectAdds { .. } => "name the row of that other table: its key has the same value",
         ExportError::TooManyRows { .. } => "is it a person? a row that many others refer to may be one of a list",
         ExportError::Malformed { .. } => "exports are in UTF-8; of a database in no encoding, cast the column to bytea",
         _ => return None,
