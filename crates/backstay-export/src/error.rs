@@ -34,6 +34,13 @@ pub enum ExportError {
         /// How often it was tried.
         attempts: u32,
     },
+    /// A table that could not be locked before the snapshot, such as one that a function reads, was emptied or rewritten
+    /// before it was read.
+    #[error("{table} was emptied or rewritten between the snapshot and the lock on it")]
+    Replaced {
+        /// The table.
+        table: String,
+    },
     /// Another export failed in a way that closed the connection.
     #[error("not read: the snapshot was lost when another export failed")]
     SnapshotLost,

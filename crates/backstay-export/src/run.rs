@@ -13,7 +13,7 @@ use crate::manifest::{ColumnJson, ContentsJson, ExportManifest, ExportSeal};
 use crate::output::{ExportFile, Output, Published, name_of};
 use crate::parquet::ParquetWriter;
 use crate::request::{Export, ExportFormat, ExportOptions, ExportRows};
-use crate::session::{Afterwards, Session, blocked, guarded};
+use crate::session::{Afterwards, Session, blocked, guarded, refuse_replaced};
 
 /// An export that was made.
 #[derive(Clone, Debug)]
@@ -68,7 +68,9 @@ pub fn export_data(
                 };
                 let rows = |output: &mut Output| {
                     guarded(&mut session.connection, Afterwards::Undo, |connection| {
-                        write_rows(connection, export, &planned, further, output)
+                        let rows = write_rows(connection, export, &planned, further, output)?;
+                        refuse_replaced(connection)?;
+                        Ok(rows)
                     })
                 };
                 make(export, rows, of, now, options, cancel)

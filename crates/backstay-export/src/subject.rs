@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use crate::error::ExportError;
 use crate::output::ExportFile;
 use crate::request::{ExportOptions, ExportPlace};
-use crate::session::Session;
+use crate::session::{Session, refuse_replaced};
 use graph::Graph;
 use search::Found;
 
@@ -181,6 +181,7 @@ fn find(
     subject: &Subject,
     links: &[SubjectLink],
     options: &ExportOptions,
+    refuse_replaced(&mut session.connection)?;
 ) -> Result<(Graph, Found), ExportError> {
     let graph = session.snapshot(options, |connection| Graph::read(connection, subject, links))?;
     let found = search::search(&mut session.connection, &graph)?;

@@ -558,7 +558,9 @@ fn of_export(error: &ExportError) -> Option<&'static str> {
             "exports are not cut into volumes: compress it, export fewer rows in several queries, or take another store"
         }
         ExportError::Unknown { .. } => "look for it when the store can be reached: its sums tell whether it is whole",
-        ExportError::Unstable { .. } => "try again when no tables are created, dropped or replaced",
+        ExportError::Unstable { .. } | ExportError::Replaced { .. } => {
+            "try again when no tables are created, dropped or replaced"
+        }
         ExportError::SnapshotLost => "try again without the one that failed",
         ExportError::SeveralSubjects { .. } => {
             "name one row: by its key, or by more conditions (--subject may be repeated)"

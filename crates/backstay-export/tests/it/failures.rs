@@ -165,3 +165,41 @@ fn all_exports_of_a_call_see_one_snapshot_and_locked_tables() {
     assert_eq!(counts, [b"count\n1\n", b"count\n1\n", b"count\n0\n"]);
     assert_eq!(database.sql("SELECT count(*) FROM t"), "2");
 }
+
+#[test]
+fn a_table_that_is_replaced_between_snapshot_and_lock_is_refused() {
+    let database = Database::create(
+        "replaced",
+        "CREATE TABLE emptied AS SELECT 1 AS x; CREATE TABLE remade AS SELECT 1 AS x; CREATE TABLE kept (x text); \
+         INSERT INTO kept SELECT string_agg(md5(i::text), '') FROM generate_series(1, 1000) i; \
+         CREATE FUNCTION count_of(name text) RETURNS text LANGUAGE plpgsql AS $$ \
+         DECLARE n text; BEGIN EXECUTE 'SELECT md5(string_agg(x::text, $1)) FROM ' || name INTO n USING ','; RETURN n; END $$",
+    );
+    let store = MemoryStore::new();
+    let config = database.config();
+    let intruder = Interleaved::new(store.clone(), 1, move || {
+        let mut other = WireConnection::connect(&config, &CancelToken::new()).unwrap();
+        other
+            .execute(b"TRUNCATE emptied; DROP TABLE remade; CREATE TABLE remade AS SELECT 2 AS x; CREATE INDEX ON kept (md5(x))")
+            .unwrap();
+    });
+    let place = place(intruder);
+    let query = |name: &str| format!("SELECT count_of('{name}') AS n");
+    let made = database.export(&[
+        export("emptied", &query("emptied"), ExportFormat::Csv, &place),
+        export("remade", &query("remade"), ExportFormat::JsonLines, &place),
+        export("kept", &query("kept"), ExportFormat::Parquet, &place),
+    ]);
+    assert!(
+        matches!(&made[0], Err(ExportError::Replaced { table }) if table == "emptied"),
+        "{:?}",
+        made[0]
+    );
+    assert!(matches!(&made[1], Err(ExportError::Replaced { .. })), "{:?}", made[1]);
+    assert!(made[2].is_ok(), "{:?}", made[2]);
+    assert!(
+        objects::names(&store)
+            .iter()
+            .all(|name| name.starts_with("exports/kept_"))
+    );
+}
