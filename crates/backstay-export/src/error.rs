@@ -1,7 +1,7 @@
 use backstay_core::seal::SealError;
 use backstay_core::store::Error;
 use backstay_core::{CodecError, InvalidObjectKey, ObjectKey};
-use backstay_postgres::{ConnectError, WireError};
+use backstay_postgres::{CancelToken, ConnectError, WireError};
 
 use crate::id::ExportId;
 
@@ -165,6 +165,16 @@ pub enum ExportError {
 }
 
 impl ExportError {
+    /// What it is where it was asked to stop: whatever failed then failed because of that. But where nobody knows what is there,
+    /// it cannot be said that nothing is.
+    pub(crate) fn or_cancelled(self, cancel: &CancelToken) -> Self {
+        match self {
+            Self::Unknown { .. } => self,
+            _ if cancel.is_cancelled() => Self::Cancelled,
+            _ => self,
+        }
+    }
+
     /// The server's error while something was tried.
     pub(crate) fn wire(doing: impl Into<String>) -> impl FnOnce(WireError) -> Self {
         let doing = doing.into();

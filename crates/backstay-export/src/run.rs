@@ -32,7 +32,8 @@ pub struct PublishedExport {
 /// Nothing is written to the database, and no file of the server is used.
 ///
 /// # Errors
-/// Nothing was exported: no connection, no snapshot, or it was cancelled. Whatever the error of one export, the store does
+/// Nothing was exported: no connection, no snapshot, or it was cancelled before that; later, those that were not made are
+/// [`ExportError::Cancelled`]. Whatever the error of one export, the store does
 /// not hold it then, unless it is [`ExportError::Unknown`], which says so.
 #[expect(clippy::type_complexity, reason = "a name and what became of it")]
 pub fn export_data(
@@ -55,6 +56,7 @@ pub fn export_data(
             false => Further::None,
         };
         let made = match planned {
+            _ if cancel.is_cancelled() => Err(ExportError::Cancelled),
             Ok(_) if session.connection.is_broken() => Err(ExportError::SnapshotLost),
             Ok(planned) => {
                 let of = ContentsJson {
@@ -77,10 +79,7 @@ pub fn export_data(
             }
             Err(error) => Err(error),
         };
-        if cancel.is_cancelled() && made.is_err() {
-            return Err(ExportError::Cancelled);
-        }
-        results.push((export.name.clone(), made));
+        results.push((export.name.clone(), made.map_err(|error| error.or_cancelled(cancel))));
     }
     session.connection.close();
     Ok(results)

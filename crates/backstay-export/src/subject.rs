@@ -170,10 +170,7 @@ pub fn export_subject(
     let (graph, found) = find(&mut session, subject, links, options)?;
     let written = write::write(&mut session.connection, &graph, &found, place, now, options, cancel);
     session.connection.close();
-    match written {
-        Err(_) if cancel.is_cancelled() => Err(ExportError::Cancelled),
-        written => written,
-    }
+    written.map_err(|error| error.or_cancelled(cancel))
 }
 
 fn find(

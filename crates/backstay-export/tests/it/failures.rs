@@ -99,6 +99,52 @@ fn a_server_that_fails_among_rows_publishes_nothing() {
         database
             .export_cancellable(&[export("rows", ROWS, ExportFormat::Csv, &place)], &cancel)
             .is_err()
+#[test]
+fn whoever_cancels_is_told_what_was_made_before() {
+    let database = Database::create("cancelled", "");
+    let asked = ["a", "b", "c"];
+    // It is cancelled when the file is read again, when the manifest is published, and when the second begins.
+    for (call, made_before) in [(3, 0), (6, 1), (8, 1)] {
+        let store = MemoryStore::new();
+        let cancel = CancelToken::new();
+        let token = cancel.clone();
+        let place = place(Interleaved::new(store.clone(), call, move || token.cancel()));
+        let made = database.export_cancellable(
+            &asked.map(|name| export(name, ROWS, ExportFormat::Csv, &place)),
+            &cancel,
+        );
+        let made = made.unwrap();
+        assert_eq!(made.len(), asked.len(), "{call}");
+        for (index, made) in made.iter().enumerate() {
+            match made {
+                Ok(_) => assert!(index < made_before, "{call}"),
+                Err(ExportError::Cancelled) => assert!(index >= made_before, "{call}"),
+                Err(error) => panic!("{call}: {error:?}"),
+            }
+        }
+        assert_eq!(whole_exports(&store, "cancelled"), made_before, "{call}");
+    }
+    // It is not said that nothing was left where nobody knows that.
+    let store = MemoryStore::new();
+    let cancel = CancelToken::new();
+    let token = cancel.clone();
+    let faulty = Faulty::new(store.clone())
+        .with_fault(When::nth(Verb::Publish, 3), Fault::LoseAnswer)
+        .with_fault(When::nth(Verb::Read, 3).and_after(), Fault::Error(ErrorKind::Transient));
+    let place = place(Interleaved::new(faulty, 6, move || token.cancel()));
+    let made = database.export_cancellable(
+        &asked.map(|name| export(name, ROWS, ExportFormat::Csv, &place)),
+        &cancel,
+    );
+    let made = made.unwrap();
+    assert!(matches!(made[0], Err(ExportError::Unknown { .. })), "{:?}", made[0]);
+    assert!(matches!(
+        made[1..],
+        [Err(ExportError::Cancelled), Err(ExportError::Cancelled)]
+    ));
+    assert_eq!(whole_exports(&store, "unknown"), 1);
+}
+
     );
     assert!(objects::names(&store).is_empty());
 }
