@@ -91,7 +91,9 @@ pub(super) fn search(connection: &mut WireConnection, graph: &Graph) -> Result<F
             let ctids = ctids(batch);
             for edge in graph.edges_to(stored) {
                 let described = graph.describe(edge);
-                let referring = places(connection, &graph.referring(edge, stored, &ctids), &described)?;
+                // One more than are followed is enough to see that they are too many.
+                let sql = format!("{} LIMIT {}", graph.referring(edge, stored, &ctids), ROWS_MAX + 1);
+                let referring = places(connection, &sql, &described)?;
                 let Some((table, _)) = referring.first() else { continue };
                 let root = graph.root(*table);
                 let new = found.add(referring)?;
