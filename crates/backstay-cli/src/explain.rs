@@ -444,7 +444,7 @@ fn class_of_select(error: &SelectError) -> Exit {
 fn class_of_settle(error: &SettleError) -> Exit {
     match error {
         SettleError::OtherDatabase { .. } => Exit::Refused,
-        SettleError::NoExports => Exit::Configuration,
+        SettleError::NoExports | SettleError::WhichSection => Exit::Configuration,
         _ => Exit::Usage,
     }
 }

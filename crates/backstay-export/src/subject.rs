@@ -178,10 +178,10 @@ fn find(
     subject: &Subject,
     links: &[SubjectLink],
     options: &ExportOptions,
-    refuse_replaced(&mut session.connection)?;
 ) -> Result<(Graph, Found), ExportError> {
     let graph = session.snapshot(options, |connection| Graph::read(connection, subject, links))?;
     let found = search::search(&mut session.connection, &graph)?;
+    refuse_replaced(&mut session.connection)?;
     Ok((graph, found))
 }
 

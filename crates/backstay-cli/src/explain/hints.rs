@@ -538,6 +538,9 @@ fn of_settle(error: &SettleError) -> Option<&'static str> {
     match error {
         SettleError::StoreIsConnection => Some("a database is named with --from"),
         SettleError::NoExports => Some("backstay config example shows some"),
+        SettleError::WhichSection => {
+            Some("name it with --db in place of --from; or say to whom with --encrypt-to, or in [[export]]")
+        }
         SettleError::NobodyToAsk { .. } => Some("say it as an argument: --yes NAME"),
         _ => None,
     }

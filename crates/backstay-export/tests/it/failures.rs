@@ -95,6 +95,10 @@ fn a_server_that_fails_among_rows_publishes_nothing() {
         database
             .export_cancellable(&[export("rows", ROWS, ExportFormat::Csv, &place)], &cancel)
             .is_err()
+    );
+    assert!(objects::names(&store).is_empty());
+}
+
 #[test]
 fn whoever_cancels_is_told_what_was_made_before() {
     let database = Database::create("cancelled", "");
@@ -139,10 +143,6 @@ fn whoever_cancels_is_told_what_was_made_before() {
         [Err(ExportError::Cancelled), Err(ExportError::Cancelled)]
     ));
     assert_eq!(whole_exports(&store, "unknown"), 1);
-}
-
-    );
-    assert!(objects::names(&store).is_empty());
 }
 
 #[test]
