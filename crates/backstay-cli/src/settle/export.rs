@@ -183,6 +183,11 @@ fn database_of(
     if typed.from.is_some() || typed.db.is_some() {
         return Ok(typed.db.clone());
     }
+    own_database(export, loaded)
+}
+
+/// The name of the database of the file that an export is of, whatever was typed.
+fn own_database(export: Option<&Export>, loaded: Option<&Loaded>) -> Result<Option<String>, SettleError> {
     if let Some(reference) = export.and_then(|export| export.database.as_ref()) {
         return Ok(Some(reference.name().to_owned()));
     }
@@ -240,6 +245,11 @@ fn one(
     {
         return Err(SettleError::WhichSection);
     }
+    let is_of_another = match (&arguments.from.from, &arguments.from.db) {
+        (Some(_), _) => true,
+        (None, Some(typed)) => own_database(Some(export), Some(loaded)).ok().flatten().as_ref() != Some(typed),
+        (None, None) => false,
+    };
     let retention = loaded.config.retention_of_export(export);
     let policy = retention.map(|retention| retention.policy(|name| TimeZone::get(name).ok()));
     // Without any rule all of them are kept.
@@ -270,7 +280,7 @@ fn one(
             environment,
         )?,
         // Where another database was typed, earlier exports are not of that.
-        retention: (!arguments.no_prune && arguments.from.from.is_none()).then_some(policy),
+        retention: (!arguments.no_prune && !is_of_another).then_some(policy),
     })
 }
 
