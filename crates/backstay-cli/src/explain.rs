@@ -444,7 +444,7 @@ fn class_of_select(error: &SelectError) -> Exit {
 fn class_of_settle(error: &SettleError) -> Exit {
     match error {
         SettleError::OtherDatabase { .. } => Exit::Refused,
-        SettleError::NoExports => Exit::Configuration,
+        SettleError::NoExports | SettleError::WhichSection => Exit::Configuration,
         _ => Exit::Usage,
     }
 }
@@ -475,7 +475,10 @@ fn class_of_export(error: &ExportError) -> Exit {
         | ExportError::Key(_)
         | ExportError::Manifest { .. }
         | ExportError::Unknown { .. } => Exit::Storage,
-        ExportError::NoSubject { .. } | ExportError::NoSuchColumn { .. } => Exit::Usage,
+        ExportError::NoSubject { .. }
+        | ExportError::SeveralSubjects { .. }
+        | ExportError::SubjectAdds { .. }
+        | ExportError::NoSuchColumn { .. } => Exit::Usage,
         ExportError::Cancelled => Exit::Cancelled,
         ExportError::Codec(_) | ExportError::Parquet(_) => Exit::Internal,
         _ => Exit::Database,

@@ -101,6 +101,11 @@ pub(crate) struct Keys {
 }
 
 impl SealRequest {
+    /// Whether something is to be encrypted at all.
+    pub(crate) fn names_somebody(&self) -> bool {
+        !self.recipients.is_empty() || !self.files.is_empty() || self.passphrase.is_some()
+    }
+
     /// Reads what is to be read; `None` where backups are to stay in clear.
     pub(crate) fn seals(&self, variables: &Variables, can_ask: bool) -> Result<Option<Seals>, KeyError> {
         let mut keys = self.recipients.clone();

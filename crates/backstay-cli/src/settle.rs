@@ -70,6 +70,10 @@ pub(crate) enum SettleError {
     Folder(#[from] InvalidObjectKey),
     #[error("the configuration has no [[export]]")]
     NoExports,
+    #[error(
+        "the configuration has several databases, and does not say which of them tells how these rows are encrypted and linked"
+    )]
+    WhichSection,
     #[error("the reason that was given is empty text")]
     ReasonEmpty,
     #[error("{location} is named twice, and a copy in the same store is none")]

@@ -1,7 +1,7 @@
 use backstay_core::seal::SealError;
 use backstay_core::store::Error;
 use backstay_core::{CodecError, InvalidObjectKey, ObjectKey};
-use backstay_postgres::{ConnectError, WireError};
+use backstay_postgres::{CancelToken, ConnectError, WireError};
 
 use crate::id::ExportId;
 
@@ -33,6 +33,13 @@ pub enum ExportError {
     Unstable {
         /// How often it was tried.
         attempts: u32,
+    },
+    /// A table that could not be locked before the snapshot, such as one that a function reads, was emptied or rewritten
+    /// before it was read.
+    #[error("{table} was emptied or rewritten between the snapshot and the lock on it")]
+    Replaced {
+        /// The table.
+        table: String,
     },
     /// Another export failed in a way that closed the connection.
     #[error("not read: the snapshot was lost when another export failed")]
@@ -124,6 +131,20 @@ pub enum ExportError {
         /// The table.
         table: String,
     },
+    /// More than one row is the subject.
+    #[error("more than one row of {table} is the subject")]
+    SeveralSubjects {
+        /// The table.
+        table: String,
+    },
+    /// The row that was named adds to one of another table, by which all of the person is found.
+    #[error("{table} only adds to {to}: a row of it leads to a part of what belongs to the person")]
+    SubjectAdds {
+        /// The table that was named.
+        table: String,
+        /// The table whose row is the person.
+        to: String,
+    },
     /// A name that the database does not have.
     #[error("{subject} has no column {column:?}")]
     NoSuchColumn {
@@ -144,6 +165,16 @@ pub enum ExportError {
 }
 
 impl ExportError {
+    /// What it is where it was asked to stop: whatever failed then failed because of that. But where nobody knows what is there,
+    /// it cannot be said that nothing is.
+    pub(crate) fn or_cancelled(self, cancel: &CancelToken) -> Self {
+        match self {
+            Self::Unknown { .. } => self,
+            _ if cancel.is_cancelled() => Self::Cancelled,
+            _ => self,
+        }
+    }
+
     /// The server's error while something was tried.
     pub(crate) fn wire(doing: impl Into<String>) -> impl FnOnce(WireError) -> Self {
         let doing = doing.into();

@@ -107,8 +107,8 @@ fn read_small(store: &dyn Store, key: &ObjectKey) -> Result<Option<Vec<u8>>, Err
     Ok((bytes.len() as u64 <= MANIFEST_BYTES_MAX).then_some(bytes))
 }
 
-/// Plans which exports of one name a policy lets go; changes nothing. The newest stays whatever the policy says, as with
-/// backups, and so does what cannot be read.
+/// Plans which exports of one name a policy lets go, each database by itself where manifests say it; changes nothing. The newest
+/// stays whatever the policy says, as with backups, and so does what cannot be read.
 ///
 /// # Errors
 /// Those of the store.
@@ -128,7 +128,8 @@ fn plan(listing: &ExportListing, policy: &RetentionPolicy, now: Timestamp) -> Ve
         .iter()
         .map(|export| BackupFacts {
             id: export.id.as_planned().clone(),
-            origin: None,
+            // Exports of one name are of several databases where another one was typed; of sealed ones nobody knows.
+            origin: database_of(export),
             is_read: export.manifest.is_ok(),
             is_whole: export.is_whole,
             proof: ProofState::None,
@@ -138,6 +139,11 @@ fn plan(listing: &ExportListing, policy: &RetentionPolicy, now: Timestamp) -> Ve
         })
         .collect();
     plan_retention(&facts, policy, now)
+}
+
+fn database_of(export: &ExportSummary) -> Option<String> {
+    let contents = export.manifest.as_ref().ok()?.contents.as_ref()?;
+    Some(contents.database.clone())
 }
 
 /// Removes the exports of one name that a policy lets go, each beginning with its manifest, and files that had no manifest

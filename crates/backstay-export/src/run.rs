@@ -13,7 +13,7 @@ use crate::manifest::{ColumnJson, ContentsJson, ExportManifest, ExportSeal};
 use crate::output::{ExportFile, Output, Published, name_of};
 use crate::parquet::ParquetWriter;
 use crate::request::{Export, ExportFormat, ExportOptions, ExportRows};
-use crate::session::{Afterwards, Session, blocked, guarded};
+use crate::session::{Afterwards, Session, blocked, guarded, refuse_replaced};
 
 /// An export that was made.
 #[derive(Clone, Debug)]
@@ -32,7 +32,8 @@ pub struct PublishedExport {
 /// Nothing is written to the database, and no file of the server is used.
 ///
 /// # Errors
-/// Nothing was exported: no connection, no snapshot, or it was cancelled. Whatever the error of one export, the store does
+/// Nothing was exported: no connection, no snapshot, or it was cancelled before that; later, those that were not made are
+/// [`ExportError::Cancelled`]. Whatever the error of one export, the store does
 /// not hold it then, unless it is [`ExportError::Unknown`], which says so.
 #[expect(clippy::type_complexity, reason = "a name and what became of it")]
 pub fn export_data(
@@ -55,6 +56,7 @@ pub fn export_data(
             false => Further::None,
         };
         let made = match planned {
+            _ if cancel.is_cancelled() => Err(ExportError::Cancelled),
             Ok(_) if session.connection.is_broken() => Err(ExportError::SnapshotLost),
             Ok(planned) => {
                 let of = ContentsJson {
@@ -68,17 +70,16 @@ pub fn export_data(
                 };
                 let rows = |output: &mut Output| {
                     guarded(&mut session.connection, Afterwards::Undo, |connection| {
-                        write_rows(connection, export, &planned, further, output)
+                        let rows = write_rows(connection, export, &planned, further, output)?;
+                        refuse_replaced(connection)?;
+                        Ok(rows)
                     })
                 };
                 make(export, rows, of, now, options, cancel)
             }
             Err(error) => Err(error),
         };
-        if cancel.is_cancelled() && made.is_err() {
-            return Err(ExportError::Cancelled);
-        }
-        results.push((export.name.clone(), made));
+        results.push((export.name.clone(), made.map_err(|error| error.or_cancelled(cancel))));
     }
     session.connection.close();
     Ok(results)

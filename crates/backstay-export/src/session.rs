@@ -4,6 +4,9 @@
 //! empty, without any error. Which tables a query reads only the server knows. So the queries are planned once, which
 //! locks their tables; then the transaction is begun anew, the same tables are locked first, for `LOCK TABLE` takes no
 //! snapshot, and the queries are planned again. When that locks nothing new, every table was locked before the snapshot.
+//!
+//! What a plan does not lock, above all tables that only functions read, and what the role may not lock is looked at when
+//! the rows are read: see [`refuse_replaced`].
 
 use std::collections::BTreeMap;
 
@@ -26,6 +29,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("default_transaction_deferrable", "off"),
     ("row_security", "off"),
     ("synchronize_seqscans", "off"),
+    // The lock that a function takes in a parallel worker is gone before it is looked at.
+    ("max_parallel_workers_per_gather", "0"),
 ];
 
 /// Further settings for formats that are read by programs: what values look like must not depend on the role.
@@ -169,6 +174,27 @@ pub(crate) fn guarded<T>(
     }
     connection.execute(b"RELEASE SAVEPOINT backstay").map_err(go_on())?;
     result
+}
+
+/// Refuses rows, when they are read and still locked, if a table that this transaction has locked was emptied or rewritten between
+/// the snapshot and the lock: the catalog in the snapshot says where the table was stored then, and the server where it is.
+pub(crate) fn refuse_replaced(connection: &mut WireConnection) -> Result<(), ExportError> {
+    let replaced = one_value(
+        connection,
+        // An index that came meanwhile loses no row; and shared and mapped relations, which are the server's, have no number.
+        "SELECT coalesce(c.oid::pg_catalog.regclass::pg_catalog.text, l.relation::pg_catalog.text) FROM pg_catalog.pg_locks l \
+         JOIN pg_catalog.pg_database d ON d.oid = l.database AND d.datname = pg_catalog.current_database() \
+         LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation \
+         WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.granted \
+         AND CASE WHEN c.oid IS NULL THEN pg_catalog.pg_get_indexdef(l.relation) IS NULL \
+         WHEN c.relkind IN ('i', 'I') OR c.relfilenode = 0 THEN false \
+         ELSE c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid)::pg_catalog.oid END LIMIT 1",
+    )
+    .map_err(ExportError::wire("see which tables changed"))?;
+    match replaced {
+        Some(table) => Err(ExportError::Replaced { table }),
+        None => Ok(()),
+    }
 }
 
 fn set(settings: &[(&str, &str)], is_local: bool) -> String {

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use crate::error::ExportError;
 use crate::output::ExportFile;
 use crate::request::{ExportOptions, ExportPlace};
-use crate::session::Session;
+use crate::session::{Session, refuse_replaced};
 use graph::Graph;
 use search::Found;
 
@@ -170,10 +170,7 @@ pub fn export_subject(
     let (graph, found) = find(&mut session, subject, links, options)?;
     let written = write::write(&mut session.connection, &graph, &found, place, now, options, cancel);
     session.connection.close();
-    match written {
-        Err(_) if cancel.is_cancelled() => Err(ExportError::Cancelled),
-        written => written,
-    }
+    written.map_err(|error| error.or_cancelled(cancel))
 }
 
 fn find(
@@ -184,6 +181,7 @@ fn find(
 ) -> Result<(Graph, Found), ExportError> {
     let graph = session.snapshot(options, |connection| Graph::read(connection, subject, links))?;
     let found = search::search(&mut session.connection, &graph)?;
+    refuse_replaced(&mut session.connection)?;
     Ok((graph, found))
 }
 

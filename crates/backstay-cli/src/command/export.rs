@@ -36,65 +36,106 @@ fn export_named(
     environment: &Environment,
     interrupt: &Interrupt,
 ) -> Result<Exit, Failure> {
-    let witness = environment.witness();
     let begun = Instant::now();
-    let mut told = Vec::new();
-    let mut exit = Exit::Done;
+    let mut told = Told {
+        exports: Vec::new(),
+        exit: Exit::Done,
+    };
     for group in groups {
-        remark_warnings(&group.source, settled.output);
-        // Every store is opened before rows are read for one of them.
-        let opened = group.exports.iter().map(|export| open(&export.place, environment));
-        let places: Vec<ExportPlace> = opened.collect::<Result<_, _>>()?;
-        let exports: Vec<Export> = group
-            .exports
-            .iter()
-            .zip(&places)
-            .map(|(export, place)| asked(export, place))
-            .collect();
-        let results = export_data(
-            &group.source.config,
-            &exports,
-            Timestamp::now(),
-            &settled.options,
-            interrupt.token(),
-        )?;
-        for ((export, place), (name, made)) in group.exports.iter().zip(&places).zip(results) {
-            let repository = Repository::new(Arc::clone(&place.store));
-            let (mut one, failure) = match made {
-                Ok(made) => {
-                    let id = made.manifest.id.to_string();
-                    note(&witness, &repository, Deed::Export, Outcome::Done, None, &id);
-                    (ExportJson::made(&made, place), None)
-                }
-                Err(error) => {
-                    let detail = format!("{name}: {error}");
-                    note(&witness, &repository, Deed::Export, Outcome::Failed, None, &detail);
-                    (ExportJson::failed(export, &error), Some(Failure::from(error)))
-                }
-            };
-            let failure = match failure {
-                None => prune(export, place, &witness, &mut one).err().map(Failure::from),
-                failure => failure,
-            };
-            if let Some(failure) = failure {
-                complain(&format!("export {name}: {}", failure.report()));
-                if exit == Exit::Done {
-                    exit = failure.exit();
-                }
-            }
-            told.push(one);
+        if interrupt.token().is_cancelled() {
+            told.fail(group.exports.iter(), &Failure::from(ExportError::Cancelled));
+        } else {
+            export_group(group, settled, environment, interrupt, &mut told);
         }
     }
     match settled.output {
-        Output { form: Form::Json, .. } => print_json(&told)?,
+        Output { form: Form::Json, .. } => print_json(&told.exports)?,
         Output {
             voice: Voice::Normal, ..
-        } => print_text(&text(&told, begun.elapsed()))?,
+        } => print_text(&text(&told.exports, begun.elapsed()))?,
         Output {
             voice: Voice::Quiet, ..
         } => {}
     }
-    Ok(exit)
+    Ok(told.exit)
+}
+
+/// What became of exports, and the exit status of the first that failed.
+struct Told {
+    exports: Vec<ExportJson>,
+    exit: Exit,
+}
+
+impl Told {
+    /// Tells that exports failed together, and were not made.
+    fn fail<'e>(&mut self, exports: impl Iterator<Item = &'e SettledNamedExport>, failure: &Failure) {
+        let error = failure.in_one_line();
+        let exports: Vec<ExportJson> = exports.map(|export| ExportJson::failed(export, &error)).collect();
+        let names: Vec<&str> = exports.iter().map(|export| export.name.as_str()).collect();
+        self.complain(&names.join(", "), failure);
+        self.exports.extend(exports);
+    }
+
+    fn complain(&mut self, names: &str, failure: &Failure) {
+        complain(&format!("export {names}: {}", failure.report()));
+        if self.exit == Exit::Done {
+            self.exit = failure.exit();
+        }
+    }
+}
+
+/// Makes the exports of one database. Whatever fails, the others are made.
+fn export_group(
+    group: &ExportsOfDatabase,
+    settled: &SettledExport,
+    environment: &Environment,
+    interrupt: &Interrupt,
+    told: &mut Told,
+) {
+    remark_warnings(&group.source, settled.output);
+    let witness = environment.witness();
+    let log = |place: &ExportPlace, outcome: Outcome, detail: &str| {
+        let repository = Repository::new(Arc::clone(&place.store));
+        note(&witness, &repository, Deed::Export, outcome, None, detail);
+    };
+    // Every store is opened before rows are read for one of them.
+    let mut opened: Vec<(&SettledNamedExport, ExportPlace)> = Vec::new();
+    for export in &group.exports {
+        match open(&export.place, environment) {
+            Ok(place) => opened.push((export, place)),
+            Err(failure) => told.fail([export].into_iter(), &failure),
+        }
+    }
+    if opened.is_empty() {
+        return;
+    }
+    let exports: Vec<Export> = opened.iter().map(|(export, place)| asked(export, place)).collect();
+    let (config, now) = (&group.source.config, Timestamp::now());
+    let results = match export_data(config, &exports, now, &settled.options, interrupt.token()) {
+        Ok(results) => results,
+        Err(error) => {
+            for (export, place) in &opened {
+                log(place, Outcome::Failed, &format!("{}: {error}", export.name));
+            }
+            return told.fail(opened.iter().map(|(export, _)| *export), &Failure::from(error));
+        }
+    };
+    for ((export, place), (name, made)) in opened.iter().zip(results) {
+        match made {
+            Ok(made) => {
+                log(place, Outcome::Done, &made.manifest.id.to_string());
+                let mut one = ExportJson::made(&made, place);
+                if let Err(error) = prune(export, place, &witness, &mut one) {
+                    told.complain(name.as_str(), &Failure::from(error));
+                }
+                told.exports.push(one);
+            }
+            Err(error) => {
+                log(place, Outcome::Failed, &format!("{name}: {error}"));
+                told.fail([*export].into_iter(), &Failure::from(error));
+            }
+        }
+    }
 }
 
 fn open(place: &SettledPlace, environment: &Environment) -> Result<ExportPlace, Failure> {
@@ -117,7 +158,7 @@ fn asked(export: &SettledNamedExport, place: &ExportPlace) -> Export {
     }
 }
 
-/// Removes older exports that their retention lets go, once there is a new one.
+/// Removes older exports that their retention lets go, and what crashes left, once there is a new one.
 fn prune(
     export: &SettledNamedExport,
     place: &ExportPlace,
@@ -170,7 +211,7 @@ impl ExportJson {
         }
     }
 
-    fn failed(export: &SettledNamedExport, error: &ExportError) -> Self {
+    fn failed(export: &SettledNamedExport, error: &str) -> Self {
         Self {
             name: export.name.to_string(),
             id: None,
@@ -180,7 +221,7 @@ impl ExportJson {
             bytes: None,
             sha256: None,
             removed: Vec::new(),
-            error: Some(error.to_string()),
+            error: Some(error.to_owned()),
         }
     }
 }

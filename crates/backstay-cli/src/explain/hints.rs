@@ -538,6 +538,9 @@ fn of_settle(error: &SettleError) -> Option<&'static str> {
     match error {
         SettleError::StoreIsConnection => Some("a database is named with --from"),
         SettleError::NoExports => Some("backstay config example shows some"),
+        SettleError::WhichSection => {
+            Some("name it with --db in place of --from; or say to whom with --encrypt-to, or in [[export]]")
+        }
         SettleError::NobodyToAsk { .. } => Some("say it as an argument: --yes NAME"),
         _ => None,
     }
@@ -558,8 +561,14 @@ fn of_export(error: &ExportError) -> Option<&'static str> {
             "exports are not cut into volumes: compress it, export fewer rows in several queries, or take another store"
         }
         ExportError::Unknown { .. } => "look for it when the store can be reached: its sums tell whether it is whole",
-        ExportError::Unstable { .. } => "try again when no tables are created, dropped or replaced",
+        ExportError::Unstable { .. } | ExportError::Replaced { .. } => {
+            "try again when no tables are created, dropped or replaced"
+        }
         ExportError::SnapshotLost => "try again without the one that failed",
+        ExportError::SeveralSubjects { .. } => {
+            "name one row: by its key, or by more conditions (--subject may be repeated)"
+        }
+        ExportError::SubjectAdds { .. } => "name the row of that other table: its key has the same value",
         ExportError::TooManyRows { .. } => "is it a person? a row that many others refer to may be one of a list",
         ExportError::Malformed { .. } => "exports are in UTF-8; of a database in no encoding, cast the column to bytea",
         _ => return None,

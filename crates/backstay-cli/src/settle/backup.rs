@@ -147,7 +147,7 @@ fn further_stores(
 
 /// To whom backups are encrypted: as was typed, else as the file says. Tells whether it was the file.
 pub(super) fn merge_seals(typed: SealRequest, file: SealRequest) -> (SealRequest, bool) {
-    if !typed.recipients.is_empty() || !typed.files.is_empty() || typed.passphrase.is_some() {
+    if typed.names_somebody() {
         return (typed, false);
     }
     let index = if typed.index.is_empty() {

@@ -51,7 +51,7 @@ pub(crate) struct SettledNamedExport {
     pub(crate) format: ExportFormat,
     pub(crate) compression: Option<Compression>,
     pub(crate) place: SettledPlace,
-    /// Which older ones are kept; all of them where it is `None`.
+    /// Which older ones are kept; where it is `None`, nothing is removed, not even what crashes left.
     pub(crate) retention: Option<RetentionPolicy>,
 }
 
@@ -103,9 +103,21 @@ fn subject(
     environment: &Environment,
 ) -> Result<SettledSubject, SettleError> {
     let subject = Subject::parse(arguments.subject.iter().map(String::as_str))?;
-    let ChosenSource { source, section } = chosen::source(&arguments.from, environment)?;
-    let database = section.map(|(_, database)| database);
-    let store = SettledStore::settle_for(arguments.store.clone(), database, environment)?;
+    let loaded = environment.configuration.get()?;
+    let from = FromArguments {
+        from: arguments.from.from.clone(),
+        db: database_of(None, &arguments.from, loaded)?,
+    };
+    let ChosenSource { source, section } = chosen::source(&from, environment)?;
+    let of_source = section.map(|(_, database)| database);
+    let store = SettledStore::settle_for(arguments.store.clone(), of_source, environment)?;
+    let database = described_by(None, of_source, loaded);
+    let says_more = |database: &Database| {
+        !database.subject_links.is_empty() || (is_encrypted(database) && !encrypt.names_somebody())
+    };
+    if database.is_none() && has_any(loaded, says_more) {
+        return Err(SettleError::WhichSection);
+    }
     let links = database.map(|database| &database.subject_links);
     let links = links.into_iter().flatten().map(|text| text.parse());
     Ok(SettledSubject {
@@ -138,19 +150,15 @@ fn named(
     if chosen.is_empty() {
         return Err(SettleError::NoExports);
     }
-    // Whoever names a database means it for all of them.
-    let is_named = arguments.from.from.is_some() || arguments.from.db.is_some();
     let mut by_database: BTreeMap<Option<String>, Vec<&Export>> = BTreeMap::new();
     for export in chosen {
-        let database = export.database.as_ref().filter(|_| !is_named);
-        let database = database.map(|reference| reference.name().to_owned());
+        let database = database_of(Some(export), &arguments.from, Some(loaded))?;
         by_database.entry(database).or_default().push(export);
     }
-    let groups = by_database.into_iter().map(|(database, exports)| {
-        let typed = &arguments.from;
+    let groups = by_database.into_iter().map(|(db, exports)| {
         let from = FromArguments {
-            from: typed.from.clone(),
-            db: database.or_else(|| typed.db.clone()),
+            from: arguments.from.from.clone(),
+            db,
         };
         let ChosenSource { source, section } = chosen::source(&from, environment)?;
         let of_file = section.map(|(_, database)| database);
@@ -164,9 +172,61 @@ fn named(
     groups.collect()
 }
 
+/// The name of the database in the file: that which was typed, else that of the export, else the only one. What variables name
+/// counts only where the file has none: the file says to whom its exports are encrypted. `None` with `--from`.
+fn database_of(
+    export: Option<&Export>,
+    typed: &FromArguments,
+    loaded: Option<&Loaded>,
+) -> Result<Option<String>, SettleError> {
+    // Whoever names a database means it for all exports.
+    if typed.from.is_some() || typed.db.is_some() {
+        return Ok(typed.db.clone());
+    }
+    own_database(export, loaded)
+}
+
+/// The name of the database of the file that an export is of, whatever was typed.
+fn own_database(export: Option<&Export>, loaded: Option<&Loaded>) -> Result<Option<String>, SettleError> {
+    if let Some(reference) = export.and_then(|export| export.database.as_ref()) {
+        return Ok(Some(reference.name().to_owned()));
+    }
+    let only = match loaded {
+        Some(loaded) => loaded.only_database()?,
+        None => None,
+    };
+    Ok(only.map(|(name, _)| name.to_owned()))
+}
+
+/// The section that says how rows of a database are encrypted and what refers to whom, also where the database was typed.
+fn described_by<'l>(
+    export: Option<&Export>,
+    of_source: Option<&'l Database>,
+    loaded: Option<&'l Loaded>,
+) -> Option<&'l Database> {
+    let of_export = || loaded?.config.database(export?.database.as_ref()?.name());
+    let only = || loaded?.only_database().ok().flatten();
+    of_source
+        .or_else(of_export)
+        .or_else(|| only().map(|(_, database)| database))
+}
+
+fn has_any(loaded: Option<&Loaded>, is_such: impl Fn(&Database) -> bool) -> bool {
+    let mut databases = loaded.into_iter().flat_map(|loaded| loaded.config.databases());
+    databases.any(|(_, database)| is_such(database))
+}
+
+fn is_encrypted(database: &Database) -> bool {
+    let encryption = &database.encryption;
+    !encryption.to.is_empty()
+        || !encryption.to_file.is_empty()
+        || encryption.passphrase.is_some()
+        || encryption.gpg.is_some()
+}
+
 fn one(
     export: &Export,
-    database: Option<&Database>,
+    of_source: Option<&Database>,
     arguments: &ExportArguments,
     encrypt: &SealRequest,
     loaded: &Loaded,
@@ -176,12 +236,27 @@ fn one(
     let resolve = |text: &backstay_config::Text| text.resolve(&lookup).map_err(ConfigurationError::from);
     let format: ExportFormat = export.format.parse()?;
     let of_export = export.store.as_ref().map(|reference| reference.name().to_owned());
-    let store = SettledStore::settle_for(arguments.store.clone().or(of_export), database, environment)?;
-    let retention = loaded
-        .config
-        .retention_of_export(export)
-        .filter(|_| !arguments.no_prune);
+    let store = SettledStore::settle_for(arguments.store.clone().or(of_export), of_source, environment)?;
+    let database = described_by(Some(export), of_source, Some(loaded));
+    if database.is_none()
+        && export.encryption.is_none()
+        && !encrypt.names_somebody()
+        && has_any(Some(loaded), is_encrypted)
+    {
+        return Err(SettleError::WhichSection);
+    }
+    let is_of_another = match (&arguments.from.from, &arguments.from.db) {
+        (Some(_), _) => true,
+        (None, Some(typed)) => own_database(Some(export), Some(loaded)).ok().flatten().as_ref() != Some(typed),
+        (None, None) => false,
+    };
+    let retention = loaded.config.retention_of_export(export);
     let policy = retention.map(|retention| retention.policy(|name| TimeZone::get(name).ok()));
+    // Without any rule all of them are kept.
+    let policy = policy
+        .transpose()
+        .map_err(ConfigurationError::from)?
+        .unwrap_or_default();
     Ok(SettledNamedExport {
         name: export.name.clone(),
         rows: match &export.rows {
@@ -204,7 +279,8 @@ fn one(
             database,
             environment,
         )?,
-        retention: policy.transpose().map_err(ConfigurationError::from)?,
+        // Where another database was typed, earlier exports are not of that.
+        retention: (!arguments.no_prune && !is_of_another).then_some(policy),
     })
 }
 

@@ -186,3 +186,162 @@ fn what_belongs_to_a_person_is_shown_and_written() {
         .unwrap();
     assert!(sums.success());
 }
+
+/// Databases `one` and `two`, and a configuration that has `one` only, encrypted.
+fn two_databases() -> (Sandbox, String) {
+    let sandbox = Sandbox::start();
+    for name in ["one", "two"] {
+        sandbox.sql("postgres", &format!("CREATE DATABASE {name}"));
+        sandbox.sql(
+            name,
+            &format!(
+                "CREATE TABLE people (id int PRIMARY KEY, of text); INSERT INTO people VALUES (1, 'row of {name}'); \
+                 CREATE TABLE logins (who int); INSERT INTO logins VALUES (1)"
+            ),
+        );
+    }
+    let key = sandbox.succeed(&["key", "new", "key.txt"]).stdout;
+    let public = key.split_whitespace().find(|word| word.starts_with("age1")).unwrap();
+    let text = format!(
+        "[store.local]\nurl = './backups'\n[database.one]\nurl = '{}'\nstore = 'local'\nencrypt-to = ['{public}']\nsubject-links = ['logins.who = people.id']\n\
+         [[export]]\nname = 'unnamed'\ntable = 'people'\nretention = {{ keep-last = 1 }}\n\
+         [[export]]\nname = 'named'\ndatabase = 'one'\ntable = 'people'\n\
+         [[export]]\nname = 'clear'\nquery = 'SELECT 1 AS x'\nencrypt-to = []\n\
+         [[export]]\nname = 'clear_named'\ndatabase = 'one'\nquery = 'SELECT 1 AS x'\nencrypt-to = []\n",
+        sandbox.url("one"),
+    );
+    sandbox.write("backstay.toml", &text);
+    (sandbox, text)
+}
+
+/// Runs the program where variables name the database `two`.
+fn run_beside_two(sandbox: &Sandbox, arguments: &[&str]) -> Run {
+    let mut command = sandbox.backstay_in_empty_environment(arguments);
+    command
+        .env("DATABASE_URL", sandbox.url("two"))
+        .env("PGPASSWORD", PASSWORD);
+    Run::of(&mut command)
+}
+
+fn opened(sandbox: &Sandbox, begin: &str) -> String {
+    let files = sandbox.files("backups/exports");
+    let file = files
+        .iter()
+        .find(|name| name.starts_with(begin) && name.ends_with(".csv.age"));
+    let file = file.unwrap_or_else(|| panic!("{begin} in {files:?}"));
+    let mut age = Command::new("age");
+    age.args(["-d", "-i"]).arg(sandbox.path("key.txt"));
+    let output = age.arg(sandbox.path("backups/exports").join(file)).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn exports_are_of_the_database_of_the_file_whatever_variables_name() {
+    let (sandbox, _) = two_databases();
+    // What a crash left long ago goes without any retention.
+    let litter = sandbox.path("backups/exports/clear_export_20240101_000000.csv");
+    fs::create_dir_all(litter.parent().unwrap()).unwrap();
+    fs::write(&litter, "x").unwrap();
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(8 * 24 * 3600);
+    let file = fs::File::options().write(true).open(&litter).unwrap();
+    file.set_modified(long_ago).unwrap();
+    let made = run_beside_two(&sandbox, &["export-data", "--all"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    assert!(!litter.exists());
+    for name in ["unnamed_", "named_"] {
+        assert_eq!(opened(&sandbox, name), "id,of\n1,row of one\n");
+    }
+    // One database is read in one snapshot, whether it was named or is the only one.
+    let files = sandbox.files("backups/exports");
+    let contents = |name: &str| -> serde_json::Value {
+        let file = files
+            .iter()
+            .find(|file| file.starts_with(name) && file.ends_with(".manifest.json"));
+        let text = fs::read(sandbox.path("backups/exports").join(file.unwrap())).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&text).unwrap()["contents"].clone()
+    };
+    let (unnamed, named) = (contents("clear_export_"), contents("clear_named_"));
+    assert_eq!(
+        (&unnamed["database"], &named["database"]),
+        (&"one".into(), &"one".into())
+    );
+    assert!(
+        unnamed["snapshot"].is_string() && unnamed["snapshot"] == named["snapshot"],
+        "{unnamed} {named}"
+    );
+    // What belongs to a person is of that database, with its links and its encryption.
+    let made = run_beside_two(
+        &sandbox,
+        &["export-data", "--subject", "people.id=1", "--store", "./portable"],
+    );
+    assert_eq!(made.code, Some(0), "{made:?}");
+    assert!(made.stdout.contains("public.logins  1 row"), "{}", made.stdout);
+    let folder = fs::read_dir(sandbox.path("portable/exports"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    for file in fs::read_dir(folder.path()).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        assert!(name.ends_with(".age") || name.ends_with(".age.sha256"), "{name}");
+    }
+}
+
+#[test]
+fn a_database_that_was_typed_is_encrypted_as_the_file_says_and_lets_no_export_go() {
+    let (sandbox, text) = two_databases();
+    let made = run_beside_two(&sandbox, &["export-data", "unnamed"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    // It is an old one.
+    for file in sandbox.files("backups/exports") {
+        let time = &file["unnamed_export_".len()..][.."20250116_143022".len()];
+        let old = |text: &str| text.replace(time, "20240101_000000");
+        let path = sandbox.path("backups/exports");
+        if file.ends_with(".json") {
+            let text = fs::read_to_string(path.join(&file)).unwrap();
+            fs::write(path.join(&file), old(&text)).unwrap();
+        }
+        fs::rename(path.join(&file), path.join(old(&file))).unwrap();
+    }
+    let two = sandbox.url("two");
+    let made = run_beside_two(&sandbox, &["export-data", "unnamed", "--from", &two, "--json"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    assert_eq!(made.json()[0]["removed"], serde_json::json!([]));
+    let files = sandbox.files("backups/exports");
+    let sealed = files.iter().filter(|name| name.ends_with(".csv.age")).count();
+    assert_eq!(
+        (sealed, files.iter().filter(|name| name.ends_with(".csv")).count()),
+        (2, 0),
+        "{files:?}"
+    );
+    // Where there are several, nobody knows which of them counts.
+    let text = format!("{text}[database.three]\nurl = '{two}'\n");
+    sandbox.write("backstay.toml", &text);
+    let refused = [
+        run_beside_two(&sandbox, &["export-data", "unnamed", "--from", &two]),
+        run_beside_two(&sandbox, &["export-data", "--subject", "people.id=1", "--from", &two]),
+        run_beside_two(&sandbox, &["export-data", "unnamed"]),
+    ];
+    let shown: Vec<String> = refused.iter().map(|run| sandbox.shown(run)).collect();
+    insta::assert_snapshot!(shown.join("\n"));
+    assert_eq!(sandbox.files("backups/exports"), files);
+    let named = run_beside_two(&sandbox, &["export-data", "named", "--from", &two]);
+    assert_eq!(named.code, Some(0), "{named:?}");
+    assert_eq!(opened(&sandbox, "named_"), "id,of\n1,row of two\n");
+}
+
+#[test]
+fn a_database_or_store_that_fails_spoils_no_other_export() {
+    let (sandbox, text) = two_databases();
+    let more = format!(
+        "[database.gone]\nurl = '{}'\nstore = 'local'\n[store.broken]\nurl = './key.txt/below'\n\
+         [[export]]\nname = 'lost'\ndatabase = 'gone'\ntable = 'people'\n\
+         [[export]]\nname = 'lost_too'\ndatabase = 'gone'\ntable = 'people'\n\
+         [[export]]\nname = 'misplaced'\ndatabase = 'one'\nstore = 'broken'\ntable = 'people'\n",
+        sandbox.url("gone")
+    );
+    sandbox.write("backstay.toml", &(text + &more));
+    let run = run_beside_two(&sandbox, &["export-data", "lost", "lost_too", "misplaced", "named"]);
+    insta::assert_snapshot!(without_times(&sandbox.shown(&run)));
+    assert_eq!(opened(&sandbox, "named_"), "id,of\n1,row of one\n");
+}

@@ -35,6 +35,8 @@ pub(super) struct Edge {
     columns: Vec<EdgeColumn>,
     /// Whether each row that is referred to has but one of these.
     is_one_to_one: bool,
+    /// Whether it is one row with that which it refers to: the primary key refers.
+    is_of_primary_key: bool,
 }
 
 struct EdgeColumn {
@@ -80,6 +82,7 @@ impl Graph {
                     operator: "=".to_owned(),
                 }],
                 is_one_to_one: false,
+                is_of_primary_key: false,
             });
         }
         let mut conditions = Vec::new();
@@ -97,6 +100,12 @@ impl Graph {
         }
         graph.condition = conditions.join(" AND ");
         graph.find_persons();
+        if let Some(to) = graph.adds_to() {
+            return Err(ExportError::SubjectAdds {
+                table: graph.name(graph.subject).to_owned(),
+                to: graph.name(to).to_owned(),
+            });
+        }
         for table in graph.reachable() {
             let sql = format!("SELECT FROM {} LIMIT 0", graph.name(table));
             connection
@@ -165,6 +174,17 @@ impl Graph {
             persons.extend(more);
         }
         self.persons = persons;
+    }
+
+    /// The table that the subject's only adds to, if there is one. What refers to a row there is not found from here, and a
+    /// row that names another person there would not be seen to be that one's.
+    fn adds_to(&self) -> Option<u32> {
+        let subject = self.root(self.subject);
+        self.edges
+            .iter()
+            .filter(|edge| edge.is_one_to_one && edge.is_of_primary_key && self.root(edge.from) == subject)
+            .map(|edge| self.root(edge.to))
+            .find(|root| !self.persons.contains(root))
     }
 
     /// The tables that edges lead to, beginning at the subject.
@@ -292,7 +312,9 @@ fn foreign_keys(connection: &mut WireConnection) -> Result<Vec<Edge>, ExportErro
               (SELECT g.conkey FROM pg_catalog.pg_constraint g WHERE g.conrelid = f.conrelid AND g.contype = 'f'))) \
               AND (i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1] <@ f.conkey \
               AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute u WHERE u.attrelid = f.conrelid \
-              AND u.attnum = ANY (f.conkey) AND NOT u.attnotnull)) \
+              AND u.attnum = ANY (f.conkey) AND NOT u.attnotnull)), \
+              EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = f.conrelid AND i.indisprimary \
+              AND (i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1] <@ f.conkey) \
               FROM pg_catalog.pg_constraint f \
               CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(f.conkey), pg_catalog.unnest(f.confkey), \
               pg_catalog.unnest(f.conpfeqop)) WITH ORDINALITY k (ck, pk, op, place) \
@@ -317,6 +339,7 @@ fn foreign_keys(connection: &mut WireConnection) -> Result<Vec<Edge>, ExportErro
                     })
                     .collect(),
                 is_one_to_one: first.get(6) == Some(b"t"),
+                is_of_primary_key: first.get(7) == Some(b"t"),
             }
         }));
     }

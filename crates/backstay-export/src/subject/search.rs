@@ -74,20 +74,26 @@ pub(super) fn search(connection: &mut WireConnection, graph: &Graph) -> Result<F
     let mut found = Found::default();
     let name = graph.name(graph.subject);
     let first = format!(
-        "SELECT t.tableoid, t.ctid FROM {} t WHERE {}",
+        "SELECT t.tableoid, t.ctid FROM {} t WHERE {} LIMIT 2",
         graph.readable(graph.subject),
         graph.condition
     );
-    let mut next: VecDeque<(u32, Vec<Place>)> = found.add(places(connection, &first, name)?)?.into_iter().collect();
-    if next.is_empty() {
-        return Err(ExportError::NoSubject { table: name.to_owned() });
+    let subject = places(connection, &first, name)?;
+    match subject.len() {
+        0 => return Err(ExportError::NoSubject { table: name.to_owned() }),
+        1 => {}
+        // They may be several persons.
+        _ => return Err(ExportError::SeveralSubjects { table: name.to_owned() }),
     }
+    let mut next: VecDeque<(u32, Vec<Place>)> = found.add(subject)?.into_iter().collect();
     while let Some((stored, rows)) = next.pop_front() {
         for batch in rows.chunks(BATCH) {
             let ctids = ctids(batch);
             for edge in graph.edges_to(stored) {
                 let described = graph.describe(edge);
-                let referring = places(connection, &graph.referring(edge, stored, &ctids), &described)?;
+                // One more than are followed is enough to see that they are too many.
+                let sql = format!("{} LIMIT {}", graph.referring(edge, stored, &ctids), ROWS_MAX + 1);
+                let referring = places(connection, &sql, &described)?;
                 let Some((table, _)) = referring.first() else { continue };
                 let root = graph.root(*table);
                 let new = found.add(referring)?;

@@ -76,6 +76,29 @@ fn a_policy_removes_old_exports_of_one_name_and_what_crashes_left() {
 }
 
 #[test]
+fn exports_of_one_database_count_not_for_those_of_another() {
+    let store = MemoryStore::new();
+    let place = place(store.clone());
+    let first: Timestamp = NOW.parse().unwrap();
+    let databases = ["retained_a", "retained_b"].map(|name| Database::create(name, ""));
+    for (hours, database) in [(0, 0), (1, 0), (2, 1), (3, 1)] {
+        let exports = [export("a", "SELECT 1 AS x", ExportFormat::Csv, &place)];
+        let now = first + SignedDuration::from_hours(hours);
+        let config = databases[database].config();
+        export_data(&config, &exports, now, &ExportOptions::default(), &CancelToken::new()).unwrap();
+    }
+    let mut policy = RetentionPolicy::default();
+    policy.keep_last = 1;
+    let now = first + SignedDuration::from_hours(4);
+    let plan = plan_export_prune(&store, &place.folder, &"a".parse().unwrap(), &policy, now).unwrap();
+    let going: Vec<bool> = plan
+        .iter()
+        .map(|decision| decision.action == RetentionAction::Delete)
+        .collect();
+    assert_eq!(going, [true, false, true, false], "{plan:?}");
+}
+
+#[test]
 fn a_removal_that_is_cut_off_leaves_no_export_without_its_file() {
     use backstay_core::store::ErrorKind;
     use backstay_testkit::{Fault, Faulty, Verb, When};
