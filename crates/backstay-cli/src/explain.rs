@@ -462,7 +462,9 @@ fn class_of_restore(error: &RestoreRefused) -> Exit {
     match error {
         RestoreRefused::NotSound { .. } | RestoreRefused::Sealed { .. } => Exit::Storage,
         RestoreRefused::OnlyForBackups(_) => Exit::Usage,
-        RestoreRefused::NotConfirmed { .. } | RestoreRefused::SafetyBackup { .. } => Exit::Refused,
+        RestoreRefused::NotConfirmed { .. } | RestoreRefused::Partial { .. } | RestoreRefused::SafetyBackup { .. } => {
+            Exit::Refused
+        }
         RestoreRefused::NotSwapped { source, .. } => class_of_swap(source),
     }
 }

@@ -299,6 +299,10 @@ fn of_restore(error: &RestoreRefused) -> Option<&'static str> {
         RestoreRefused::OnlyForBackups(_) | RestoreRefused::NotConfirmed { .. } | RestoreRefused::NotSwapped { .. } => {
             None
         }
+        RestoreRefused::Partial { .. } => Some(
+            "take another backup, or restore it beside the database, with --create and another name; --accept-partial \
+             swaps, and what is missing stays in the old database alone",
+        ),
         RestoreRefused::SafetyBackup { .. } => Some("look at the disk of that store, and name another one"),
     }
 }

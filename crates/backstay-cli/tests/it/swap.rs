@@ -256,3 +256,52 @@ fn who_may_not_rename_is_told_so_before_anything_is_made() {
     assert_eq!(none.code, Some(7), "{none:?}");
     assert!(none.stderr.contains("error: there is no database none"), "{none:?}");
 }
+
+#[test]
+fn a_part_replaces_no_database_unless_that_is_accepted() {
+    let sandbox = Sandbox::with_sample();
+    let swap = [&SWAP[..], &["kulti"]].concat();
+    for (options, missing) in [
+        (
+            &["--exclude-table-data", "app.orders"][..],
+            "rows of app.orders (its rows were excluded)",
+        ),
+        (&["--no-large-objects"], "large objects ("),
+        (
+            &["--no-unlogged-data"],
+            "rows of public.cache (unlogged tables were excluded)",
+        ),
+        (
+            &["--exclude-table", "public.empty"],
+            "(only a part of the database was selected)",
+        ),
+    ] {
+        sandbox.succeed(&[&["backup", "--store", "part"], options].concat());
+        let run = sandbox.run(&[&swap[..], &["--store", "part"]].concat());
+        assert_eq!(run.code, Some(7), "{options:?}: {run:?}");
+        assert!(run.stderr.contains(missing), "{options:?}: {run:?}");
+        assert!(
+            run.stderr.contains("hint: ") && run.stderr.contains("--accept-partial"),
+            "{run:?}"
+        );
+        std::fs::remove_dir_all(sandbox.path("part")).expect("it is removed");
+    }
+    assert_eq!(databases(&sandbox), ["kulti", "postgres"]);
+
+    sandbox.succeed(&["backup", "--exclude-table-data", "app.orders"]);
+    let run = sandbox.run(&swap);
+    assert_eq!(run.code, Some(7), "{run:?}");
+    let accepted = [&swap[..], &["--accept-partial", "--json"]].concat();
+    let outcome = sandbox.succeed(&accepted).json();
+    assert_eq!(
+        outcome["not_in_backup"],
+        serde_json::json!(["rows of app.orders (its rows were excluded)"])
+    );
+    assert_eq!(orders(&sandbox, "kulti"), "0");
+    sandbox.succeed(&["restore", "--undo", "--to", "kulti", "--yes", "kulti"]);
+    let run = sandbox.succeed(&["restore", "latest", "--to", "beside", "--create", "--yes", "beside"]);
+    assert!(
+        run.stdout.contains("rows of app.orders (its rows were excluded)"),
+        "{run:?}"
+    );
+}
