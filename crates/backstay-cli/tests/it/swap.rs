@@ -305,3 +305,54 @@ fn a_part_replaces_no_database_unless_that_is_accepted() {
         "{run:?}"
     );
 }
+
+/// What is told where somebody could not be cut off is one command, which works while clients come back.
+#[test]
+fn a_swap_that_somebody_kept_from_is_ended_by_what_is_told() {
+    let sandbox = Sandbox::with_sample();
+    sandbox.sql(
+        "postgres",
+        "CREATE ROLE app LOGIN CREATEDB PASSWORD 'x'; ALTER DATABASE kulti OWNER TO app; ALTER DATABASE kulti SET work_mem TO '5MB'",
+    );
+    sandbox.succeed(&["backup"]);
+    sandbox.sql("kulti", "DELETE FROM app.orders WHERE id > 10");
+    // An owner may not end the session of a superuser.
+    let stays = Session::open(&sandbox, "kulti", "SELECT pg_sleep(600)");
+    wait_for(
+        &sandbox,
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'",
+    );
+    let swap = [&SWAP[..], &["kulti", "--no-owner", "--no-privileges"]].concat();
+    let mut command = sandbox.backstay(&swap);
+    let run = Run::of(command.env("PGUSER", "app").env("PGPASSWORD", "x"));
+    assert_eq!(run.code, Some(4), "{run:?}");
+    let told = run
+        .stderr
+        .lines()
+        .map(str::trim)
+        .find(|line| line.starts_with("backstay restore --undo="));
+    let told = told.unwrap_or_else(|| panic!("{run:?}"));
+    assert_eq!(orders(&sandbox, "kulti"), "10");
+    drop(stays);
+    sandbox.sql(
+        "postgres",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'",
+    );
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let mut client = sandbox.client("psql", "kulti");
+                drop(client.args(["-XAtqc", "SELECT pg_sleep(0.2)"]).output());
+            }
+        });
+        let mut words: Vec<&str> = told.split(' ').skip(1).collect();
+        words.extend(["--yes", "kulti"]);
+        let run = sandbox.run(&words);
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(run.code, Some(0), "{run:?}");
+    });
+    assert_eq!(orders(&sandbox, "kulti"), "2000");
+    assert_eq!(orders(&sandbox, &called(&sandbox, "kulti_undone_")), "10");
+    assert_eq!(sandbox.sql("kulti", "SHOW work_mem"), "5MB");
+}
