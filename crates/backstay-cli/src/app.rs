@@ -51,7 +51,7 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Backup(typed) => command::back_up(SettledBackup::settle(*typed, &environment)?, &environment),
         Command::Verify(typed) => command::verify(&SettledVerify::settle(typed, &environment)?, &environment),
         Command::Restore(typed) => command::restoring(*typed, &environment),
-        Command::Recover(typed) => command::recover(SettledRecover::settle(typed, &environment)?, &environment),
+        Command::Recover(typed) => command::recover(SettledRecover::settle(typed)?, &environment),
         Command::Drill(typed) => command::drill(&SettledDrill::settle(*typed, &environment)?, &environment),
         Command::List(typed) => command::list(&SettledList::settle(typed, &environment)?),
         Command::Show(typed) => command::show(&SettledShow::settle(typed, &environment)?),

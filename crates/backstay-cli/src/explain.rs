@@ -59,7 +59,8 @@ pub(crate) fn advise(error: &(dyn Error + 'static)) -> Advice {
             advice = found;
         }
         // Where nobody knows what was done, looking comes before everything that a deeper cause advises.
-        let is_doubt = matches!(error.downcast_ref(), Some(SwapError::Unknown { .. }));
+        let is_doubt = matches!(error.downcast_ref(), Some(SwapError::Unknown { .. }))
+            || matches!(error.downcast_ref(), Some(RescueError::Unknown { .. }));
         next = error.source().filter(|_| !is_doubt);
     }
     advice.extend(finally);
@@ -462,7 +463,9 @@ fn class_of_restore(error: &RestoreRefused) -> Exit {
     match error {
         RestoreRefused::NotSound { .. } | RestoreRefused::Sealed { .. } => Exit::Storage,
         RestoreRefused::OnlyForBackups(_) => Exit::Usage,
-        RestoreRefused::NotConfirmed { .. } | RestoreRefused::SafetyBackup { .. } => Exit::Refused,
+        RestoreRefused::NotConfirmed { .. } | RestoreRefused::Partial { .. } | RestoreRefused::SafetyBackup { .. } => {
+            Exit::Refused
+        }
         RestoreRefused::NotSwapped { source, .. } => class_of_swap(source),
     }
 }

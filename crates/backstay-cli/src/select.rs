@@ -1,11 +1,11 @@
 //! Which backup is meant: a path, an id, or the newest of one database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use backstay::{
-    Archive, BackupId, Listing, Manifest, ObjectKey, ObjectRole, OpenArchiveError, OpenStoreError, Prefix, Repository,
-    RepositoryError, StoreError, WhenMissing, object_role, open_store,
+    Archive, BackupId, BackupSummary, Listing, Manifest, ObjectKey, ObjectRole, OpenArchiveError, OpenStoreError,
+    Prefix, Repository, RepositoryError, StoreError, WhenMissing, object_role, open_store,
 };
 
 use crate::keys::{KeyError, Keys};
@@ -210,53 +210,85 @@ fn open_id(repository: &Repository, id: &BackupId, open: OpenId<'_>) -> Result<A
     }
 }
 
-/// The newest backup of a database. Without a name the store must have backups of one prefix only; with one, that
-/// prefix is meant, else every prefix whose newest readable manifest names that database.
+/// The newest backup of a database. Without a name the store must have backups of one prefix only.
 fn latest(
     listing: &Listing,
     database: Option<&str>,
     location: &str,
     read: impl Fn(&BackupId) -> Result<Manifest, RepositoryError>,
 ) -> Result<BackupId, SelectError> {
-    let mut newest: BTreeMap<&Prefix, Vec<&BackupId>> = BTreeMap::new();
-    for backup in &listing.backups {
-        newest.entry(backup.id.prefix()).or_default().push(&backup.id);
-    }
-    let newest_of = |ids: &[&BackupId]| ids.iter().copied().max_by_key(|id| id.time()).cloned();
-    let known = || newest.keys().map(ToString::to_string).collect();
     let location = || location.to_owned();
-    let Some(database) = database else {
-        return match newest.values().next() {
-            None => Err(SelectError::Empty { location: location() }),
-            Some(ids) if newest.len() == 1 => newest_of(ids).ok_or_else(|| SelectError::Empty { location: location() }),
-            Some(_) => Err(SelectError::Ambiguous {
+    let known = known(listing);
+    let found = match database {
+        Some(database) => of_database(listing, database, read),
+        None if known.len() > 1 => {
+            return Err(SelectError::Ambiguous {
                 location: location(),
-                known: known(),
-            }),
-        };
-    };
-    let by_prefix = newest.iter().find(|(prefix, _)| prefix.as_str() == database);
-    let found = match by_prefix {
-        Some((_, ids)) => newest_of(ids),
-        None => {
-            let is_of_database = |ids: &&Vec<&BackupId>| {
-                let manifest = ids.iter().rev().find_map(|id| read(id).ok());
-                manifest.is_some_and(|manifest| manifest.source.database.as_bytes() == database.as_bytes())
-            };
-            let of_each = newest.values().filter(is_of_database).filter_map(|ids| newest_of(ids));
-            of_each.max_by_key(BackupId::time)
+                known,
+            });
         }
+        None => listing.backups.iter().map(|backup| &backup.id).collect(),
     };
-    found.ok_or_else(|| {
-        if newest.is_empty() {
-            SelectError::Empty { location: location() }
-        } else {
-            SelectError::NoSuchDatabase {
-                database: database.to_owned(),
-                location: location(),
-                known: known(),
-            }
-        }
+    let newest = found.into_iter().max_by_key(|id| id.time()).cloned();
+    newest.ok_or_else(|| match database {
+        Some(database) if !known.is_empty() => SelectError::NoSuchDatabase {
+            database: database.to_owned(),
+            location: location(),
+            known,
+        },
+        _ => SelectError::Empty { location: location() },
+    })
+}
+
+/// The prefixes of all backups.
+fn known(listing: &Listing) -> Vec<String> {
+    let prefixes: BTreeSet<&Prefix> = listing.backups.iter().map(|backup| backup.id.prefix()).collect();
+    prefixes.into_iter().map(ToString::to_string).collect()
+}
+
+/// The backups of a database: those with its name as their prefix, else those of every prefix whose newest readable
+/// manifest names that database.
+fn of_database<'l>(
+    listing: &'l Listing,
+    database: &str,
+    read: impl Fn(&BackupId) -> Result<Manifest, RepositoryError>,
+) -> Vec<&'l BackupId> {
+    let mut of_prefix: BTreeMap<&Prefix, Vec<&BackupId>> = BTreeMap::new();
+    for backup in &listing.backups {
+        of_prefix.entry(backup.id.prefix()).or_default().push(&backup.id);
+    }
+    if let Some((_, ids)) = of_prefix.iter().find(|(prefix, _)| prefix.as_str() == database) {
+        return ids.clone();
+    }
+    let is_of_database = |ids: &Vec<&BackupId>| {
+        let manifest = ids.iter().rev().find_map(|id| read(id).ok());
+        manifest.is_some_and(|manifest| manifest.source.database.as_bytes() == database.as_bytes())
+    };
+    of_prefix.into_values().filter(is_of_database).flatten().collect()
+}
+
+/// All backups of a database that [`newest`] chooses from, the newest first.
+pub(crate) fn all_of(repository: &Repository, database: &str) -> Result<Vec<BackupSummary>, SelectError> {
+    let listing = repository.list()?;
+    let ids: BTreeSet<BackupId> = of_database(&listing, database, |id| repository.read_manifest(id))
+        .into_iter()
+        .cloned()
+        .collect();
+    let known = known(&listing);
+    let mut backups = listing.backups;
+    backups.retain(|backup| ids.contains(&backup.id));
+    backups.sort_by_key(|backup| std::cmp::Reverse(backup.id.time()));
+    if !backups.is_empty() {
+        return Ok(backups);
+    }
+    let location = repository.store().location();
+    Err(match known.is_empty() {
+        true => SelectError::Empty { location },
+        false => SelectError::NoSuchDatabase {
+            database: database.to_owned(),
+            location,
+            known,
+        },
     })
 }
 

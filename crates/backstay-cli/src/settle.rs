@@ -85,6 +85,8 @@ pub(crate) enum SettleError {
         given: String,
         database: String,
     },
+    #[error("{option} goes with lost rows only (--what rows)")]
+    OnlyForRows { option: &'static str },
     /// A question that nobody can answer.
     #[error("nobody can be asked for the name of the target database, because standard input is no terminal")]
     NobodyToAsk { database: String },

@@ -40,7 +40,8 @@ pub(crate) struct Attempt<'a> {
 }
 
 /// Leaves of several endpoints only the first that can be connected to, so that every connection and every child reaches
-/// the same server: a snapshot is known to one server alone.
+/// the same server: a snapshot is known to one server alone. One that has not got the database, which may be about to be
+/// made, was reached.
 ///
 /// # Errors
 /// None of them can be connected to; the error is the last one's.
@@ -59,6 +60,7 @@ pub fn settle_endpoint(config: &ConnectionConfig, cancel: &CancelToken) -> Resul
                 connection.close();
                 return Ok(alone);
             }
+            Err(error) if error.kind() == ConnectErrorKind::DatabaseMissing => return Ok(alone),
             Err(error) => last = Some(error),
         }
     }

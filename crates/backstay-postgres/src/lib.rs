@@ -48,7 +48,7 @@ pub use session::SessionError;
 pub use snapshot::SnapshotError;
 pub use source::{
     DatabaseImage, Globals, Inclusion, InvalidPattern, MemberSink, Selection, SourceError, SourceEvent, SourceObserver,
-    SourceOptions, read_database,
+    SourceOptions, excluded, read_database,
 };
 pub use target::{
     Atomicity, DatabaseOfDrill, Difference, DifferenceKind, Examination, ExamineOptions, ExistingDatabase, ForeignKey,

@@ -52,7 +52,7 @@ pub use backstay_postgres::{
     RescuedTable, Resolved, RestoreFailure, RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport,
     RestoreSelection, SearchPath, Selection, ServerError, SessionError, SnapshotError, Source as ConnectionSource,
     SourceError, SourceOptions, SqlState, Swap, SwapError, SwapState, SwapWay, TargetError, TargetPolicy, TargetState,
-    ThrowawayError, Variables, WireError, parse_dotenv, plan_swap, preflight, resolve, resolve_described,
+    ThrowawayError, Variables, WireError, excluded, parse_dotenv, plan_swap, preflight, resolve, resolve_described,
     resolve_source, swap_databases,
 };
 pub use backstay_verify::{

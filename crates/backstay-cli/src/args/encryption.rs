@@ -29,7 +29,7 @@ pub(crate) struct EncryptArguments {
 }
 
 /// With what an encrypted backup is opened.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct IdentityArguments {
     /// A file with secret keys that open encrypted backups: of age, or an SSH key; may be repeated.
     ///

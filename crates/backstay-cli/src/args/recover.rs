@@ -32,6 +32,9 @@ pub(crate) struct RecoverArguments {
     /// Where backups are (default: BACKSTAY_STORE, else what the configuration says, else ./backups).
     #[arg(long, value_name = "STORE", value_hint = ValueHint::DirPath)]
     pub(crate) store: Option<String>,
+    /// Of which database the backup is, by its name or by the prefix of its backups (default: that of --to).
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database: Option<String>,
     /// Where rows were lost: tables as schema.table or table with * and ?; may be repeated.
     #[arg(long, short, value_name = "TABLE")]
     pub(crate) table: Vec<String>,

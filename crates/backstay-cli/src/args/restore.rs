@@ -35,6 +35,9 @@ pub(crate) struct RestoreArguments {
     /// of the database go with the name.
     #[arg(long, conflicts_with_all = ["create", "clean", "data_only", "schema_only", "table", "schema"])]
     pub(crate) swap: bool,
+    /// With --swap: replace the database by a backup from which something was excluded, which the new one will not have.
+    #[arg(long, requires = "swap")]
+    pub(crate) accept_partial: bool,
     /// Put the rows of --table beside the living ones, in this new schema of the database, and print SQL that copies them back.
     ///
     /// All or nothing, with every row compared; nothing else is changed. The tables have columns and rows alone: no keys,

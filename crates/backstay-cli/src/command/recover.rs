@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read as _, Write as _};
 
-use backstay::{BackupSummary, Prefix, ProofState, Repository, WhenMissing, resolve_source};
+use backstay::{BackupSummary, ProofState, Repository, WhenMissing, resolve_source};
 use clap::ValueEnum as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -11,8 +11,8 @@ use crate::args::{HappenedArgument, RestoreArguments};
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Columns, Output, age, bytes, complain, harmless, quoted, time};
-use crate::select::looks_like_a_connection;
+use crate::output::{Columns, Output, age, bytes, complain, count, harmless, quoted, time};
+use crate::select::{BackupName, all_of, looks_like_a_connection};
 use crate::settle::SettledRecover;
 
 use super::restoring;
@@ -38,7 +38,7 @@ pub(crate) struct NoAnswer {
 
 /// Asks for what was not typed, shows the command that comes of it, and runs that.
 pub(crate) fn recover(settled: SettledRecover, environment: &Environment) -> Result<Exit, Failure> {
-    let SettledRecover { store, typed } = settled;
+    let typed = &settled.typed;
     let happened = match typed.what {
         Some(happened) => happened,
         None => {
@@ -48,22 +48,30 @@ pub(crate) fn recover(settled: SettledRecover, environment: &Environment) -> Res
             })?
         }
     };
-    let to = match typed.to {
+    SettledRecover::check(typed, happened)?;
+    let to = match typed.to.clone() {
         Some(to) => to,
         None => ask("which database (its name, or a URL)", "--to", |answer| {
             Ok(answer.to_owned())
         })?,
     };
-    let database = resolve_source(Some(&to), &environment.variables)?.config.database;
+    let database = match &typed.database {
+        Some(database) => database.clone(),
+        None => resolve_source(Some(&to), &environment.variables)?.config.database,
+    };
+    let (latest, store) = settled.latest(&database, environment)?;
     let backup = match &typed.backup {
         Some(backup) if backup.parse::<usize>().is_err() => backup.clone(),
-        typed => {
-            let repository = store.open(WhenMissing::Fail)?;
-            let found = newest(&repository, &database)?;
-            if typed.is_none() || environment.can_ask {
+        backup => {
+            let repository = latest.keys.give(latest.store.open(WhenMissing::Fail)?)?;
+            let found = match &latest.name {
+                BackupName::Latest { database: Some(prefix) } => all_of(&repository, prefix)?,
+                _ => all_of(&repository, &database)?,
+            };
+            if backup.is_none() || environment.can_ask {
                 complain(&table(&repository, &found)?);
             }
-            match typed {
+            match backup {
                 Some(number) => pick(&found, number).map_err(|_| NoAnswer {
                     question: "that number is not in the list",
                     option: "--backup",
@@ -74,9 +82,11 @@ pub(crate) fn recover(settled: SettledRecover, environment: &Environment) -> Res
             }
         }
     };
+    let typed = settled.typed;
     let mut restore = RestoreArguments {
+        database: (backup == "latest").then_some(database),
         backup: Some(backup),
-        store: typed.store,
+        store,
         identity: typed.identity,
         to,
         dry_run: typed.dry_run,
@@ -113,24 +123,11 @@ fn rescue_schema() -> String {
     format!("rescue_{}", now.strftime("%Y%m%d_%H%M%S"))
 }
 
-/// The newest backups of a database by the prefix that it has where nobody says otherwise; of a store that has none of
-/// that, the newest of all.
-fn newest(repository: &Repository, database: &str) -> Result<Vec<BackupSummary>, Failure> {
-    let mut backups = repository.list()?.backups;
-    let prefix = Prefix::for_database(database);
-    if backups.iter().any(|backup| *backup.id.prefix() == prefix) {
-        backups.retain(|backup| *backup.id.prefix() == prefix);
-    }
-    backups.sort_by_key(|backup| std::cmp::Reverse(backup.id.time()));
-    backups.truncate(BACKUPS_SHOWN);
-    Ok(backups)
-}
-
 fn table(repository: &Repository, backups: &[BackupSummary]) -> Result<String, Failure> {
     let now = Timestamp::now();
     let mut columns = Columns::default();
     columns.row(["", "ID", "TIME", "AGE", "SIZE", "PROVEN"]);
-    for (index, backup) in backups.iter().enumerate() {
+    for (index, backup) in backups.iter().take(BACKUPS_SHOWN).enumerate() {
         columns.row([
             (index + 1).to_string(),
             backup.id.to_string(),
@@ -146,10 +143,15 @@ fn table(repository: &Repository, backups: &[BackupSummary]) -> Result<String, F
         ]);
     }
     let location = repository.store().location();
-    Ok(format!(
-        "the newest backups in {location}; take the newest from before it happened:\n{}",
-        columns.to_string().trim_end()
-    ))
+    let mut text = format!("the newest backups in {location}; take the newest from before it happened:\n{columns}");
+    let older = backups.len().saturating_sub(BACKUPS_SHOWN) as u64;
+    if older > 0 {
+        text.push_str(&format!(
+            "and {}: backstay list shows all, and each can be named by its id",
+            count(older, "older backup", "older backups")
+        ));
+    }
+    Ok(text.trim_end().to_owned())
 }
 
 /// The backup that a number of the list means; everything else is for `restore` to understand.
@@ -157,7 +159,8 @@ fn pick(backups: &[BackupSummary], answer: &str) -> Result<String, &'static str>
     let Ok(number) = answer.parse::<usize>() else {
         return Ok(answer.to_owned());
     };
-    let found = number.checked_sub(1).and_then(|index| backups.get(index));
+    let mut shown = backups.iter().take(BACKUPS_SHOWN);
+    let found = number.checked_sub(1).and_then(|index| shown.nth(index));
     Ok(found.ok_or("a number of the list, or an id")?.id.to_string())
 }
 
@@ -195,6 +198,9 @@ fn command_line(restore: &RestoreArguments) -> String {
     option("", restore.backup.as_deref().unwrap_or_default());
     if let Some(store) = &restore.store {
         option("--store ", store);
+    }
+    if let Some(database) = &restore.database {
+        option("--database ", database);
     }
     for identity in &restore.identity.identity {
         option("--identity ", &identity.to_string_lossy());

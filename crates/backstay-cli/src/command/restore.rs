@@ -5,6 +5,8 @@ mod swap;
 
 use std::time::Instant;
 
+use backstay::excluded;
+use backstay::manifest::Omission;
 use backstay::{
     Archive, BackupOptions, BackupReader, CheckOptions, ConnectionConfig, Deed, ForeignArchive, ForeignPlan, Level,
     Outcome, Repository, RestorePlan, RestoreReport, Store, Swap, SwapError, TargetError, WhenMissing, plan_restore,
@@ -43,6 +45,8 @@ pub(crate) enum RestoreRefused {
     NotConfirmed { typed: String },
     #[error("the backup is encrypted, and no key was given (it is for: {})", .recipients.join(", "))]
     Sealed { recipients: Vec<String> },
+    #[error("the backup is not all of its database, and {database} would be replaced by a part; not in it: {}", missing.join(", "))]
+    Partial { database: String, missing: Vec<String> },
     #[error("the backup of the target that was made first, {id}, is not sound; nothing was dropped")]
     SafetyBackup { id: String },
     #[error(
@@ -75,8 +79,11 @@ fn restore(settled: &SettledRestore, environment: &Environment) -> Result<Exit, 
     let interrupt = Interrupt::watch()?;
     let archive = open_archive(&settled.backup)?;
     let database = &settled.target.config.database;
+    if settled.swap == SwapOption::Yes {
+        refuse_partial(&archive, database)?;
+    }
     let swap = match settled.swap {
-        SwapOption::Yes => Some(swap_at(database, Timestamp::now())),
+        SwapOption::Yes | SwapOption::Partial => Some(swap_at(database, Timestamp::now())),
         SwapOption::No => None,
     };
     let run = Run {
@@ -111,6 +118,34 @@ fn restore(settled: &SettledRestore, environment: &Environment) -> Result<Exit, 
     };
     run.shown.clear();
     exit
+}
+
+/// Refuses to replace a database by a backup from which something was excluded: the new one would be equal to the backup
+/// and lack it.
+fn refuse_partial(archive: &Archive, database: &str) -> Result<(), RestoreRefused> {
+    let (Archive::Backup(reader) | Archive::Pack(reader)) = archive else {
+        return Ok(());
+    };
+    let missing: Vec<String> = excluded(reader.manifest()).map(not_in_backup).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(RestoreRefused::Partial {
+        database: database.to_owned(),
+        missing,
+    })
+}
+
+/// What the backup has not.
+fn omissions(archive: &Archive) -> &[Omission] {
+    match archive {
+        Archive::Backup(reader) | Archive::Pack(reader) => &reader.manifest().omissions,
+        Archive::Sealed { .. } | Archive::Foreign { .. } => &[],
+    }
+}
+
+fn not_in_backup(omission: &Omission) -> String {
+    format!("{} ({})", omission.subject, omission.reason)
 }
 
 /// What differs between a backup and a plain dump: planning and applying.
@@ -194,6 +229,7 @@ impl Run<'_> {
             took: begun.elapsed(),
             safety_backup: safety,
             swap: self.swap.as_ref(),
+            not_in_backup: omissions(archive).iter().map(not_in_backup).collect(),
         };
         swapped.transpose()?;
         match (form, voice) {

@@ -7,7 +7,7 @@ use backstay::seal::SealError;
 use backstay::{
     BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, DrillError, FindProgramError,
     InvalidPattern, OpenStoreError, PackError, ProgramError, RepositoryError, RescueError, RestoreRefusal, ServerError,
-    SessionError, SnapshotError, SourceError, StoreError, StoreErrorKind, SwapError, TrailerError, UndoError,
+    SessionError, SnapshotError, SourceError, StoreError, StoreErrorKind, SwapError, SwapWay, TrailerError, UndoError,
     WireError,
 };
 
@@ -16,6 +16,7 @@ use crate::command::{DrillRefused, NoAnswer, RestoreRefused};
 use crate::configuration::ConfigurationError;
 use crate::environment::EnvironmentError;
 use crate::keys::KeyError;
+use crate::output::quoted;
 use crate::select::{NameError, SelectError};
 use crate::settle::SettleError;
 
@@ -230,12 +231,15 @@ fn of_swap(error: &SwapError) -> Vec<String> {
         SwapError::Missing { .. } => "psql -l lists the databases; one that is gone is restored with --create",
         SwapError::Taken { .. } => "its name has the time to the second: try again",
         SwapError::Template { .. } => "restore into another database, with --create",
-        SwapError::Rights { grant, .. } => {
-            return vec![
-                format!("as a superuser: {grant};"),
-                "or restore over what is there, all or nothing: --clean --single-transaction in place of --swap"
-                    .to_owned(),
-            ];
+        SwapError::Rights { grant, way, .. } => {
+            let mut hints = vec![format!("as a superuser: {grant};")];
+            if *way == SwapWay::There {
+                hints.push(
+                    "or restore over what is there, all or nothing: --clean --single-transaction in place of --swap"
+                        .to_owned(),
+                );
+            }
+            return hints;
         }
         SwapError::Prepared { .. } => "end each, connected to that database: COMMIT PREPARED or ROLLBACK PREPARED",
         _ => return Vec::new(),
@@ -251,19 +255,30 @@ pub(super) fn finally(error: &(dyn Error + 'static)) -> Option<String> {
             "look with psql -l which database has the name, before anything else; none was dropped".to_owned(),
         );
     }
+    if let Some(RescueError::Unknown { .. }) = error.downcast_ref() {
+        return Some(
+            "look with \\dn in psql whether the schema is there: if it is, all of it is, and was compared".to_owned(),
+        );
+    }
     let Some(RestoreRefused::NotSwapped { swap, source }) = error.downcast_ref() else {
         return None;
     };
-    if matches!(source, SwapError::Unknown { .. }) {
-        return None;
+    let (database, replacement) = (&swap.database, &swap.replacement);
+    match source {
+        SwapError::Unknown { .. } => None,
+        SwapError::InUse { .. } | SwapError::Rename { .. } => Some(format!(
+            "nothing is lost, and no name has changed; {replacement} has already got what belongs to the name. When what is told \
+             above is mended, this ends the swap (with the same --to):\n\
+             backstay restore --undo={} --to {}\n\
+             {database} is then kept as {database}_undone_TIME",
+            quoted(replacement),
+            quoted(database)
+        )),
+        _ => Some(format!(
+            "nothing is lost, and no name has changed; {replacement} may be without the owner, rights and settings of \
+             {database}, so do not rename it by hand: when what is told above is mended, drop it and restore again"
+        )),
     }
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let [database, kept, replacement] = [&swap.database, &swap.kept, &swap.replacement].map(|name| quoted(name));
-    Some(format!(
-        "nothing is lost, each database has its old name; when what is told above is mended, as an owner of both, in psql -d \
-         postgres:\nBEGIN;\nALTER DATABASE {database} RENAME TO {kept};\nALTER DATABASE {replacement} RENAME TO \
-         {database};\nCOMMIT;"
-    ))
 }
 
 fn of_rescue(error: &RescueError) -> Option<String> {
@@ -299,6 +314,10 @@ fn of_restore(error: &RestoreRefused) -> Option<&'static str> {
         RestoreRefused::OnlyForBackups(_) | RestoreRefused::NotConfirmed { .. } | RestoreRefused::NotSwapped { .. } => {
             None
         }
+        RestoreRefused::Partial { .. } => Some(
+            "take another backup, or restore it beside the database, with --create and another name; --accept-partial \
+             swaps, and what is missing stays in the old database alone",
+        ),
         RestoreRefused::SafetyBackup { .. } => Some("look at the disk of that store, and name another one"),
     }
 }

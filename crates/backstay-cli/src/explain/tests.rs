@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use backstay::manifest::ManifestError;
-use backstay::{RepositoryError, StoreErrorKind, TrailerError, Variables, WhenMissing};
+use backstay::{RepositoryError, StoreErrorKind, SwapWay, TrailerError, Variables, WhenMissing};
 
 use super::*;
 use crate::failure::Failure;
@@ -97,11 +97,12 @@ fn recoveries() {
         server: "u@h:5432/postgres".to_owned(),
         source: std::io::Error::other("as the system says"),
     };
-    let rights = || SwapError::Rights {
+    let rights = |way| SwapError::Rights {
         role: "app".to_owned(),
         database: "kulti".to_owned(),
         lacks: "it belongs to postgres".to_owned(),
         grant: "ALTER DATABASE \"kulti\" OWNER TO \"app\"".to_owned(),
+        way,
     };
     let in_use = SwapError::InUse {
         sessions: vec!["12 (postgres, psql)".to_owned()],
@@ -114,7 +115,7 @@ fn recoveries() {
         shown(SwapError::Taken {
             database: database.clone(),
         }),
-        shown(rights()),
+        shown(rights(SwapWay::There)),
         shown(SwapError::Prepared {
             database: database.clone(),
             transactions: vec!["a".to_owned(), "b".to_owned()],
@@ -128,6 +129,14 @@ fn recoveries() {
             source: in_use,
         }),
         shown(RestoreRefused::NotSwapped {
+            swap: Box::new(swap.clone()),
+            source: SwapError::Properties {
+                database: database.clone(),
+                replacement: swap.replacement.clone(),
+                what: vec!["different: setting log_statement=ddl".to_owned()],
+            },
+        }),
+        shown(RestoreRefused::NotSwapped {
             swap: Box::new(swap),
             source: SwapError::Unknown {
                 database: database.clone(),
@@ -137,10 +146,15 @@ fn recoveries() {
         shown(UndoError::NothingKept {
             pattern: "kulti_before_TIME".to_owned(),
         }),
-        shown(UndoError::Swap(rights())),
+        shown(UndoError::Swap(rights(SwapWay::Back))),
         shown(RescueError::SchemaExists {
             schema: "rescue".to_owned(),
             database: database.clone(),
+        }),
+        shown(RescueError::Unknown {
+            schema: "rescue".to_owned(),
+            database: database.clone(),
+            source: lost(),
         }),
         shown(RescueError::SameName {
             first: "a.users".to_owned(),

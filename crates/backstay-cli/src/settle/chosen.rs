@@ -72,6 +72,18 @@ pub(super) fn in_store(
     Ok((name, store))
 }
 
+/// The store of a database that the configuration has, by its name; nothing where a variable says another one.
+pub(super) fn store_name(database: &str, environment: &Environment) -> Result<Option<String>, SettleError> {
+    if environment.get("BACKSTAY_STORE").is_some() {
+        return Ok(None);
+    }
+    let Some(loaded) = environment.configuration.get()? else {
+        return Ok(None);
+    };
+    let reference = loaded.config.database(database).and_then(|found| found.store.as_ref());
+    Ok(reference.map(|reference| reference.name().to_owned()))
+}
+
 /// Which backups of a database the configuration keeps; nothing where it says nothing.
 pub(super) fn retention(
     database: &Database,

@@ -26,8 +26,10 @@ pub(crate) struct SettledRestore {
 pub(crate) enum SwapOption {
     /// It restores into the target itself.
     No,
-    /// It restores into a new database, which then gets the name of the target.
+    /// It restores a whole backup into a new database, which then gets the name of the target.
     Yes,
+    /// The same, of a backup from which something was excluded, too.
+    Partial,
 }
 
 /// What `restore --into-schema` is to do.
@@ -90,9 +92,10 @@ impl SettledRestore {
         Ok(Self {
             options: options(&arguments, environment),
             only_for_backups: only_for_backups(&arguments),
-            swap: match arguments.swap {
-                true => SwapOption::Yes,
-                false => SwapOption::No,
+            swap: match (arguments.swap, arguments.accept_partial) {
+                (false, _) => SwapOption::No,
+                (true, false) => SwapOption::Yes,
+                (true, true) => SwapOption::Partial,
             },
             mode,
             backup: backup(&mut arguments, environment)?,

@@ -54,7 +54,37 @@ fn nothing_is_done_that_nobody_said() {
             "hint: answer in a line of standard input, or with --what",
         ),
         (&["--what", "gone"], "", 2, "or with --to"),
-        (&["--what", "gone", "--to", "new"], "", 2, "or with --backup"),
+        (
+            &["--what", "gone", "--to", "new", "--database", "kulti"],
+            "",
+            2,
+            "or with --backup",
+        ),
+        // The backups of another database are none of this one.
+        (
+            &["--what", "gone", "--to", "new", "--backup", "1"],
+            "",
+            5,
+            "hint: name one of them with --database NAME",
+        ),
+        (
+            &["--what", "gone", "--to", "new", "--backup", "latest", "--yes", "new"],
+            "",
+            5,
+            "hint: name one of them with --database NAME",
+        ),
+        (
+            &["--what", "damage", "--to", "kulti", "--table", "app.orders"],
+            "",
+            2,
+            "--table goes with lost rows only",
+        ),
+        (
+            &["--to", "kulti", "--into-schema", "x"],
+            "gone\n",
+            2,
+            "--into-schema goes with lost rows only",
+        ),
         (
             &["--what", "rows", "--to", "kulti", "--backup", "latest"],
             "",
@@ -62,7 +92,7 @@ fn nothing_is_done_that_nobody_said() {
             "or with --table",
         ),
         (
-            &["--what", "gone", "--to", "new", "--backup", "2"],
+            &["--what", "gone", "--to", "kulti", "--backup", "2"],
             "",
             2,
             "that number is not in the list",
@@ -92,12 +122,14 @@ fn nothing_is_done_that_nobody_said() {
                 "gone",
                 "--to",
                 "postgres://postgres:geheim@127.0.0.1:1/x",
+                "--database",
+                "kulti",
                 "--backup",
                 "latest",
             ],
             "",
             4,
-            "--to URL --create --globals --prove\n",
+            "restore latest --database kulti --to URL --create --globals --prove\n",
         ),
     ] {
         let run = answered(&sandbox, arguments, answers);
@@ -107,4 +139,49 @@ fn nothing_is_done_that_nobody_said() {
     }
     let databases = "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE NOT datistemplate";
     assert_eq!(sandbox.sql("postgres", databases), "kulti postgres");
+}
+
+#[test]
+fn only_backups_of_the_database_are_shown_from_its_store_and_the_older_are_counted() {
+    let sandbox = Sandbox::with_sample();
+    sandbox.write(
+        "backstay.toml",
+        "[store.main]\nurl = \"./main\"\n[store.other]\nurl = \"./other\"\n\
+         [database.kulti]\nurl = \"postgres:///kulti\"\nprefix = \"shop\"\nstore = \"main\"\n",
+    );
+    // A newer one of another database, and one that only bears the name of this one.
+    let made = |database: &str, store: &str, name: &str| {
+        let arguments = ["backup", "--from", database, "--store", store, "--name", name, "--json"];
+        sandbox.succeed(&arguments).json()["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned()
+    };
+    sandbox.sql("postgres", "CREATE DATABASE elsewhere");
+    let right = made("kulti", "./main", "shop");
+    made("elsewhere", "./main", "elsewhere");
+    made("elsewhere", "./other", "kulti");
+    for backup in ["1", "latest"] {
+        let arguments = ["--what", "damage", "--to", "kulti", "--backup", backup, "--dry-run"];
+        let run = answered(&sandbox, &arguments, "");
+        assert_eq!(run.code, Some(0), "{run:?}");
+        assert!(run.stderr.contains("--store main"), "{run:?}");
+        assert!(run.stdout.contains(&right), "{run:?}");
+    }
+    // Files that are named by hand do as well as ten backups.
+    let folder = sandbox.path("main");
+    for minute in 10..21 {
+        for file in sandbox.files("main").iter().filter(|file| file.starts_with(&right)) {
+            let ending = file.strip_prefix(&right).expect("it begins so");
+            let old = folder.join(format!("shop_backup_20240101_00{minute}00{ending}"));
+            std::fs::copy(folder.join(file), old).expect("a copy");
+        }
+    }
+    let run = answered(&sandbox, &["--what", "damage", "--to", "kulti"], "");
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.stderr.contains("and 2 older backups"), "{run:?}");
+    let beyond = ["--what", "damage", "--to", "kulti", "--backup", "11", "--dry-run"];
+    let run = answered(&sandbox, &beyond, "");
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(!run.stderr.contains("elsewhere"), "{run:?}");
 }

@@ -209,3 +209,54 @@ fn what_cannot_be_rescued_is_refused_and_leaves_nothing() {
     let both = sandbox.run(&[&rescue(&["app.users"], "rescue_both")[..], &["--create"]].concat());
     assert_eq!(both.code, Some(2), "{both:?}");
 }
+
+/// What is unique for some rows only, or by what the backup has not, keeps no row from coming twice.
+#[test]
+fn rows_come_back_by_themselves_only_where_a_key_keeps_them_from_coming_twice() {
+    let sandbox = Sandbox::start();
+    sandbox.sql(
+        "kulti",
+        "CREATE TABLE part (id int NOT NULL, gone bool); CREATE UNIQUE INDEX ON part (id) WHERE NOT gone;
+         CREATE TABLE nullable (id int UNIQUE, v text); CREATE TABLE half (a int NOT NULL, b int, UNIQUE (a, b));
+         CREATE TABLE expression (id int NOT NULL, v text NOT NULL); CREATE UNIQUE INDEX ON expression (id, lower(v));
+         CREATE TABLE later (v text NOT NULL); CREATE TABLE computed (v int NOT NULL);
+         CREATE TABLE good (b int NOT NULL, a int NOT NULL, v text); CREATE UNIQUE INDEX ON good (a, b) INCLUDE (v);
+         INSERT INTO part VALUES (1, true), (2, NULL); INSERT INTO nullable VALUES (NULL, 'a'), (NULL, 'b');
+         INSERT INTO half VALUES (1, NULL), (2, NULL); INSERT INTO expression VALUES (1, 'a'), (2, 'b');
+         INSERT INTO later VALUES ('a'), ('b'); INSERT INTO computed VALUES (1), (2);
+         INSERT INTO good VALUES (1, 1, NULL), (1, 2, NULL)",
+    );
+    sandbox.succeed(&["backup"]);
+    sandbox.sql(
+        "kulti",
+        "ALTER TABLE later ADD id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY;
+         ALTER TABLE computed ADD id uuid DEFAULT gen_random_uuid() PRIMARY KEY; DELETE FROM good WHERE a = 2",
+    );
+    let unkeyed = ["part", "nullable", "half", "expression", "later", "computed"];
+    let run = sandbox.succeed(&rescue(&[&unkeyed[..], &["good"]].concat(), "rescue_keys"));
+    for table in unkeyed {
+        let left_to_people = format!("FROM \"rescue_keys\".\"{table}\"\n  WHERE false;");
+        assert!(run.stdout.contains(&left_to_people), "{table}: {run:?}");
+        let warning =
+            format!("warning    the SQL copies no row of public.{table} back: no key tells which are missing");
+        assert!(run.stderr.contains(&warning), "{table}: {run:?}");
+    }
+    let planned = [
+        &rescue(&["part", "good"], "rescue_planned")[..],
+        &["--dry-run", "--json"],
+    ]
+    .concat();
+    let planned = sandbox.succeed(&planned).json();
+    assert_eq!(
+        planned["warnings"],
+        serde_json::json!(["the SQL copies no row of public.part back: no key tells which are missing"])
+    );
+    assert!(run.stdout.starts_with("\\set ON_ERROR_STOP on\n"), "{run:?}");
+    for _ in 0..2 {
+        sandbox.sql("kulti", &run.stdout);
+        for table in unkeyed.into_iter().chain(["good"]) {
+            let rows = sandbox.sql("kulti", &format!("SELECT count(*) FROM {table}"));
+            assert_eq!(rows, "2", "{table}: {run:?}");
+        }
+    }
+}

@@ -256,3 +256,103 @@ fn who_may_not_rename_is_told_so_before_anything_is_made() {
     assert_eq!(none.code, Some(7), "{none:?}");
     assert!(none.stderr.contains("error: there is no database none"), "{none:?}");
 }
+
+#[test]
+fn a_part_replaces_no_database_unless_that_is_accepted() {
+    let sandbox = Sandbox::with_sample();
+    let swap = [&SWAP[..], &["kulti"]].concat();
+    for (options, missing) in [
+        (
+            &["--exclude-table-data", "app.orders"][..],
+            "rows of app.orders (its rows were excluded)",
+        ),
+        (&["--no-large-objects"], "large objects ("),
+        (
+            &["--no-unlogged-data"],
+            "rows of public.cache (unlogged tables were excluded)",
+        ),
+        (
+            &["--exclude-table", "public.empty"],
+            "(only a part of the database was selected)",
+        ),
+    ] {
+        sandbox.succeed(&[&["backup", "--store", "part"], options].concat());
+        let run = sandbox.run(&[&swap[..], &["--store", "part"]].concat());
+        assert_eq!(run.code, Some(7), "{options:?}: {run:?}");
+        assert!(run.stderr.contains(missing), "{options:?}: {run:?}");
+        assert!(
+            run.stderr.contains("hint: ") && run.stderr.contains("--accept-partial"),
+            "{run:?}"
+        );
+        std::fs::remove_dir_all(sandbox.path("part")).expect("it is removed");
+    }
+    assert_eq!(databases(&sandbox), ["kulti", "postgres"]);
+
+    sandbox.succeed(&["backup", "--exclude-table-data", "app.orders"]);
+    let run = sandbox.run(&swap);
+    assert_eq!(run.code, Some(7), "{run:?}");
+    let accepted = [&swap[..], &["--accept-partial", "--json"]].concat();
+    let outcome = sandbox.succeed(&accepted).json();
+    assert_eq!(
+        outcome["not_in_backup"],
+        serde_json::json!(["rows of app.orders (its rows were excluded)"])
+    );
+    assert_eq!(orders(&sandbox, "kulti"), "0");
+    sandbox.succeed(&["restore", "--undo", "--to", "kulti", "--yes", "kulti"]);
+    let run = sandbox.succeed(&["restore", "latest", "--to", "beside", "--create", "--yes", "beside"]);
+    assert!(
+        run.stdout.contains("rows of app.orders (its rows were excluded)"),
+        "{run:?}"
+    );
+}
+
+/// What is told where somebody could not be cut off is one command, which works while clients come back.
+#[test]
+fn a_swap_that_somebody_kept_from_is_ended_by_what_is_told() {
+    let sandbox = Sandbox::with_sample();
+    sandbox.sql(
+        "postgres",
+        "CREATE ROLE app LOGIN CREATEDB PASSWORD 'x'; ALTER DATABASE kulti OWNER TO app; ALTER DATABASE kulti SET work_mem TO '5MB'",
+    );
+    sandbox.succeed(&["backup"]);
+    sandbox.sql("kulti", "DELETE FROM app.orders WHERE id > 10");
+    // An owner may not end the session of a superuser.
+    let stays = Session::open(&sandbox, "kulti", "SELECT pg_sleep(600)");
+    wait_for(
+        &sandbox,
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'",
+    );
+    let swap = [&SWAP[..], &["kulti", "--no-owner", "--no-privileges"]].concat();
+    let mut command = sandbox.backstay(&swap);
+    let run = Run::of(command.env("PGUSER", "app").env("PGPASSWORD", "x"));
+    assert_eq!(run.code, Some(4), "{run:?}");
+    let told = run
+        .stderr
+        .lines()
+        .map(str::trim)
+        .find(|line| line.starts_with("backstay restore --undo="));
+    let told = told.unwrap_or_else(|| panic!("{run:?}"));
+    assert_eq!(orders(&sandbox, "kulti"), "10");
+    drop(stays);
+    sandbox.sql(
+        "postgres",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'",
+    );
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let mut client = sandbox.client("psql", "kulti");
+                drop(client.args(["-XAtqc", "SELECT pg_sleep(0.2)"]).output());
+            }
+        });
+        let mut words: Vec<&str> = told.split(' ').skip(1).collect();
+        words.extend(["--yes", "kulti"]);
+        let run = sandbox.run(&words);
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(run.code, Some(0), "{run:?}");
+    });
+    assert_eq!(orders(&sandbox, "kulti"), "2000");
+    assert_eq!(orders(&sandbox, &called(&sandbox, "kulti_undone_")), "10");
+    assert_eq!(sandbox.sql("kulti", "SHOW work_mem"), "5MB");
+}

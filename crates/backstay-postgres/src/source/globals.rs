@@ -6,6 +6,7 @@ use backstay_core::manifest::Omission;
 use backstay_core::script::check_statements;
 
 use super::SourceError;
+use super::omissions::NO_PASSWORDS;
 use crate::CancelToken;
 use crate::config::ConnectionConfig;
 use crate::pg_dump::{PgDumpall, RolePasswords, dump_globals};
@@ -31,7 +32,7 @@ pub(super) fn text(
     } else {
         let omission = Omission {
             subject: "passwords of roles".to_owned(),
-            reason: "the role that makes the backup may not read pg_authid".to_owned(),
+            reason: NO_PASSWORDS.to_owned(),
         };
         (RolePasswords::LeftOut, Some(omission))
     };

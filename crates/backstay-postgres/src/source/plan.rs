@@ -11,6 +11,7 @@ use backstay_core::script::depends_on_session;
 use backstay_core::sql::{literal_settings, quote_identifier, quote_qualified};
 
 use super::chunks::{ChunkJob, TableJob};
+use super::omissions::FOREIGN_TABLE;
 use super::prepare::Prepared;
 use super::{Inclusion, SourceError, SourceOptions};
 use crate::catalog::{Relation, RelationKind};
@@ -200,7 +201,7 @@ fn plan_table(
     };
     let unlogged = relation.persistence == Persistence::Unlogged;
     let reason = match kind {
-        TableKind::Foreign => Some("a foreign table: its rows are on another server"),
+        TableKind::Foreign => Some(FOREIGN_TABLE),
         TableKind::Table if prepared.excluded_data.contains(&relation.oid) => Some("its rows were excluded"),
         TableKind::Table if unlogged && options.unlogged == Inclusion::Excluded => {
             Some("unlogged tables were excluded")

@@ -4,6 +4,7 @@
 //! that no publication for all tables sends them to a subscriber. Everything is one transaction.
 
 mod copy_back;
+mod doubt;
 mod select;
 
 use std::error::Error as StdError;
@@ -15,7 +16,7 @@ use backstay_core::{DbText, RowDigest};
 use super::{MemberSource, RestoreEvent, RestoreObserver, RestorePhase, on_a_thread};
 use crate::CancelToken;
 use crate::config::ConnectionConfig;
-use crate::connect::ConnectError;
+use crate::connect::{ConnectError, settle_endpoint};
 use crate::session::{self, SessionError};
 use crate::wire::{WireConnection, WireError};
 
@@ -64,7 +65,7 @@ pub struct RescuedTable {
     root: Option<usize>,
 }
 
-/// Why rows were not rescued. Nothing was changed.
+/// Why rows were not rescued. Nothing was changed, but for [`RescueError::Unknown`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RescueError {
@@ -163,6 +164,16 @@ pub enum RescueError {
     /// A part of the backup cannot be read.
     #[error("cannot read the backup; nothing was changed")]
     Backup(#[source] Box<dyn StdError + Send + Sync>),
+    /// The connection was lost at the end, and nobody could be asked what became of it.
+    #[error("it is not known whether the schema {schema} was made in {database}; nothing else was changed")]
+    Unknown {
+        /// The schema.
+        schema: String,
+        /// The database.
+        database: String,
+        /// Why.
+        source: WireError,
+    },
     /// It was asked to stop.
     #[error("cancelled; nothing was changed")]
     Cancelled,
@@ -186,14 +197,15 @@ pub fn plan_rescue(
         let mut connection = connect(manifest, config, &CancelToken::new())?;
         let facts = look(&mut connection, manifest, config, schema)?;
         check_types(&mut connection, manifest, config, &selected)?;
-        let copy_back = copy_back::script(&mut connection, manifest, &selected, schema)?;
+        let mut warnings = warnings(manifest, &selected);
+        let copy_back = copy_back::script(&mut connection, manifest, &selected, schema, &mut warnings)?;
         connection.close();
         Ok(RescuePlan {
             database: config.database.clone(),
             schema: schema.to_owned(),
             server_version: facts.server_version,
             role: facts.role,
-            warnings: warnings(manifest, &selected),
+            warnings,
             tables: selected,
             copy_back,
         })
@@ -203,7 +215,7 @@ pub fn plan_rescue(
 /// Carries out a plan that was made for the same backup and database, and compares every row before it is kept.
 ///
 /// # Errors
-/// See [`RescueError`]; nothing was changed then.
+/// See [`RescueError`]; nothing was changed then, but for [`RescueError::Unknown`].
 pub fn apply_rescue(
     plan: &RescuePlan,
     manifest: &Manifest,
@@ -212,15 +224,20 @@ pub fn apply_rescue(
     observer: &dyn RestoreObserver,
     cancel: &CancelToken,
 ) -> Result<(), RescueError> {
+    // Of several hosts, who looks what became of it must reach the same.
+    let config = &settle_endpoint(config, cancel)?;
     on_a_thread(|| {
         let rescue = Rescue {
             plan,
             manifest,
             source,
+            config,
             observer,
         };
         match connect(manifest, config, cancel).and_then(|connection| rescue.run(connection)) {
-            Err(_) if cancel.is_cancelled() => Err(RescueError::Cancelled),
+            Err(error) if cancel.is_cancelled() && !matches!(error, RescueError::Unknown { .. }) => {
+                Err(RescueError::Cancelled)
+            }
             other => other,
         }
     })
@@ -365,6 +382,7 @@ struct Rescue<'r> {
     plan: &'r RescuePlan,
     manifest: &'r Manifest,
     source: &'r dyn MemberSource,
+    config: &'r ConnectionConfig,
     observer: &'r dyn RestoreObserver,
 }
 
@@ -385,10 +403,11 @@ impl Rescue<'_> {
         for table in &self.plan.tables {
             self.compare(&mut connection, table)?;
         }
-        connection.commit().map_err(|source| RescueError::Wire {
-            doing: "commit".to_owned(),
-            source,
-        })?;
+        let made = self.schema_made(&mut connection)?;
+        if let Err(error) = connection.commit() {
+            drop(connection);
+            return self.settle_doubt(made.as_deref(), error);
+        }
         connection.close();
         Ok(())
     }
@@ -429,6 +448,8 @@ impl Rescue<'_> {
                     &quote_identifier(column.name.as_bytes()),
                     &b" "[..],
                     column.data_type.as_bytes(),
+                    // A comment in a type ends here.
+                    b"\n",
                 ]
                 .concat()
             })

@@ -7,7 +7,7 @@
 mod inspect;
 mod properties;
 
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
@@ -105,6 +105,8 @@ pub enum SwapError {
         lacks: String,
         /// The statement by which a superuser gives it.
         grant: String,
+        /// Which way the swap would have gone.
+        way: SwapWay,
     },
     /// Transactions that no session holds.
     #[error("the database {database} has prepared transactions: {}", transactions.join(", "))]
@@ -120,6 +122,12 @@ pub enum SwapError {
         /// Process, role and program of each.
         sessions: Vec<String>,
         /// What the server said.
+        source: WireError,
+    },
+    /// The names did not change, and everything before that was done.
+    #[error("cannot swap the names")]
+    Rename {
+        /// Why.
         source: WireError,
     },
     /// What belongs to the name could not be given to the replacement.
@@ -169,7 +177,8 @@ fn swap_names(config: &ConnectionConfig, swap: &Swap, cancel: &CancelToken) -> R
     if swap.way == SwapWay::There {
         properties::copy(&mut connection, swap)?;
     }
-    if let Err(error) = rename_both(&mut connection, config, swap, [&old, &new], cancel) {
+    let ending = connect(config, swap, cancel)?;
+    if let Err(error) = rename_both(&mut connection, ending, swap, [&old, &new]) {
         if error.sql_state().is_some_and(|code| code.as_bytes() == OBJECT_IN_USE) {
             let sessions = sessions(&mut connection, [&old, &new])?;
             return Err(SwapError::InUse {
@@ -187,10 +196,7 @@ fn swap_names(config: &ConnectionConfig, swap: &Swap, cancel: &CancelToken) -> R
 fn settle_doubt(config: &ConnectionConfig, swap: &Swap, oids: [&[u8]; 2], error: WireError) -> Result<(), SwapError> {
     match who_has_the_name(config, swap, oids) {
         Ok(Some(found)) if found == oids[1] => Ok(()),
-        Ok(Some(_)) => Err(SwapError::Wire {
-            doing: "swap the names",
-            source: error,
-        }),
+        Ok(Some(_)) => Err(SwapError::Rename { source: error }),
         Ok(None) | Err(_) => Err(SwapError::Unknown {
             database: swap.database.clone(),
             source: error,
@@ -222,14 +228,13 @@ fn who_has_the_name(config: &ConnectionConfig, swap: &Swap, oids: [&[u8]; 2]) ->
 /// Swaps the names in one transaction, while another connection ends sessions.
 fn rename_both(
     connection: &mut WireConnection,
-    config: &ConnectionConfig,
+    ending: WireConnection,
     swap: &Swap,
     oids: [&[u8]; 2],
-    cancel: &CancelToken,
 ) -> Result<(), WireError> {
     let (done, is_done) = mpsc::channel::<()>();
     thread::scope(|scope| {
-        scope.spawn(move || end_sessions(config, swap, oids, &is_done, cancel));
+        scope.spawn(move || end_sessions(ending, oids, &is_done));
         let renamed = connection
             .execute(b"BEGIN")
             .and_then(|_| connection.execute(&rename(&swap.database, &swap.kept)))
@@ -244,18 +249,9 @@ fn rename_both(
     })
 }
 
-/// Ends the sessions of databases until it is told that nobody waits for that any more. What it may not end, the server
-/// tells to the one who waits.
-fn end_sessions(
-    config: &ConnectionConfig,
-    swap: &Swap,
-    oids: [&[u8]; 2],
-    is_done: &mpsc::Receiver<()>,
-    cancel: &CancelToken,
-) {
-    let Ok(mut connection) = connect(config, swap, cancel) else {
-        return;
-    };
+/// Ends the sessions of databases until it is told that nobody waits for that any more: who connects then is a client of
+/// the new one. What it may not end, the server tells to the one who waits.
+fn end_sessions(mut connection: WireConnection, oids: [&[u8]; 2], is_done: &mpsc::Receiver<()>) {
     let list = list_of(oids);
     let query = [
         b"SELECT pid FROM pg_catalog.pg_stat_activity WHERE datid IN (".to_vec(),
@@ -263,9 +259,13 @@ fn end_sessions(
         b")".to_vec(),
     ]
     .concat();
-    loop {
+    let is_wanted = || is_done.try_recv() == Err(TryRecvError::Empty);
+    while is_wanted() && !connection.is_broken() {
         // One by one: the right to end one session does not say that of another.
         for row in connection.query(&query).unwrap_or_default() {
+            if !is_wanted() {
+                return;
+            }
             let sql = [
                 b"SELECT pg_catalog.pg_terminate_backend(",
                 row.get(0).unwrap_or(b"0"),
@@ -274,7 +274,7 @@ fn end_sessions(
             .concat();
             drop(connection.execute(&sql));
         }
-        if connection.is_broken() || is_done.recv_timeout(END_EVERY) != Err(RecvTimeoutError::Timeout) {
+        if is_done.recv_timeout(END_EVERY) != Err(RecvTimeoutError::Timeout) {
             return;
         }
     }

@@ -18,6 +18,7 @@ mod network;
 mod pruning;
 mod refusals;
 mod rekeying;
+mod rescuing;
 mod restoring;
 mod rights;
 mod round_trip;

@@ -6,7 +6,7 @@ use backstay::{CancelToken, Swap, SwapError, SwapWay, plan_swap, swap_databases}
 
 use backstay_testkit::tcp_proxy::{Connections, Direction, Harm, TcpProxy};
 
-use crate::sabotage::through;
+use crate::sabotage::{shared_cluster, through};
 use crate::support::{Cluster, installations};
 
 fn swap(database: &str, replacement: &str, kept: &str, way: SwapWay) -> Swap {
@@ -23,6 +23,16 @@ fn names(cluster: &Cluster) -> String {
         "postgres",
         "SELECT string_agg(datname || '=' || oid, ' ' ORDER BY oid) FROM pg_database WHERE oid > 16383",
     )
+}
+
+/// Of several hosts the first that answers is meant, also where the database is still to be made.
+#[test]
+fn a_database_that_is_not_there_yet_is_made_on_the_first_host_that_answers() {
+    let cluster = shared_cluster();
+    let mut config = cluster.config("not_made_yet");
+    config.endpoints.push(config.endpoints[0].clone());
+    let settled = backstay_postgres::settle_endpoint(&config, &CancelToken::new()).unwrap();
+    assert_eq!(settled.endpoints, config.endpoints[..1]);
 }
 
 #[test]

@@ -92,6 +92,8 @@ pub(super) struct Outcome<'o> {
     pub(super) safety_backup: Option<String>,
     /// The swap that a complete restore was followed by.
     pub(super) swap: Option<&'o Swap>,
+    /// What the backup has not.
+    pub(super) not_in_backup: Vec<String>,
 }
 
 impl Outcome<'_> {
@@ -131,6 +133,9 @@ impl Outcome<'_> {
         }
         for subject in &report.left_out {
             fact("left out", subject.clone());
+        }
+        for subject in &self.not_in_backup {
+            fact("not in backup", subject.clone());
         }
         let mut text = columns.to_string();
         for mismatch in report.proof.iter().flat_map(|proof| &proof.mismatches) {
@@ -184,6 +189,7 @@ impl Outcome<'_> {
                 .filter(|_| report.is_complete())
                 .map(|swap| swap.kept.as_str()),
             left_out: &report.left_out,
+            not_in_backup: &self.not_in_backup,
             failures: report
                 .failures
                 .iter()
@@ -225,6 +231,7 @@ pub(super) struct OutcomeJson<'r> {
     safety_backup: Option<&'r str>,
     kept: Option<&'r str>,
     left_out: &'r [String],
+    not_in_backup: &'r [String],
     failures: Vec<FailureJson<'r>>,
     proof: Option<ProofJson<'r>>,
 }

@@ -13,16 +13,28 @@ struct Living {
     columns: Vec<Vec<u8>>,
     /// Whether an identity column must be told that it is to take the value.
     is_identity_always: bool,
-    /// Whether something unique keeps a row from being there twice.
-    has_unique: bool,
+    /// The columns of each key that every row has, and no two rows alike.
+    keys: Vec<Vec<Vec<u8>>>,
 }
 
-/// Writes the script, for the columns that both have. Tables that others refer to come first.
+/// Index and column of what keeps a row from being there twice: indexes over all rows, whose keys are columns that are never
+/// null, since nulls are not equal. An index with an expression is none of them.
+const KEYS: &[u8] = b"SELECT i.indexrelid, a.attname \
+    FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place) \
+      JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
+    WHERE i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND k.place <= i.indnkeyatts \
+      AND NOT EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) n LEFT JOIN pg_attribute o \
+        ON o.attrelid = i.indrelid AND o.attnum = i.indkey[n] WHERE o.attnotnull IS NOT TRUE) \
+      AND i.indrelid = ";
+
+/// Writes the script, for the columns that both have. Tables that others refer to come first. Warns of each that it does not
+/// copy back.
 pub(super) fn script(
     connection: &mut WireConnection,
     manifest: &Manifest,
     tables: &[RescuedTable],
     schema: &str,
+    warnings: &mut Vec<String>,
 ) -> Result<Vec<u8>, RescueError> {
     let mut living = Vec::new();
     let mut notes = Vec::new();
@@ -30,16 +42,19 @@ pub(super) fn script(
         let of_backup = &manifest.tables[table.index];
         match look(connection, of_backup)? {
             Some(found) => living.push((of_backup, found)),
-            None => notes.extend(comment(&format!(
-                "{} is not there any more: make it first, then INSERT INTO … SELECT",
-                table.name
-            ))),
+            None => {
+                warnings.push(not_copied(of_backup, "it is not there any more"));
+                notes.extend(comment(&format!(
+                    "{} is not there any more: make it first, then INSERT INTO … SELECT",
+                    table.name
+                )));
+            }
         }
     }
     let living = in_order(connection, living)?;
-    let mut script = b"BEGIN;\n".to_vec();
+    let mut script = b"\\set ON_ERROR_STOP on\nBEGIN;\n".to_vec();
     for (table, found) in &living {
-        script.extend(insert(table, found, schema));
+        script.extend(insert(table, found, schema, warnings));
     }
     script.extend(notes);
     script.extend_from_slice(b"COMMIT;\n");
@@ -55,10 +70,10 @@ pub(super) fn script(
 }
 
 fn look(connection: &mut WireConnection, table: &Table) -> Result<Option<Living>, RescueError> {
+    let doing = "look at the living tables";
     let name = quote_literal(&quote_qualified(table.schema.as_bytes(), table.name.as_bytes()));
     let sql = [
-        b"SELECT c.oid, a.attname, a.attidentity = 'a', \
-            EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate) \
+        b"SELECT c.oid, a.attname, a.attidentity = 'a' \
           FROM pg_class c LEFT JOIN pg_attribute a \
             ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' \
           WHERE c.relkind IN ('r', 'p') AND c.oid = to_regclass("
@@ -66,13 +81,19 @@ fn look(connection: &mut WireConnection, table: &Table) -> Result<Option<Living>
         name,
         b") ORDER BY a.attnum".to_vec(),
     ];
-    let rows = query(connection, &sql.concat(), "look at the living tables")?;
+    let rows = query(connection, &sql.concat(), doing)?;
     let Some(first) = rows.first() else { return Ok(None) };
+    let oid = first.get(0).unwrap_or_default().to_vec();
+    let keys = [KEYS, &quote_literal(&oid)[..], b" ORDER BY i.indexrelid, k.place"].concat();
+    let keys = query(connection, &keys, doing)?;
+    let of_index = keys.chunk_by(|one, next| one.get(0) == next.get(0));
     Ok(Some(Living {
-        oid: first.get(0).unwrap_or_default().to_vec(),
+        oid,
         columns: rows.iter().filter_map(|row| row.get(1)).map(<[u8]>::to_vec).collect(),
         is_identity_always: rows.iter().any(|row| row.get(2) == Some(b"t")),
-        has_unique: first.get(3) == Some(b"t"),
+        keys: of_index
+            .map(|rows| rows.iter().map(|row| row.get(1).unwrap_or_default().to_vec()).collect())
+            .collect(),
     }))
 }
 
@@ -97,7 +118,11 @@ fn in_order<'m>(
     Ok(sorted)
 }
 
-fn insert(table: &Table, living: &Living, schema: &str) -> Vec<u8> {
+fn not_copied(table: &Table, why: &str) -> String {
+    format!("the SQL copies no row of {} back: {why}", table.display_name())
+}
+
+fn insert(table: &Table, living: &Living, schema: &str, warnings: &mut Vec<String>) -> Vec<u8> {
     let (mut columns, mut lost) = (Vec::new(), Vec::new());
     for column in &table.columns {
         let quoted = quote_identifier(column.name.as_bytes());
@@ -105,6 +130,15 @@ fn insert(table: &Table, living: &Living, schema: &str) -> Vec<u8> {
             true => columns.push(quoted),
             false => lost.push(column.name.to_string()),
         }
+    }
+    // A key that the server fills by itself is another one each time.
+    let is_filled = |key: &Vec<u8>| {
+        table.columns.iter().any(|column| column.name.as_bytes() == *key) && living.columns.contains(key)
+    };
+    let has_key = living.keys.iter().any(|key| key.iter().all(is_filled));
+    if columns.is_empty() {
+        warnings.push(not_copied(table, "no column of it is left"));
+        return comment(&format!("no column of {} is left", table.display_name()));
     }
     let columns = columns.join(&b", "[..]);
     let mut sql = Vec::new();
@@ -115,9 +149,11 @@ fn insert(table: &Table, living: &Living, schema: &str) -> Vec<u8> {
             lost.join(", ")
         )));
     }
-    if !living.has_unique {
+    if !has_key {
+        warnings.push(not_copied(table, "no key tells which are missing"));
         sql.extend(comment(&format!(
-            "nothing in {} is unique, so nothing keeps a row from being there twice: say which are missing, in place of false",
+            "no key without nulls, of columns in the backup, keeps a row of {} from being there twice: say which are missing, \
+             in place of false",
             table.display_name()
         )));
     }
@@ -133,13 +169,10 @@ fn insert(table: &Table, living: &Living, schema: &str) -> Vec<u8> {
     sql.extend_from_slice(&columns);
     sql.extend_from_slice(b" FROM ");
     sql.extend(quote_qualified(schema.as_bytes(), table.name.as_bytes()));
-    sql.extend_from_slice(match living.has_unique {
+    sql.extend_from_slice(match has_key {
         true => b"\n  ON CONFLICT DO NOTHING;\n",
         false => b"\n  WHERE false;\n",
     });
-    if columns.is_empty() {
-        return comment(&format!("no column of {} is left", table.display_name()));
-    }
     sql
 }
 

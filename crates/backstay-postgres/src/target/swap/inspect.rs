@@ -155,5 +155,6 @@ fn may_rename(row: &Row, swap: &Swap) -> Result<(), SwapError> {
         database: database(),
         lacks,
         grant,
+        way: swap.way,
     })
 }

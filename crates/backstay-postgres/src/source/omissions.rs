@@ -1,0 +1,16 @@
+//! What the reasons of omissions mean.
+
+use backstay_core::manifest::{INVALID_INDEX, Manifest, Omission};
+
+/// The reason of the omission of a foreign table's rows.
+pub(super) const FOREIGN_TABLE: &str = "a foreign table: its rows are on another server";
+/// The reason of the omission of the passwords of roles.
+pub(super) const NO_PASSWORDS: &str = "the role that makes the backup may not read pg_authid";
+
+/// What was excluded from a backup, so that a database that is restored from it is a part of its source. What no backup of
+/// that database could have is not among it.
+pub fn excluded(manifest: &Manifest) -> impl Iterator<Item = &Omission> {
+    let of_itself = [INVALID_INDEX, FOREIGN_TABLE, NO_PASSWORDS];
+    let omissions = manifest.omissions.iter();
+    omissions.filter(move |omission| !of_itself.contains(&omission.reason.as_str()))
+}
