@@ -36,7 +36,9 @@ pub use names::{ObjectRole, checksum_line, checksum_name, object_role, parse_che
 pub use pending::{PendingBackup, PublishedBackup, ReadBack};
 pub use pruning::Pruning;
 pub use reader::BackupReader;
-pub use records::{Hold, LEVEL_RULES, NotedFinding, NotedFindings, NotedProof, Proof, ProofSummary, Statement};
+pub use records::{
+    Hold, LEVEL_QUICK, LEVEL_RULES, NotedFinding, NotedFindings, NotedProof, Proof, ProofSummary, Statement,
+};
 pub use rekey::Rekeyed;
 pub use removal::{Litter, LitterItem, Removal};
 

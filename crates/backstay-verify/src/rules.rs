@@ -221,10 +221,11 @@ pub(crate) fn judge(
     let rules = options.rules;
     let mut findings = check_required(manifest, &rules.require_tables);
     let earlier = volume::of_same_database(manifest, options.earlier, &mut findings);
-    if earlier.is_empty() {
+    let comparable = volume::of_same_part(manifest, earlier);
+    if comparable.is_empty() {
         not_checked.push("the volume of data against earlier backups: there is none to compare with".to_owned());
     }
-    findings.extend(volume::check(manifest, earlier, rules));
+    findings.extend(volume::check(manifest, &comparable, rules));
     let needs_grants = |table: &TableRule| !table.grants.is_empty() || !table.denied.is_empty();
     let mut grants = None;
     if rules.tables.iter().any(needs_grants) {

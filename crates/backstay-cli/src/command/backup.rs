@@ -20,7 +20,7 @@ use crate::progress;
 use crate::settle::{SettledBackup, SettledStore};
 
 use super::copy::{AlsoJson, copy_to_others};
-use super::drill::{DrillJson, drill_at_once, json as drill_json, text as drill_text};
+use super::drill::{DrillJson, NO_END, drill_at_once, json as drill_json, text as drill_text};
 use super::log::{complain_unnoted, note};
 use super::prune::tell_unremoved;
 use super::{finding_lines, remark_warnings};
@@ -43,6 +43,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
     let interrupt = Interrupt::watch()?;
     let begun = Instant::now();
     let seals = seals.seals(&store.variables, environment.can_ask)?;
+    let is_sealed = seals.is_some();
     let repository = sealing(store.open(WhenMissing::Create)?, seals);
     // To see whose the earlier backups are; without, it is believed that the name is right.
     let repository = match Keys::of_variables(&store.variables).give(repository.clone()) {
@@ -69,7 +70,11 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
         // Who stopped it knows.
         Err(error @ BackupError::Cancelled) => return Err(error.into()),
         Err(error) => {
-            let why = error.to_string();
+            // The log is in clear, and a message may name what an encrypted backup holds.
+            let why = match is_sealed {
+                true => NO_END.to_owned(),
+                false => error.to_string(),
+            };
             note(&witness, &repository, Deed::Backup, Outcome::Failed, None, &why);
             return Err(error.into());
         }
@@ -112,14 +117,28 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
             drill_at_once(&repository, id, drill, output, environment, &interrupt)
         })
         .transpose();
-    let is_proven = match &drilled {
+    let is_sound = judged.as_ref().is_none_or(Report::is_sound);
+    let has_passed = match &drilled {
         Ok(drilled) => drilled.as_ref().is_none_or(DrillReport::passed),
         Err(_) => false,
     };
     let mut removed = Ok(Vec::new());
     // While nobody knows whether the new one is any good, the older ones stay.
-    if let Some(policy) = retention.filter(|_| exit != Exit::Cancelled && is_proven) {
-        removed = remove_old(&repository, &report, &policy, options.earlier, &witness, output);
+    match retention.filter(|_| exit != Exit::Cancelled) {
+        Some(policy) if is_sound && has_passed => {
+            removed = remove_old(&repository, &report, &policy, options.earlier, &witness, output);
+        }
+        Some(_) => {
+            let what = if is_sound {
+                "the drill did not pass"
+            } else {
+                "the rules found errors"
+            };
+            complain(&format!(
+                "no older backup was removed, whatever the retention says: {what}"
+            ));
+        }
+        None => {}
     }
     // The backup is told of first, whatever became of older ones.
     let known = removed.as_deref().unwrap_or_default();
@@ -146,11 +165,16 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
         }
         Output {
             voice: Voice::Quiet, ..
-        } => {}
+        } => {
+            if let Ok(Some(drilled)) = &drilled
+                && !drilled.passed()
+            {
+                complain(drill_text(drilled).trim_end());
+            }
+        }
     }
     removed?;
-    let is_sound = judged.as_ref().is_none_or(Report::is_sound);
-    let has_passed = drilled?.as_ref().is_none_or(DrillReport::passed);
+    drilled?;
     Ok(match exit {
         Exit::Done if !(is_sound && has_passed) => Exit::Findings,
         exit => exit,
@@ -175,7 +199,7 @@ fn judge(repository: &Repository, report: &BackupReport, rules: Rules, witness: 
     options.now = Some(Timestamp::now());
     match earlier_volumes(repository, &manifest.id, rules.history) {
         Ok(earlier) => options.earlier = earlier,
-        Err(error) => output.remark(&format!(
+        Err(error) => complain(&format!(
             "warning: the earlier backups cannot be looked at: {}",
             Failure::from(error).in_one_line()
         )),
@@ -202,8 +226,9 @@ fn judge(repository: &Repository, report: &BackupReport, rules: Rules, witness: 
             _ => output.remark(&line),
         }
     }
+    // Who asked for rules must hear where they say nothing.
     for what in &judged.not_checked {
-        output.remark(&format!("not judged: {what}"));
+        complain(&format!("not judged: {what}"));
     }
     let proof = proof_of(&judged, manifest.digest_key.is_some());
     if let Err(error) = repository.note_proof(&manifest.id, &witness.statement(""), &proof) {
@@ -357,6 +382,9 @@ struct BackupJson<'r> {
     /// What the rules found; missing where there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     rules: Option<Vec<JudgedJson<'r>>>,
+    /// What the rules could not be held against; missing where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_checked: Option<&'r [String]>,
     also: &'r [AlsoJson],
     drill: Option<DrillJson<'r>>,
     removed: &'r [String],
@@ -437,6 +465,7 @@ fn json<'r>(
             .collect(),
         findings: report.findings.iter().map(FindingJson::from).collect(),
         rules: judged.map(|judged| judged.findings.iter().map(JudgedJson::from).collect()),
+        not_checked: judged.map(|judged| &judged.not_checked[..]),
         also,
         drill: drilled.map(drill_json),
         removed,

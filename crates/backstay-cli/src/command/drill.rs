@@ -27,6 +27,9 @@ use super::{RestoreRefused, remark_warnings};
 
 pub(super) use report::{DrillJson, json, text};
 
+/// What the log tells of a failure with an encrypted backup.
+pub(super) const NO_END: &str = "it did not come to its end";
+
 /// Why a drill is not even begun.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DrillRefused {
@@ -141,7 +144,7 @@ fn note_down(witness: &Witness, backup: &BackupReader, done: &Result<DrillReport
         // Who stopped it knows.
         Err(DrillError::Cancelled) => return,
         // A message may name what an encrypted backup holds.
-        Err(_) if backup.manifest().digest_key.is_some() => (Outcome::Failed, "it did not come to its end".to_owned()),
+        Err(_) if backup.manifest().digest_key.is_some() => (Outcome::Failed, NO_END.to_owned()),
         Err(error) => (Outcome::Failed, error.to_string()),
     };
     let repository = &Repository::new(backup.store().clone());

@@ -210,6 +210,9 @@ fn of_refusal(error: &RestoreRefusal, side: Side) -> Option<&'static str> {
                 "have a database made for the drill with --create, or name one that is empty and made for drills"
             }
             RestoreRefusal::Missing { .. } => "make it, or have one made for the drill with --create",
+            RestoreRefusal::LockOfDrill { .. } => {
+                "another drill has it: wait for its end, or have a database made for this one with --create"
+            }
             _ => return None,
         });
     }

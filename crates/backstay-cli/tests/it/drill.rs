@@ -97,6 +97,12 @@ fn a_drill_fails_with_what_was_found() {
     let run = sandbox.run(&["backup", "--drill", "--keep-days", "1", "--json"]);
     assert_eq!(run.code, Some(1), "{run:?}");
     assert_eq!(run.json()["drill"]["passed"], false);
+    let unremoved = "no older backup was removed, whatever the retention says: the drill did not pass";
+    assert!(run.stderr.contains(unremoved), "{run:?}");
+    // Who wants to hear errors only hears which.
+    let run = sandbox.run(&["backup", "elsewhere", "--drill", "--quiet"]);
+    assert_eq!((run.code, &*run.stdout), (Some(1), ""), "{run:?}");
+    assert!(run.stderr.contains("orders_user"), "{run:?}");
     let run = sandbox.run(&["drill", "--to", &sandbox.url("postgres"), "--create", "--jobs", "2"]);
     insta::assert_snapshot!(sandbox.shown(&run).replace(&own_name(&run), "backstay_drill_[NAME]"));
     assert_eq!(databases(&sandbox), "kulti postgres");

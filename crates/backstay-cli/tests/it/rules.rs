@@ -191,7 +191,9 @@ fn records_of_encrypted_backups_tell_nothing_of_what_is_in_them() {
         "{manifest}"
     );
     std::thread::sleep(std::time::Duration::from_millis(1100));
-    let again = run(&sandbox, &["backup"]);
+    // Nobody may believe that they were judged by what could not be looked at, least of all who wants to hear errors only.
+    let again = run(&sandbox, &["backup", "-q", "--json"]);
+    assert_eq!(again.json()["not_checked"].as_array().unwrap().len(), 3, "{again:?}");
     assert!(
         again
             .stderr
@@ -204,9 +206,40 @@ fn records_of_encrypted_backups_tell_nothing_of_what_is_in_them() {
             .contains("who has which rights: the backup cannot be opened here"),
         "{again:?}"
     );
+    // Nor does the log, where one fails.
+    let failed = run(&sandbox, &["backup", "--table", "app.secret_orders"]);
+    assert!(
+        failed.code != Some(0) && failed.stderr.contains("app.secret_orders"),
+        "{failed:?}"
+    );
+    let log = run(&sandbox, &["log", "near", "--json"]);
+    let last = log.json().as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["deed"], &last["outcome"]), (&"backup".into(), &"failed".into()));
+    assert!(!log.stdout.contains("secret_orders"), "{log:?}");
     let without_key = run(&sandbox, &["verify", "latest", "--database", "shop"]);
     assert!(
         without_key.stdout.contains("the rules: it is encrypted"),
         "{without_key:?}"
     );
+}
+
+#[test]
+fn nothing_is_removed_for_a_backup_that_the_rules_find_bad() {
+    let sandbox = Sandbox::with_sample();
+    sandbox.write("secret", PASSWORD);
+    sandbox.write("backstay.toml", &file(&sandbox, "retention = { keep-last = 1 }"));
+    let back_up = || {
+        let made = run(&sandbox, &["backup", "--json", "-q"]);
+        let removed = made.json()["removed"].as_array().unwrap().len();
+        (made.code, removed, made.stderr.contains("no older backup was removed"))
+    };
+    assert_eq!(back_up(), (Some(0), 0, false));
+    sandbox.sql("kulti", "DROP POLICY everybody ON app.users");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert_eq!(back_up(), (Some(1), 0, true));
+    sandbox.sql("kulti", "CREATE POLICY everybody ON app.users USING (true)");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let (code, removed, is_told) = back_up();
+    assert_eq!((code, is_told), (Some(0), false));
+    assert_eq!(removed, 2);
 }

@@ -42,8 +42,8 @@ pub struct Statement {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "how deep, and what came of it")]
 pub struct Proof {
-    /// How it was looked at, such as `standard`, `deep` or `restore`: lower-case letters. What was only judged by
-    /// [`LEVEL_RULES`] is not proven.
+    /// How it was looked at, such as `standard`, `deep` or `restore`: lower-case letters. What passed at
+    /// [`LEVEL_RULES`] or [`LEVEL_QUICK`] is not proven.
     pub level: String,
     /// Whether there was no error.
     pub passed: bool,
@@ -53,6 +53,9 @@ pub struct Proof {
 
 /// The level of a proof for which nothing of the backup but its manifest was looked at.
 pub const LEVEL_RULES: &str = "rules";
+
+/// The level of a proof for which no rows were read.
+pub const LEVEL_QUICK: &str = "quick";
 
 /// How many findings a proof had, and the first of them. Of an encrypted backup only how many, because a record is in clear.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,12 +172,25 @@ impl RecordJson {
     }
 }
 
+impl RecordJson {
+    /// Whether a proof tells if the backup is any good: below `standard` only a failure does, and by the rules none.
+    fn decides(&self) -> bool {
+        match self.level.as_deref() {
+            Some(LEVEL_RULES) => false,
+            Some(LEVEL_QUICK) => self.passed != Some(true),
+            _ => true,
+        }
+    }
+}
+
 /// The records beside one backup, as far as they matter for keeping it.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     holds: Vec<Hold>,
     ended: Vec<String>,
     proof: Option<ProofState>,
+    /// The newest proof that can be read, and says something of the backup, has decided; its time, by its name.
+    decided_at: Option<Option<Timestamp>>,
 }
 
 impl Records {
@@ -309,7 +325,7 @@ impl Repository {
         Ok(self.read_records(&self.beside(id)?)?.in_force(now))
     }
 
-    /// Whether a backup of a listing was proven, by its records.
+    /// Whether a backup of a listing was proven, by the newest of its proofs.
     ///
     /// # Errors
     /// Those of the store.
@@ -330,13 +346,14 @@ impl Repository {
             .collect())
     }
 
-    /// Reads those that are records, by their names; of proofs only as many as it takes to find one.
+    /// Reads those that are records, by their names; of proofs only as many as it takes to find the newest.
     pub(super) fn read_records(&self, keys: &[ObjectKey]) -> Result<Records, Error> {
         let mut records = Records::default();
         // The newest first.
         for key in keys.iter().rev() {
             let Some(kind) = names::record_kind(key) else { continue };
-            if kind == PROOF && records.proof == Some(ProofState::Proven) {
+            let of_name = || names::proof_of_name(key).map(|(at, ..)| at);
+            if kind == PROOF && records.decided_at.is_some_and(|at| at != of_name()) {
                 continue;
             }
             let json = match read_small(&**self.store(), key, RECORD_BYTES_MAX) {
@@ -358,10 +375,18 @@ impl Repository {
                     }),
                 }),
                 (RELEASE, Some(json)) => records.ended.extend(json.ends),
-                (PROOF, Some(json)) if json.passed == Some(true) && json.level.as_deref() != Some(LEVEL_RULES) => {
-                    records.proof = Some(ProofState::Proven);
+                (PROOF, Some(json)) if json.decides() => {
+                    // Names do not tell which of two of one second came later, so it must have passed both times.
+                    let has_failed = records.decided_at.is_some() && records.proof != Some(ProofState::Proven);
+                    let has_passed = json.passed == Some(true) && !has_failed;
+                    records.proof = Some(if has_passed {
+                        ProofState::Proven
+                    } else {
+                        ProofState::None
+                    });
+                    records.decided_at = Some(of_name());
                 }
-                (PROOF, None) => records.proof = Some(ProofState::Unread),
+                (PROOF, None) if records.decided_at.is_none() => records.proof = Some(ProofState::Unread),
                 _ => {}
             }
         }

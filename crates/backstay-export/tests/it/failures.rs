@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use backstay_core::Sha256Digest;
-use backstay_core::store::{ErrorKind, MemoryStore, Store};
+use backstay_core::store::{ErrorKind, MemoryStore};
 use backstay_export::{Export, ExportError, ExportFormat, list_exports};
 use backstay_postgres::{CancelToken, WireConnection};
 use backstay_testkit::{Fault, Faulty, Interleaved, ToyKey, Verb, When, objects};

@@ -10,26 +10,42 @@ use super::{FOLDER_PREFIX, ThrowawayError, cluster, process};
 /// Ends and removes the throw-away servers in `parent` whose programs are gone, and says which folders went.
 ///
 /// A server is spared as long as the program that started it lives, which is seen by a lock on its folder. A process
-/// is ended only if the server's lock file names it and its command line names the server's folder.
+/// is ended only if the server's lock file names it and its command line names the server's folder. One that cannot be removed
+/// does not keep the others.
 ///
 /// # Errors
-/// If `parent` cannot be listed, or a server in it cannot be ended or removed.
+/// If `parent` cannot be listed, or servers in it cannot be ended or removed: then that of the first.
 pub fn remove_leftovers(parent: &Path) -> Result<Vec<PathBuf>, ThrowawayError> {
     let parent = parent.canonicalize().map_err(ThrowawayError::io("find", parent))?;
     let _creation = lock_for_creation(&parent)?;
     let mut removed = Vec::new();
+    let mut first_error = None;
     for entry in fs::read_dir(&parent).map_err(ThrowawayError::io("list", &parent))? {
         let entry = entry.map_err(ThrowawayError::io("list", &parent))?;
         let is_ours = entry.file_name().to_string_lossy().starts_with(FOLDER_PREFIX);
         let folder = entry.path();
-        if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_dir()) || try_lock(&folder)?.is_none() {
+        if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
-        end_server(&cluster::data_folder(&folder))?;
-        fs::remove_dir_all(&folder).map_err(ThrowawayError::io("remove", &folder))?;
-        removed.push(folder);
+        match remove_dead(&folder) {
+            Ok(Some(())) => removed.push(folder),
+            Ok(None) => {}
+            Err(error) => {
+                first_error.get_or_insert(error);
+            }
+        }
     }
-    Ok(removed)
+    first_error.map_or(Ok(removed), Err)
+}
+
+/// Removes a server and its folder; `None` where its program lives.
+fn remove_dead(folder: &Path) -> Result<Option<()>, ThrowawayError> {
+    let Some(_lock) = try_lock(folder)? else {
+        return Ok(None);
+    };
+    end_server(&cluster::data_folder(folder))?;
+    fs::remove_dir_all(folder).map_err(ThrowawayError::io("remove", folder))?;
+    Ok(Some(()))
 }
 
 /// Makes a folder for a server and locks it; nobody sees it unlocked.

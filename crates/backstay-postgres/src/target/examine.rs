@@ -92,6 +92,7 @@ pub fn examine_copy(
             options,
             cancel,
             seen: Examination::default(),
+            told_indexes: BTreeSet::new(),
         };
         match examining.run() {
             Err(_) if cancel.is_cancelled() => Err(TargetError::Cancelled),
@@ -107,6 +108,8 @@ struct Examining<'e> {
     options: &'e ExamineOptions,
     cancel: &'e CancelToken,
     seen: Examination,
+    /// Indexes of tables, by schema and name, that one side has and the other has not.
+    told_indexes: BTreeSet<(DbText, DbText)>,
 }
 
 impl Examining<'_> {
@@ -152,6 +155,9 @@ impl Examining<'_> {
                     Some("a table"),
                     None::<&str>,
                 );
+                let indexes = table.indexes.iter().cloned();
+                self.told_indexes
+                    .extend(indexes.map(|index| (table.schema.clone(), index)));
                 continue;
             };
             self.table(table, relation);
@@ -195,11 +201,15 @@ impl Examining<'_> {
         }
         self.names(DifferenceKind::Policy, &name, &table.policies, &found.policies);
         self.names(DifferenceKind::Index, &name, &table.indexes, &found.indexes);
+        let (of_backup, of_copy) = (sorted(&table.indexes), sorted(&found.indexes));
+        let told = of_backup.symmetric_difference(&of_copy);
+        self.told_indexes
+            .extend(told.map(|&index| (table.schema.clone(), index.clone())));
     }
 
     /// Tells of names of one kind that only one side has.
     fn names(&mut self, kind: DifferenceKind, table: &str, expected: &[DbText], found: &[DbText]) {
-        let (of_backup, of_copy): (BTreeSet<_>, BTreeSet<_>) = (expected.iter().collect(), found.iter().collect());
+        let (of_backup, of_copy) = (sorted(expected), sorted(found));
         for name in of_backup.symmetric_difference(&of_copy) {
             let is_missing = of_backup.contains(name);
             let side = |is_there: bool| is_there.then_some("there");
@@ -294,7 +304,7 @@ impl Examining<'_> {
             }
         }
         self.seen.definitions = expected.len() as u64;
-        let mut differences = compare(&expected, &found, statements);
+        let mut differences = compare(&expected, &found, statements, &self.told_indexes);
         // A part of a database needs things around it that are not in the backup.
         if self.is_part() {
             differences.retain(|difference| difference.expected.is_some());
@@ -348,6 +358,10 @@ impl Examining<'_> {
             found: found.map(|text| text.to_string()),
         });
     }
+}
+
+fn sorted(names: &[DbText]) -> BTreeSet<&DbText> {
+    names.iter().collect()
 }
 
 fn is_relation(table: &Table, relation: &Relation) -> bool {

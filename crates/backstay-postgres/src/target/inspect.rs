@@ -12,7 +12,7 @@ use crate::connect::{ConnectErrorKind, connect_client};
 use crate::session;
 
 /// Names that a message lists.
-const NAMES_MAX: i64 = 10;
+pub(super) const NAMES_MAX: usize = 10;
 
 /// What is at the target now.
 #[derive(Clone, Debug)]

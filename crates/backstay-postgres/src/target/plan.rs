@@ -58,11 +58,17 @@ pub enum RestoreRefusal {
         /// The database.
         database: String,
     },
-    /// Somebody has the lock of a drill that has just got its name.
+    /// Somebody has the lock of a drill that has just got its name, or that of a database which is to be lent for one.
     #[error("somebody has the lock of the drill {name}")]
     LockOfDrill {
-        /// The drill.
+        /// The drill, or the database.
         name: String,
+    },
+    /// It was lent for a drill and bears the mark of that no more, so nothing in it was removed.
+    #[error("the database {database} does not bear the mark of the drill any more; nothing in it was removed")]
+    MarkOfDrill {
+        /// The database.
+        database: String,
     },
     /// It does not exist.
     #[error("the database {database} does not exist")]

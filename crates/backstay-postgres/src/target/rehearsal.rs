@@ -25,6 +25,12 @@ const PREFIX: &str = "backstay_drill_";
 /// The first number of the locks of all drills; the second is the random one.
 const LOCK_CLASS: u32 = 0x6273_6472;
 
+/// The lock of who looks whether a database can be lent, and of its drill: the server keeps one for each database.
+const LENT_LOCK: &str = "1651729524, 0";
+
+/// How long the server may take to see that a connection has ended which had the lock.
+const LOCK_TIMEOUT: &str = "10s";
+
 /// A database for one drill on a server of others. Dropping it removes it as well as that can be done; what is left then is
 /// found by [`remove_dead_drills`].
 #[derive(Debug)]
@@ -119,7 +125,7 @@ impl DatabaseOfDrill {
         let place = maintenance_config(at)?;
         let mut holder = connect(&place, cancel)?;
         let mark = Mark::new(&mut holder)?;
-        take_lock(&mut holder, &mark)?;
+        take_lock(&mut holder, &mark.lock(), &mark.name)?;
         let config = ConnectionConfig {
             database: mark.name.clone(),
             ..at.clone()
@@ -167,8 +173,9 @@ impl DatabaseOfDrill {
     /// It cannot be reached, or holds something, or the role may not make a schema in it.
     pub fn lend(config: &ConnectionConfig, cancel: &CancelToken) -> Result<Self, TargetError> {
         let mut holder = connect(config, cancel)?;
+        take_lock(&mut holder, LENT_LOCK, &config.database)?;
         let mark = Mark::new(&mut holder)?;
-        take_lock(&mut holder, &mark)?;
+        take_lock(&mut holder, &mark.lock(), &mark.name)?;
         let mut lent = Self {
             config: config.clone(),
             place: config.clone(),
@@ -189,12 +196,14 @@ impl DatabaseOfDrill {
         let sql = format!("COMMENT ON SCHEMA {name} IS {comment}");
         holder.execute(sql.as_bytes()).map_err(failed)?;
         // The mark says that all of it may go, so it must be there while the database is empty, and only then.
-        let found = inspect::inspect(config, &inspect::Wanted::default())?.database;
-        if let Some(found) = found.filter(|found| found.object_count > 0) {
+        let mut objects = emptying::contents(&mut holder, name)?;
+        if !objects.is_empty() {
+            let count = objects.len() as u64;
+            objects.truncate(inspect::NAMES_MAX);
             return Err(TargetError::Refused(RestoreRefusal::NotEmpty {
                 database: config.database.clone(),
-                count: found.object_count,
-                objects: found.objects,
+                count,
+                objects,
             }));
         }
         holder.commit().map_err(failed)?;
@@ -243,10 +252,26 @@ impl DatabaseOfDrill {
         {
             return Ok(());
         }
-        let mut holder = connect(&self.place, &self.cancel)?;
-        take_lock(&mut holder, &self.mark)?;
-        self.holder = Some(holder);
+        self.holder = Some(self.connect_again(&self.cancel)?);
         Ok(())
+    }
+
+    /// Takes the locks by another connection, when the server has seen that the one which had them has ended.
+    fn connect_again(&self, cancel: &CancelToken) -> Result<WireConnection, TargetError> {
+        let mut holder = connect(&self.place, cancel)?;
+        let mut sql = format!("SET lock_timeout = '{LOCK_TIMEOUT}'; ");
+        if self.kind == Kind::Lent {
+            let _ = write!(sql, "SELECT pg_catalog.pg_advisory_lock({LENT_LOCK}); ");
+        }
+        let _ = write!(
+            sql,
+            "SELECT pg_catalog.pg_advisory_lock({}); SET lock_timeout = 0",
+            self.mark.lock()
+        );
+        holder
+            .query(sql.as_bytes())
+            .map_err(failed("take the lock of the drill again"))?;
+        Ok(holder)
     }
 
     /// Drops the database, or empties it, as it was come by.
@@ -263,15 +288,42 @@ impl DatabaseOfDrill {
         };
         // The wish to stop is heeded by others; what was made must go.
         let cancel = CancelToken::new();
-        if self.cancel.is_cancelled() || holder.is_broken() {
-            holder = connect(&self.place, &cancel)?;
+        if self.cancel.is_cancelled() || holder.is_broken() || holder.execute(b"SELECT 1").is_err() {
+            holder.close();
+            holder = match self.kind {
+                // Its name is its own, so nobody else can have it.
+                Kind::Made => connect(&self.place, &cancel)?,
+                Kind::Lent => self.connect_again(&cancel)?,
+            };
         }
         match self.kind {
             Kind::Made => drop_database(&mut holder, &self.config, &cancel)?,
-            Kind::Lent => emptying::empty(&mut holder, &self.mark.name)?,
+            // Without its mark and its locks another one may have it by now.
+            Kind::Lent if self.is_marked(&mut holder)? => emptying::empty(&mut holder, &self.mark.name)?,
+            Kind::Lent => {
+                return Err(TargetError::Refused(RestoreRefusal::MarkOfDrill {
+                    database: self.config.database.clone(),
+                }));
+            }
         }
         holder.close();
         Ok(())
+    }
+}
+
+impl DatabaseOfDrill {
+    /// Whether the schema of the drill is there, with its comment.
+    fn is_marked(&self, holder: &mut WireConnection) -> Result<bool, TargetError> {
+        let name = &self.mark.name;
+        let sql = format!(
+            "SELECT oid, pg_catalog.obj_description(oid, 'pg_namespace') FROM pg_catalog.pg_namespace
+             WHERE nspname = '{name}'"
+        );
+        let rows = holder
+            .query(sql.as_bytes())
+            .map_err(failed("look for the mark of the drill"))?;
+        let is_it = |row: &Row| row.get(1) == Some(self.mark.comment(&text(row, 0)).as_bytes());
+        Ok(rows.first().is_some_and(is_it))
     }
 }
 
@@ -299,24 +351,41 @@ pub fn remove_dead_drills(at: &ConnectionConfig, lent: Lent, cancel: &CancelToke
             }
             connected => connected?,
         };
-        for mark in dead_schemas(&mut connection)? {
-            emptying::empty(&mut connection, &mark.name)?;
-            removed.push(format!("what a drill left in {}", at.database));
+        match take_lock(&mut connection, LENT_LOCK, &at.database) {
+            Ok(()) => {}
+            // Somebody else is about it, or holds a drill.
+            Err(TargetError::Refused(_)) => return Ok(removed),
+            Err(error) => return Err(error),
         }
+        let emptied = dead_schemas(&mut connection).and_then(|marks| {
+            for mark in marks {
+                emptying::empty(&mut connection, &mark.name)?;
+                removed.push(format!("what a drill left in {}", at.database));
+            }
+            Ok(removed)
+        });
+        // Whoever comes next need not wait until the server sees that the connection has ended.
+        let unlock = format!("SELECT pg_catalog.pg_advisory_unlock({LENT_LOCK})");
+        let _ = connection.execute(unlock.as_bytes());
         connection.close();
-        return Ok(removed);
+        return emptied;
     }
     let mut connection = connect(&maintenance_config(at)?, cancel)?;
+    let mut first_error = None;
     for mark in dead_databases(&mut connection)? {
         let config = ConnectionConfig {
             database: mark.name.clone(),
             ..at.clone()
         };
-        drop_database(&mut connection, &config, cancel)?;
-        removed.push(format!("database {}", mark.name));
+        match drop_database(&mut connection, &config, cancel) {
+            Ok(()) => removed.push(format!("database {}", mark.name)),
+            Err(error) => {
+                first_error.get_or_insert(error);
+            }
+        }
     }
     connection.close();
-    Ok(removed)
+    first_error.map_or(Ok(removed), Err)
 }
 
 /// Whether the database of a connection is one that drills are lent, or only the server matters.
@@ -333,7 +402,8 @@ fn dead_databases(connection: &mut WireConnection) -> Result<Vec<Mark>, TargetEr
     let sql = format!(
         "SELECT datname, oid, pg_catalog.shobj_description(oid, 'pg_database'),
                 NOT datallowconn AND pg_catalog.pg_get_userbyid(datdba) = current_user
-         FROM pg_catalog.pg_database WHERE datname LIKE '{PREFIX}%' ORDER BY datname"
+         FROM pg_catalog.pg_database
+         WHERE datname LIKE '{PREFIX}%' AND pg_catalog.pg_has_role(datdba, 'USAGE') ORDER BY datname"
     );
     dead(connection, &sql)
 }
@@ -387,15 +457,15 @@ fn drop_database(
         .map_err(failed("drop the database of a drill"))
 }
 
-fn take_lock(holder: &mut WireConnection, mark: &Mark) -> Result<(), TargetError> {
-    let sql = format!("SELECT pg_catalog.pg_try_advisory_lock({})", mark.lock());
+fn take_lock(holder: &mut WireConnection, lock: &str, name: &str) -> Result<(), TargetError> {
+    let sql = format!("SELECT pg_catalog.pg_try_advisory_lock({lock})");
     let rows = holder
         .query(sql.as_bytes())
         .map_err(failed("take the lock of the drill"))?;
     match rows.first().and_then(|row| row.get(0)) {
         Some(b"t") => Ok(()),
         _ => Err(TargetError::Refused(RestoreRefusal::LockOfDrill {
-            name: mark.name.clone(),
+            name: name.to_owned(),
         })),
     }
 }

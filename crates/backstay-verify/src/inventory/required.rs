@@ -93,6 +93,22 @@ impl Partitions {
         Self(children)
     }
 
+    /// Of each partition the table at the top.
+    pub(crate) fn roots(&self) -> HashMap<usize, usize> {
+        // A manifest that is wrong may go in a circle.
+        const LEVELS_MAX: usize = 100;
+        let children = self.0.iter();
+        let parents: HashMap<usize, usize> = children
+            .flat_map(|(parent, children)| children.iter().map(|child| (*child, *parent)))
+            .collect();
+        let above = |table: &usize| parents.get(table).copied();
+        let root = |table: usize| std::iter::successors(Some(table), above).take(LEVELS_MAX).last();
+        parents
+            .keys()
+            .filter_map(|&child| Some((child, root(child)?)))
+            .collect()
+    }
+
     /// The tables that hold the rows of a table: itself, or the partitions at the bottom.
     pub(crate) fn leaves<'m>(&self, manifest: &'m Manifest, table: usize) -> Vec<&'m Table> {
         let mut leaves = Vec::new();

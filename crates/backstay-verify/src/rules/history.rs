@@ -1,9 +1,11 @@
 //! How much earlier backups held, and whether what is there now is unusual for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use backstay_core::manifest::{Manifest, TableRows};
+use backstay_core::manifest::{Manifest, Omission, PART_OF_DATABASE, Table, TableKind, TableRows};
 use backstay_core::{BackupId, DbText};
+
+use crate::inventory::Partitions;
 
 /// Fewer changes than this do not show how much a number varies.
 const CHANGES_MIN: usize = 4;
@@ -23,8 +25,22 @@ const TIMES_USUAL: usize = 2;
 pub struct PastBackup {
     pub(super) id: BackupId,
     pub(super) database: DbText,
-    /// Each table by schema and name; `None` where its rows are left out.
-    pub(super) tables: BTreeMap<(DbText, DbText), Option<Volume>>,
+    /// Which part of the database was selected; empty for all of it.
+    pub(super) part: BTreeSet<String>,
+    pub(super) tables: BTreeMap<TableName, Held>,
+}
+
+/// Schema and name.
+pub(super) type TableName = (DbText, DbText);
+
+/// What a backup held of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Of a partitioned table that of its partitions; `None` where the rows are left out.
+    pub(super) volume: Option<Volume>,
+    /// The partitioned table at the top that it is a part of.
+    pub(super) root: Option<TableName>,
+    is_partitioned: bool,
 }
 
 /// Rows and bytes of COPY text.
@@ -38,19 +54,30 @@ impl PastBackup {
     /// What a manifest tells of it.
     #[must_use]
     pub fn of(manifest: &Manifest) -> Self {
-        let tables = manifest.tables.iter().map(|table| {
-            let volume = match &table.rows {
-                TableRows::Included { digest, text_bytes } => Some(Volume {
-                    rows: digest.rows(),
-                    bytes: *text_bytes,
-                }),
-                TableRows::Excluded { .. } => None,
+        let partitions = Partitions::of(manifest);
+        let roots = partitions.roots();
+        let name = |table: &Table| (table.schema.clone(), table.name.clone());
+        let tables = manifest.tables.iter().enumerate().map(|(index, table)| {
+            let leaves = partitions.leaves(manifest, index);
+            // Foreign partitions never have their rows in a backup, and do not hide what the others lose.
+            let volume = match leaves.is_empty() {
+                true => Some(Volume::default()),
+                false => leaves.into_iter().filter_map(volume_of).reduce(Volume::plus),
             };
-            ((table.schema.clone(), table.name.clone()), volume)
+            let root = roots.get(&index).and_then(|root| manifest.tables.get(*root));
+            let held = Held {
+                volume,
+                root: root.map(name),
+                is_partitioned: table.kind == TableKind::Partitioned,
+            };
+            (name(table), held)
         });
+        let is_part = |omission: &&Omission| omission.reason == PART_OF_DATABASE;
+        let parts = manifest.omissions.iter().filter(is_part);
         Self {
             id: manifest.id.clone(),
             database: manifest.source.database.clone(),
+            part: parts.map(|omission| omission.subject.clone()).collect(),
             tables: tables.collect(),
         }
     }
@@ -61,20 +88,39 @@ impl PastBackup {
         &self.id
     }
 
-    /// How many rows it had of a table; `None` where it had not the table or left its rows out.
+    /// How many rows it had of a table, of a partitioned one those of its partitions; `None` where it had not the table or
+    /// left its rows out.
     #[must_use]
     pub fn rows(&self, schema: &DbText, name: &DbText) -> Option<u64> {
-        let volume = self.tables.get(&(schema.clone(), name.clone()))?;
-        volume.map(|volume| volume.rows)
+        let held = self.tables.get(&(schema.clone(), name.clone()))?;
+        held.volume.map(|volume| volume.rows)
     }
 
-    /// The sum of all tables.
+    /// The sum of all tables; rows of partitions count once.
     pub(super) fn whole(&self) -> Volume {
-        let volumes = self.tables.values().flatten();
-        volumes.fold(Volume::default(), |sum, volume| Volume {
-            rows: sum.rows.saturating_add(volume.rows),
-            bytes: sum.bytes.saturating_add(volume.bytes),
-        })
+        let tables = self.tables.values().filter(|held| !held.is_partitioned);
+        tables
+            .filter_map(|held| held.volume)
+            .fold(Volume::default(), Volume::plus)
+    }
+}
+
+impl Volume {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            rows: self.rows.saturating_add(other.rows),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
+}
+
+fn volume_of(table: &Table) -> Option<Volume> {
+    match &table.rows {
+        TableRows::Included { digest, text_bytes } => Some(Volume {
+            rows: digest.rows(),
+            bytes: *text_bytes,
+        }),
+        TableRows::Excluded { .. } => None,
     }
 }
 

@@ -1,8 +1,10 @@
 //! How much data there is, compared with earlier backups.
 
+use std::collections::BTreeSet;
+
 use backstay_core::manifest::Manifest;
 
-use super::history::{PastBackup, Series, Volume};
+use super::history::{Held, PastBackup, Series, TableName, Volume};
 use super::{Rules, TableRule};
 use crate::finding::Finding;
 use crate::inventory::is_meant;
@@ -32,24 +34,34 @@ pub(super) fn of_same_database<'p>(
     &earlier[..end]
 }
 
+/// Those that are of the same part of the database as this one: others would show losses where there are none, and hide those
+/// that are there.
+pub(super) fn of_same_part<'p>(manifest: &Manifest, earlier: &'p [PastBackup]) -> Vec<&'p PastBackup> {
+    let part = PastBackup::of(manifest).part;
+    earlier.iter().filter(|past| past.part == part).collect()
+}
+
 /// Compares tables and the whole with earlier backups, newest first.
-pub(super) fn check(manifest: &Manifest, earlier: &[PastBackup], rules: &Rules) -> Vec<Finding> {
+pub(super) fn check(manifest: &Manifest, earlier: &[&PastBackup], rules: &Rules) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let Some(newest) = earlier.first() else {
+    if earlier.is_empty() {
         return findings;
-    };
+    }
     let earlier = &earlier[..earlier.len().min(rules.history.max(1))];
     let now = PastBackup::of(manifest);
-    for (index, (name, before)) in newest.tables.iter().enumerate() {
+    let names: BTreeSet<&TableName> = earlier.iter().flat_map(|past| past.tables.keys()).collect();
+    for (index, name) in names.into_iter().enumerate() {
         let subject = format!("{}.{}", name.0, name.1);
-        let had_rows = before.is_some_and(|before| before.rows > 0);
-        let finding = match now.tables.get(name) {
-            None if before.is_some() => Some(Finding::warning(
-                "table-vanished",
-                subject,
-                "the earlier backup has this table, and this one has not",
-            )),
-            Some(None) if had_rows => {
+        let past: Vec<Option<&Held>> = earlier.iter().map(|past| past.tables.get(name)).collect();
+        let finding = match now.tables.get(name).map(|held| held.volume) {
+            None if is_usual(&past, |held| held.volume.is_some()) && !is_rotated(&past, &now) => {
+                Some(Finding::warning(
+                    "table-vanished",
+                    subject,
+                    "the earlier backup has this table, and this one has not",
+                ))
+            }
+            Some(None) if is_usual(&past, |held| held.volume.is_some_and(|volume| volume.rows > 0)) => {
                 let message = "the earlier backup has its rows, and this one leaves them out";
                 Some(Finding::warning("table-emptied", subject, message))
             }
@@ -59,8 +71,8 @@ pub(super) fn check(manifest: &Manifest, earlier: &[PastBackup], rules: &Rules) 
                     .tables
                     .iter()
                     .find(|rule| is_meant(&rule.table, Some(name.0.as_bytes()), name.1.as_bytes()));
-                let past = earlier.iter().filter_map(|past| *past.tables.get(name)?);
-                check_table(subject, past, now.rows, &Bounds::of(rules, rule))
+                let volumes = past.iter().filter_map(|held| held.as_ref()?.volume);
+                check_table(subject, volumes, now.rows, &Bounds::of(rules, rule))
             }
         };
         findings.extend(finding.map(|finding| finding.at(index)));
@@ -68,6 +80,20 @@ pub(super) fn check(manifest: &Manifest, earlier: &[PastBackup], rules: &Rules) 
     let database = manifest.source.database.to_string();
     findings.extend(check_whole(&database, earlier, now.whole(), rules));
     findings
+}
+
+/// Whether it was so in the newest or in most of the earlier backups: what changed does not count as usual from the next night
+/// on.
+fn is_usual(past: &[Option<&Held>], was: impl Fn(&Held) -> bool) -> bool {
+    let was = |held: &Option<&Held>| held.is_some_and(&was);
+    past.first().is_some_and(was) || past.iter().filter(|held| was(held)).count() * 2 > past.len()
+}
+
+/// Whether it was a partition of a table that is there; that one is judged by the rows of all.
+fn is_rotated(past: &[Option<&Held>], now: &PastBackup) -> bool {
+    let newest = past.iter().flatten().next();
+    let root = newest.and_then(|held| held.root.as_ref());
+    root.is_some_and(|root| now.tables.contains_key(root))
 }
 
 /// How much a table may lose and grow.
@@ -109,7 +135,7 @@ fn check_table(subject: String, past: impl Iterator<Item = Volume>, now: u64, bo
         .then(|| finding.with("earlier", shown(before)).with("this", shown(now)))
 }
 
-fn check_whole(database: &str, earlier: &[PastBackup], now: Volume, rules: &Rules) -> Option<Finding> {
+fn check_whole(database: &str, earlier: &[&PastBackup], now: Volume, rules: &Rules) -> Option<Finding> {
     let of = |number: fn(Volume) -> u64| Series::new(earlier.iter().map(|past| number(past.whole())));
     let (rows, bytes) = (of(|volume| volume.rows)?, of(|volume| volume.bytes)?);
     let percent = rules.database_loss_percent_max;

@@ -1,6 +1,6 @@
 //! Rules as data, against backups with planted faults.
 
-use backstay_core::manifest::RowSecurity;
+use backstay_core::manifest::{Omission, PART_OF_DATABASE, RowSecurity, TableRows};
 use backstay_core::repository::BackupReader;
 use backstay_core::{Codec, DbText};
 use backstay_testkit::fixtures::SampleBackup;
@@ -320,4 +320,135 @@ fn every_rule_has_a_name_of_its_own() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), RULES.len());
+}
+
+/// A sample with so many rows in each partition of `colours`.
+fn with_partitions(partitions: &[(&str, usize)]) -> SampleBackup {
+    let mut sample = sample(Codec::Gzip);
+    sample.remove_rows(4);
+    let attach = sample
+        .manifest
+        .entries
+        .iter()
+        .position(|entry| entry.kind == "TABLE ATTACH");
+    let attach = sample.manifest.entries.remove(attach.unwrap());
+    let leaf = sample.manifest.tables.remove(4);
+    for (name, rows) in partitions {
+        let name = DbText::from(*name);
+        let index = u32::try_from(sample.manifest.tables.len()).unwrap();
+        sample.manifest.tables.push(backstay_core::manifest::Table {
+            name: name.clone(),
+            ..leaf.clone()
+        });
+        let mut attach = attach.clone();
+        attach.name = name;
+        sample.manifest.entries.push(attach);
+        let TableRows::Included { digest, text_bytes } = &mut sample.manifest.tables[index as usize].rows else {
+            panic!("a partition has rows");
+        };
+        digest.add_lines(&b"red\t1\n".repeat(*rows));
+        *text_bytes = digest.rows() * 6;
+    }
+    sample
+}
+
+/// What is told against earlier backups, newest first, of manifests that nobody need publish.
+fn told_of_volumes(now: &SampleBackup, earlier: &[SampleBackup], rules: &Rules) -> Vec<String> {
+    let earlier: Vec<PastBackup> = earlier.iter().map(|past| PastBackup::of(&past.manifest)).collect();
+    let mut options = VerifyOptions::new(rules);
+    options.earlier = &earlier;
+    let report = judge_backup(&now.manifest, None, &options);
+    let findings = report.findings.iter();
+    findings
+        .map(|finding| format!("{} {}", finding.rule, finding.subject))
+        .collect()
+}
+
+#[test]
+fn partitions_are_judged_together() {
+    let mut rule = TableRule::new("colours");
+    rule.loss_percent_max = Some(10);
+    let mut rules = Rules::default();
+    rules.tables = vec![rule];
+    let before = [with_partitions(&[
+        ("monday", 100),
+        ("tuesday", 100),
+        ("wednesday", 100),
+    ])];
+    for (now, expected) in [
+        // Less than half of each, which none of them would tell.
+        (
+            &[("monday", 60), ("tuesday", 60), ("wednesday", 60)][..],
+            &["database-shrank kulti", "table-shrank public.colours"][..],
+        ),
+        // They come and go.
+        (&[("tuesday", 100), ("wednesday", 100), ("thursday", 95)], &[]),
+        // One that went and was not replaced.
+        (
+            &[("tuesday", 100), ("wednesday", 100)],
+            &["database-shrank kulti", "table-shrank public.colours"],
+        ),
+    ] {
+        assert_eq!(
+            told_of_volumes(&with_partitions(now), &before, &rules),
+            expected,
+            "{now:?}"
+        );
+    }
+    let past = PastBackup::of(&before[0].manifest);
+    let rows = |name: &str| past.rows(&DbText::from("public"), &DbText::from(name));
+    assert_eq!(
+        (rows("colours"), rows("monday"), rows("none")),
+        (Some(300), Some(100), None)
+    );
+    // With the table itself all of it is gone.
+    let mut gone = with_partitions(&[]);
+    gone.manifest.tables.remove(3);
+    let told = told_of_volumes(&gone, &before, &Rules::default());
+    assert!(told.contains(&"table-vanished public.colours".to_owned()), "{told:?}");
+    assert!(told.contains(&"table-vanished public.monday".to_owned()), "{told:?}");
+}
+
+#[test]
+fn backups_of_a_part_are_compared_with_their_like() {
+    let part = |mut sample: SampleBackup, subject: &str| {
+        sample.manifest.omissions.push(Omission {
+            subject: subject.to_owned(),
+            reason: PART_OF_DATABASE.to_owned(),
+        });
+        sample
+    };
+    let rules = Rules::default();
+    let small = || {
+        let mut small = with_rows(0);
+        small.manifest.tables.truncate(2);
+        small
+    };
+    let (whole, emptied) = (with_rows(1000), with_rows(0));
+    // A part before it hides nothing.
+    let told = ["database-shrank kulti", "table-emptied public.nothing yet"];
+    let earlier = [part(small(), "table users"), whole.clone()];
+    assert_eq!(told_of_volumes(&emptied, &earlier, &rules), told);
+    // Nor does a part show a loss against the whole, or another part.
+    let earlier = [whole.clone(), part(whole.clone(), "schema public")];
+    assert!(told_of_volumes(&part(small(), "table users"), &earlier, &rules).is_empty());
+    // But against the same part.
+    let earlier = [part(whole.clone(), "schema public")];
+    assert_eq!(told_of_volumes(&part(emptied, "schema public"), &earlier, &rules), told);
+}
+
+/// A table that is gone is told on the next nights, too, until that is usual.
+#[test]
+fn tables_of_the_whole_history_are_looked_for() {
+    let with = || sample(Codec::Gzip);
+    let without = || {
+        let mut without = sample(Codec::Gzip);
+        without.manifest.tables.pop();
+        without
+    };
+    let told = |earlier: &[SampleBackup]| told_of_volumes(&without(), earlier, &Rules::default());
+    let vanished = ["table-vanished public.bare"];
+    assert_eq!(told(&[with(), without(), without()]), vanished);
+    assert_eq!(told(&[without(), with(), with()]), vanished);
+    assert!(told(&[without(), without(), with()]).is_empty());
 }

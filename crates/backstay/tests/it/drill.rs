@@ -9,6 +9,7 @@ use backstay::{
     Expectation, GlobalsOption, Repository, RestoreRefusal, Severity, Silent, SqlCheck, TargetError, Witness, drill,
     note_drill,
 };
+use backstay_postgres::{Lent, remove_dead_drills};
 use jiff::Timestamp;
 
 use crate::support::{Cluster, back_up, default_installation, open, programs, testdata};
@@ -24,6 +25,8 @@ const SOURCE: &str = "
     INSERT INTO app.orders (user_id) SELECT i FROM generate_series(1, 50) i;
     INSERT INTO app.orders (user_id) VALUES (NULL);
     CREATE VIEW app.names AS SELECT name FROM app.users;
+    CREATE MATERIALIZED VIEW app.kept AS SELECT name FROM app.users;
+    CREATE INDEX kept_name ON app.kept (name);
     CREATE TABLE app.parts (a int, b int, FOREIGN KEY (a) REFERENCES app.users) PARTITION BY RANGE (b);
     CREATE TABLE app.part PARTITION OF app.parts FOR VALUES FROM (0) TO (10);
     INSERT INTO app.parts VALUES (1, 1);
@@ -257,6 +260,7 @@ fn each_fault_has_its_finding() {
             ],
         ),
         ("DROP INDEX app.users_name", &["error index users_name on app.users"]),
+        ("DROP INDEX app.kept_name", &["error index INDEX app.kept_name"]),
         (
             "CREATE OR REPLACE VIEW app.names AS SELECT name || '' AS name FROM app.users",
             &["error definition VIEW app.names"],
@@ -355,7 +359,12 @@ fn a_database_that_was_lent_is_empty_again() {
          CREATE FOREIGN DATA WRAPPER elsewhere;
          CREATE TYPE public.t AS ENUM ('a');
          CREATE SUBSCRIPTION of_another CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p
-           WITH (connect = false, slot_name = 'real_slot');",
+           WITH (connect = false, slot_name = 'real_slot');
+         ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;
+         ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+         ALTER DEFAULT PRIVILEGES REVOKE ALL ON TYPES FROM PUBLIC, postgres;
+         ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO PUBLIC;
+         ALTER DEFAULT PRIVILEGES REVOKE UPDATE ON SEQUENCES FROM postgres;",
     );
     stage.cluster.create_database("lent");
     let target = DrillTarget::Database(stage.cluster.config("lent"));
@@ -394,6 +403,64 @@ fn the_source_and_what_holds_anything_are_refused() {
     assert!(matches!(refused("other"), RestoreRefusal::NotEmpty { .. }));
     assert!(matches!(refused("missing"), RestoreRefusal::Missing { .. }));
     assert_eq!(stage.cluster.schema("other"), before);
+}
+
+/// What is emptied behind a drill must have been empty, whoever looks.
+#[test]
+fn whatever_would_be_removed_behind_it_is_refused() {
+    let stage = Stage::new();
+    let cluster = &stage.cluster;
+    cluster.sql("postgres", "CREATE ROLE tester LOGIN");
+    for (holds, named) in [
+        (
+            "CREATE EXTENSION fuzzystrmatch SCHEMA pg_catalog",
+            "extension fuzzystrmatch",
+        ),
+        ("CREATE PUBLICATION p", "publication p"),
+        (
+            "CREATE SUBSCRIPTION s CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false, slot_name = NONE)",
+            "subscription s",
+        ),
+        (
+            "CREATE FOREIGN DATA WRAPPER elsewhere",
+            "foreign-data wrapper elsewhere",
+        ),
+        ("CREATE CAST (int AS inet) WITH INOUT", "cast from integer to inet"),
+        ("CREATE LANGUAGE mine HANDLER plpgsql_call_handler", "language mine"),
+        (
+            "CREATE ACCESS METHOD mine TYPE INDEX HANDLER bthandler",
+            "access method mine",
+        ),
+        ("CREATE COLLATION public.mine FROM \"C\"", "collation public.mine"),
+        (
+            "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO PUBLIC",
+            "default privileges on new relations belonging to role postgres in schema public",
+        ),
+        (
+            "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
+            "default privileges on new functions belonging to role postgres",
+        ),
+        (
+            "CREATE TEXT SEARCH CONFIGURATION public.mine (COPY = simple)",
+            "text search configuration public.mine",
+        ),
+    ] {
+        cluster.sql("postgres", "DROP DATABASE IF EXISTS lent WITH (FORCE)");
+        cluster.sql("postgres", "CREATE DATABASE lent OWNER tester TEMPLATE template0");
+        cluster.sql("lent", holds);
+        let before = cluster.schema("lent");
+        let mut config = cluster.config("lent");
+        "tester".clone_into(&mut config.user);
+        match rehearse(&stage.backup, &DrillTarget::Database(config), &DrillOptions::default()) {
+            Err(DrillError::Target(TargetError::Refused(RestoreRefusal::NotEmpty { objects, .. }))) => {
+                assert_eq!(objects, [named], "{holds}");
+            }
+            other => panic!("{holds}: {other:?}"),
+        }
+        assert_eq!(cluster.schema("lent"), before, "{holds}");
+        // It would keep the database from being dropped.
+        cluster.sql("lent", "DROP SUBSCRIPTION IF EXISTS s");
+    }
 }
 
 #[test]
@@ -442,7 +509,8 @@ fn what_dead_drills_left_goes_and_nothing_else() {
         assert_eq!(cluster.sql("lent", "SELECT count(*) FROM app.users"), "50");
 
         // Their connections end, as those of a program that was killed do.
-        let end = "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_locks WHERE locktype = 'advisory'";
+        let end = "SELECT count(pg_terminate_backend(pid, 10000))
+                   FROM (SELECT DISTINCT pid FROM pg_locks WHERE locktype = 'advisory') l";
         assert_eq!(cluster.sql("postgres", end), "2");
         // So does one between making its database and marking it.
         cluster.sql(
@@ -459,6 +527,54 @@ fn what_dead_drills_left_goes_and_nothing_else() {
             "0"
         );
     });
+}
+
+/// A drill that lost its lock does not empty what somebody else has by now.
+#[test]
+fn who_has_no_mark_and_no_lock_removes_nothing() {
+    let stage = Stage::new();
+    let cluster = &stage.cluster;
+    cluster.create_database("lent");
+    let lent = DrillTarget::Database(cluster.config("lent"));
+    let options = DrillOptions::default();
+    with_tools(|tools| {
+        let archive = Archive::Backup(stage.backup.clone());
+        let mut first = Drill::begin(&archive, &lent, &options, tools).unwrap();
+        first.restore().unwrap();
+        // Its connection ends, another drill takes the rest for dead, and has the database while the first ends.
+        let end = "SELECT count(pg_terminate_backend(pid, 10000))
+                   FROM (SELECT DISTINCT pid FROM pg_locks WHERE locktype = 'advisory') l";
+        assert_eq!(cluster.sql("postgres", end), "1");
+        rehearse(&stage.backup, &lent, &options).unwrap();
+        cluster.sql("lent", "CREATE TABLE public.of_somebody (a int)");
+        let report = first.end();
+        let left = report.left.unwrap();
+        assert!(left.contains("does not bear the mark of the drill any more"), "{left}");
+        let tables = "SELECT string_agg(relname, ' ') FROM pg_class WHERE relkind = 'r' AND oid >= 16384";
+        assert_eq!(cluster.sql("lent", tables), "of_somebody");
+    });
+}
+
+#[test]
+fn a_leftover_that_cannot_be_removed_does_not_keep_the_others() {
+    let stage = Stage::new();
+    let cluster = &stage.cluster;
+    cluster.sql("postgres", "CREATE ROLE tester LOGIN CREATEDB; CREATE ROLE other");
+    for (number, owner) in [(1, "other"), (2, "tester"), (3, "tester")] {
+        let name = format!("backstay_drill_0000000{number}_20250116143022");
+        let make = format!("CREATE DATABASE {name} OWNER {owner} ALLOW_CONNECTIONS false");
+        cluster.sql("postgres", &make);
+    }
+    // A template cannot be dropped.
+    let name = "backstay_drill_00000002_20250116143022";
+    cluster.sql("postgres", &format!("ALTER DATABASE {name} IS_TEMPLATE true"));
+    let mut config = cluster.config("postgres");
+    "tester".clone_into(&mut config.user);
+    let removed = remove_dead_drills(&config, Lent::No, &CancelToken::new());
+    let error = removed.unwrap_err();
+    assert!(error.to_string().contains("drop the database of a drill"), "{error}");
+    let left = "backstay_drill_00000001_20250116143022 backstay_drill_00000002_20250116143022 source";
+    assert_eq!(stage.databases(), left);
 }
 
 #[test]

@@ -1,4 +1,6 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use backstay_core::DbText;
 
 use super::entry_name;
 use crate::source::Definition;
@@ -52,13 +54,19 @@ pub(super) enum Statements {
 /// The bytes of a definition that a difference shows.
 const SHOWN_BYTES: usize = 400;
 
-/// Kinds whose presence the catalogs tell already.
-const TOLD: &[&str] = &["POLICY", "INDEX", "EXTENSION"];
+/// Kinds whose presence the catalogs tell already. They tell that of indexes of tables too, but not of materialized views.
+const TOLD: &[&str] = &["POLICY", "EXTENSION"];
 
 type Name<'d> = (&'d str, Option<&'d [u8]>, &'d [u8]);
 
-/// What is different between two lists of definitions. Several of one name are compared as a set.
-pub(super) fn compare(expected: &[Definition], found: &[Definition], statements: Statements) -> Vec<Difference> {
+/// What is different between two lists of definitions. Several of one name are compared as a set. That one of the `told` indexes
+/// (schema and name) is on one side only is known already.
+pub(super) fn compare(
+    expected: &[Definition],
+    found: &[Definition],
+    statements: Statements,
+    told: &BTreeSet<(DbText, DbText)>,
+) -> Vec<Difference> {
     let mut names: BTreeMap<Name<'_>, (Vec<&Definition>, Vec<&Definition>)> = BTreeMap::new();
     for definition in expected {
         names.entry(name(definition)).or_default().0.push(definition);
@@ -74,7 +82,14 @@ pub(super) fn compare(expected: &[Definition], found: &[Definition], statements:
             continue;
         }
         let is_presence = left.is_empty() || right.is_empty();
-        if is_presence && TOLD.contains(&kind) || is_told_table(kind, &left, &right) {
+        let of = expected.first().or(found.first());
+        let is_told_index = |definition: &Definition| {
+            let schema = definition.schema.clone();
+            kind == "INDEX" && schema.is_some_and(|schema| told.contains(&(schema, definition.name.clone())))
+        };
+        if is_presence && (TOLD.contains(&kind) || of.is_some_and(|definition| is_told_index(definition)))
+            || is_told_table(kind, &left, &right)
+        {
             continue;
         }
         left.retain(|text| match right.iter().position(|other| other == text) {
@@ -84,7 +99,6 @@ pub(super) fn compare(expected: &[Definition], found: &[Definition], statements:
             }
             None => true,
         });
-        let of = expected.first().or(found.first());
         differences.extend(of.map(|definition| Difference {
             kind: match kind {
                 "POLICY" => DifferenceKind::Policy,
@@ -112,7 +126,7 @@ fn is_told_table(kind: &str, expected: &[Vec<u8>], found: &[Vec<u8>]) -> bool {
 fn name(definition: &Definition) -> Name<'_> {
     (
         &definition.kind,
-        definition.schema.as_ref().map(backstay_core::DbText::as_bytes),
+        definition.schema.as_ref().map(DbText::as_bytes),
         definition.name.as_bytes(),
     )
 }
@@ -142,7 +156,6 @@ fn shown(texts: &[Vec<u8>]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use backstay_core::DbText;
     use backstay_core::manifest::Stage;
 
     use super::*;
@@ -164,7 +177,8 @@ mod tests {
                 .map(|(kind, name, sql)| definition(kind, name, sql))
                 .collect()
         };
-        let differences = compare(&all(expected), &all(found), statements);
+        let told = BTreeSet::from([(DbText::from("public"), DbText::from("told"))]);
+        let differences = compare(&all(expected), &all(found), statements, &told);
         let tell = |d: Difference| {
             format!(
                 "{}: {} / {}",
@@ -211,6 +225,13 @@ mod tests {
             // The catalogs tell these.
             (vec![("POLICY", "t p", "x")], vec![], vec![], vec![]),
             (vec![("TABLE", "t", "x")], vec![], vec![], vec![]),
+            (vec![("INDEX", "told", "x")], vec![], vec![], vec![]),
+            (
+                vec![("INDEX", "i", "x")],
+                vec![],
+                vec!["INDEX public.i: x / "],
+                vec!["INDEX public.i: x / "],
+            ),
             (
                 vec![("POLICY", "t p", "x")],
                 vec![("POLICY", "t p", "y")],

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use backstay_core::Repository;
-use backstay_core::repository::{Hold, LEVEL_RULES, NotedFinding, NotedFindings, Proof, RepositoryError, Statement};
+use backstay_core::repository::{
+    Hold, LEVEL_QUICK, LEVEL_RULES, NotedFinding, NotedFindings, Proof, RepositoryError, Statement,
+};
 use backstay_core::retention::ProofState;
 use backstay_core::store::MemoryStore;
 use backstay_testkit::{Recording, Verb};
@@ -121,30 +123,61 @@ fn a_backup_that_is_not_there_or_being_removed_cannot_be_held() {
 }
 
 #[test]
-fn the_proof_is_the_best_that_can_be_read() {
+fn the_newest_proof_decides() {
     let store = store_with(&[FIRST]);
     let repository = Repository::new(Arc::clone(&store));
-    let proof = || repository.pruning().facts(now()).unwrap()[0].proof;
-    assert_eq!(proof(), ProofState::None);
-    let failed = Proof {
-        level: "standard".to_owned(),
-        passed: false,
-        findings: NotedFindings::default(),
+    let state = || repository.pruning().facts(now()).unwrap()[0].proof;
+    let note = |second: i64, level: &str, passed| {
+        let mut at = said("");
+        at.at += SignedDuration::from_secs(second);
+        let proof = Proof {
+            level: level.to_owned(),
+            passed,
+            findings: NotedFindings::default(),
+        };
+        repository.note_proof(&id(FIRST), &at, &proof).unwrap();
     };
-    repository.note_proof(&id(FIRST), &said(""), &failed).unwrap();
-    assert_eq!(proof(), ProofState::None, "it failed");
-    let rules = Proof {
-        level: LEVEL_RULES.to_owned(),
-        passed: true,
-        ..failed.clone()
-    };
-    repository.note_proof(&id(FIRST), &said(""), &rules).unwrap();
-    assert_eq!(proof(), ProofState::None, "nothing of the backup was looked at");
-    put(&*store, &format!("{FIRST}.proof-x.json"), b"{");
-    assert_eq!(proof(), ProofState::Unread);
-    let passed = Proof { passed: true, ..failed };
-    repository.note_proof(&id(FIRST), &said(""), &passed).unwrap();
-    assert_eq!(proof(), ProofState::Proven);
+    assert_eq!(state(), ProofState::None);
+    note(0, "standard", false);
+    assert_eq!(state(), ProofState::None, "it failed");
+    note(1, LEVEL_RULES, true);
+    note(1, LEVEL_QUICK, true);
+    assert_eq!(state(), ProofState::None, "no row was looked at");
+    note(2, "standard", true);
+    assert_eq!(state(), ProofState::Proven);
+    note(3, LEVEL_RULES, false);
+    assert_eq!(state(), ProofState::Proven, "it can be restored all the same");
+    note(3, LEVEL_QUICK, false);
+    assert_eq!(state(), ProofState::None, "what is stored is damaged");
+    note(4, "standard", true);
+    note(5, LEVEL_QUICK, true);
+    assert_eq!(state(), ProofState::Proven);
+    note(6, "restore", false);
+    assert_eq!(state(), ProofState::None, "what passed once has failed since");
+    note(6, "standard", true);
+    assert_eq!(state(), ProofState::None, "nobody knows which of them was the last");
+    note(7, "deep", true);
+    note(7, "restore", true);
+    assert_eq!(state(), ProofState::Proven);
+}
+
+#[test]
+fn proofs_that_cannot_be_read_decide_nothing() {
+    for (passed, decided) in [(true, ProofState::Proven), (false, ProofState::None)] {
+        let store = store_with(&[FIRST]);
+        let repository = Repository::new(Arc::clone(&store));
+        let state = || repository.pruning().facts(now()).unwrap()[0].proof;
+        put(&*store, &format!("{FIRST}.proof-x.json"), b"{");
+        put(&*store, &format!("{FIRST}.proof-0.json"), b"{");
+        assert_eq!(state(), ProofState::Unread);
+        let proof = Proof {
+            level: "standard".to_owned(),
+            passed,
+            findings: NotedFindings::default(),
+        };
+        repository.note_proof(&id(FIRST), &said(""), &proof).unwrap();
+        assert_eq!(state(), decided);
+    }
 }
 
 #[test]
