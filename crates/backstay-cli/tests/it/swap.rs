@@ -196,6 +196,9 @@ fn a_swap_that_is_killed_has_changed_no_name_and_the_next_one_works() {
     let left = called(&sandbox, "kulti_new_");
     assert_eq!(databases(&sandbox), ["kulti", &left, "postgres"]);
     assert_eq!(orders(&sandbox, "kulti"), "0");
+    // Names have the time to the second.
+    let now = "to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD_HH24MISS')";
+    wait_for(&sandbox, &format!("SELECT 'kulti_new_' || {now} > '{left}'"));
     sandbox.succeed(&[&SWAP[..], &["kulti"]].concat());
     assert_eq!(orders(&sandbox, "kulti"), "2000");
     assert_eq!(orders(&sandbox, &called(&sandbox, "kulti_before_")), "0");
