@@ -12,6 +12,7 @@ use backstay::{
 use backstay_postgres::{Lent, remove_dead_drills};
 use jiff::Timestamp;
 
+use crate::sabotage::await_truth;
 use crate::support::{Cluster, back_up, default_installation, open, programs, testdata};
 
 const SOURCE: &str = "
@@ -467,6 +468,17 @@ fn whatever_would_be_removed_behind_it_is_refused() {
     }
 }
 
+/// Ends the sessions that hold advisory locks, and waits until the locks are gone; gives how many there were.
+fn end_holders_of_locks(cluster: &Cluster) -> String {
+    let locks = "FROM pg_locks WHERE locktype = 'advisory'";
+    let ended = cluster.sql(
+        "postgres",
+        &format!("SELECT count(pg_terminate_backend(pid)) FROM (SELECT DISTINCT pid {locks}) l"),
+    );
+    await_truth(cluster, "postgres", &format!("SELECT NOT EXISTS (SELECT {locks})"));
+    ended
+}
+
 #[test]
 fn what_dead_drills_left_goes_and_nothing_else() {
     let stage = Stage::new();
@@ -513,9 +525,7 @@ fn what_dead_drills_left_goes_and_nothing_else() {
         assert_eq!(cluster.sql("lent", "SELECT count(*) FROM app.users"), "50");
 
         // Their connections end, as those of a program that was killed do.
-        let end = "SELECT count(pg_terminate_backend(pid, 10000))
-                   FROM (SELECT DISTINCT pid FROM pg_locks WHERE locktype = 'advisory') l";
-        assert_eq!(cluster.sql("postgres", end), "2");
+        assert_eq!(end_holders_of_locks(cluster), "2");
         // So does one between making its database and marking it.
         cluster.sql(
             "postgres",
@@ -546,9 +556,7 @@ fn who_has_no_mark_and_no_lock_removes_nothing() {
         let mut first = Drill::begin(&archive, &lent, &options, tools).unwrap();
         first.restore().unwrap();
         // Its connection ends, another drill takes the rest for dead, and has the database while the first ends.
-        let end = "SELECT count(pg_terminate_backend(pid, 10000))
-                   FROM (SELECT DISTINCT pid FROM pg_locks WHERE locktype = 'advisory') l";
-        assert_eq!(cluster.sql("postgres", end), "1");
+        assert_eq!(end_holders_of_locks(cluster), "1");
         rehearse(&stage.backup, &lent, &options).unwrap();
         cluster.sql("lent", "CREATE TABLE public.of_somebody (a int)");
         let report = first.end();
