@@ -2,14 +2,12 @@ use backstay_core::Tag;
 use backstay_core::retention::{Age, RetentionPolicy};
 use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
-use toml::de::DeValue;
 
 use crate::fields::{Context, Fields, Found};
 use crate::place::At;
-use crate::problem::Shown;
-use crate::reference::Reference;
+use crate::reference::{Reference, named_or_own, named_or_own_schema};
 use crate::resolve::ResolveError;
-use crate::value::{Value, Whole, parsed, wrong};
+use crate::value::{Value, Whole, parsed};
 
 /// Which backups are kept: `[retention.NAME]`, or a table in the place of its name.
 #[derive(Clone, Debug)]
@@ -131,28 +129,12 @@ impl Value for Tag {
 
 impl Value for RetentionChoice {
     fn read(found: &Found<'_>, context: &mut Context) -> Option<Self> {
-        match found.value.get_ref() {
-            DeValue::String(_) => Reference::read(found, context).map(Self::Named),
-            DeValue::Table(table) => {
-                let section = format!("{}.{}", found.section, found.key);
-                let mut fields = Fields::reading(table, &section, found.span(), context);
-                let retention = Retention::read(&mut fields);
-                fields.finish();
-                Some(Self::Own(retention))
-            }
-            _ => {
-                wrong(
-                    found,
-                    context,
-                    Shown::Value,
-                    "the name of a [retention] section, or a table",
-                );
-                None
-            }
-        }
+        named_or_own(found, context, "retention", Self::Named, |fields| {
+            Self::Own(Retention::read(fields))
+        })
     }
 
     fn schema() -> Json {
-        json!({ "anyOf": [Reference::schema(), { "$ref": "#/definitions/retention" }] })
+        named_or_own_schema("retention")
     }
 }

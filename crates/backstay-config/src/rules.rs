@@ -1,17 +1,17 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use backstay_core::manifest::RowSecurity;
 use backstay_verify::{Exemption, Expectation, RULES, Right, Rules, Severity, SqlCheck, TableRule};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
-use std::time::Duration;
 use toml::de::DeValue;
 
 use crate::fields::{Context, Fields, Found, shown};
 use crate::nearest::nearest;
 use crate::problem::Shown;
-use crate::reference::Reference;
+use crate::reference::{Reference, named_or_own, named_or_own_schema};
 use crate::value::{Value, Whole, is_name, parsed, wrong};
 
 /// The rules of a database.
@@ -495,28 +495,12 @@ impl Value for ExpectedRows {
 
 impl Value for RulesChoice {
     fn read(found: &Found<'_>, context: &mut Context) -> Option<Self> {
-        match found.value.get_ref() {
-            DeValue::String(_) => Reference::read(found, context).map(Self::Named),
-            DeValue::Table(table) => {
-                let section = format!("{}.{}", found.section, found.key);
-                let mut fields = Fields::reading(table, &section, found.span(), context);
-                let rules = read(&mut fields);
-                fields.finish();
-                Some(Self::Own(Box::new(rules)))
-            }
-            _ => {
-                wrong(
-                    found,
-                    context,
-                    Shown::Value,
-                    "the name of a [rules] section, or a table",
-                );
-                None
-            }
-        }
+        named_or_own(found, context, "rules", Self::Named, |fields| {
+            Self::Own(Box::new(read(fields)))
+        })
     }
 
     fn schema() -> Json {
-        json!({ "anyOf": [Reference::schema(), { "$ref": "#/definitions/rules" }] })
+        named_or_own_schema("rules")
     }
 }

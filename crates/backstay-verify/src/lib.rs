@@ -22,7 +22,7 @@ pub use finding::{Evidence, Finding, Severity};
 pub use foreign::{ForeignArchive, verify_foreign};
 pub use observer::{Silent, VerifyObserver};
 pub use options::{Level, Origin, VerifyOptions};
-pub use report::{Counts, Report, SubjectKind};
+pub use report::{Counts, Report, SubjectKind, finding_lines};
 pub use rules::{
     Exemption, Expectation, Judged, PastBackup, RULES, Right, Rule, Rules, SqlCheck, SqlOutcome, TableRule,
 };

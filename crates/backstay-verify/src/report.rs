@@ -111,26 +111,7 @@ impl fmt::Display for Report {
         };
         writeln!(f, "{}: {verdict}", self.subject)?;
         self.write_counts(f)?;
-        let alike = |a: &Finding, b: &Finding| a.rule == b.rule && a.severity == b.severity;
-        for group in self.findings.chunk_by(alike) {
-            for finding in group.iter().take(SHOWN_PER_RULE) {
-                let Finding {
-                    severity,
-                    rule,
-                    subject,
-                    message,
-                    evidence,
-                    ..
-                } = finding;
-                writeln!(f, "  {severity:7} [{rule}] {subject}: {message}")?;
-                for evidence in evidence {
-                    writeln!(f, "            {}: {}", evidence.name, evidence.value)?;
-                }
-            }
-            if let Some(more) = group.len().checked_sub(SHOWN_PER_RULE).filter(|&more| more > 0) {
-                writeln!(f, "  {:7} [{}] and {more} more", group[0].severity, group[0].rule)?;
-            }
-        }
+        f.write_str(&finding_lines(&self.findings, ""))?;
         if !self.not_checked.is_empty() {
             writeln!(f, "  not checked:")?;
             for check in &self.not_checked {
@@ -139,6 +120,35 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
+}
+
+/// Findings as lines for people. Of one rule and severity only the first are shown; `elsewhere` is said behind how many more
+/// there are.
+#[must_use]
+pub fn finding_lines(findings: &[Finding], elsewhere: &str) -> String {
+    let mut text = String::new();
+    let alike = |a: &Finding, b: &Finding| a.rule == b.rule && a.severity == b.severity;
+    for group in findings.chunk_by(alike) {
+        for finding in group.iter().take(SHOWN_PER_RULE) {
+            let Finding {
+                severity,
+                rule,
+                subject,
+                message,
+                evidence,
+                ..
+            } = finding;
+            text.push_str(&format!("  {severity:7} [{rule}] {subject}: {message}\n"));
+            for evidence in evidence {
+                text.push_str(&format!("            {}: {}\n", evidence.name, evidence.value));
+            }
+        }
+        let more = group.len().saturating_sub(SHOWN_PER_RULE);
+        if let (1.., Some(Finding { severity, rule, .. })) = (more, group.first()) {
+            text.push_str(&format!("  {severity:7} [{rule}] and {more} more{elsewhere}\n"));
+        }
+    }
+    text
 }
 
 fn plural(count: usize) -> &'static str {

@@ -57,7 +57,7 @@ pub use backstay_postgres::{
 };
 pub use backstay_verify::{
     Evidence, Exemption, Expectation, Finding, Judged, Level, PastBackup, RULES, Report, Right, Rule, Rules, Severity,
-    SqlCheck, SqlOutcome, TableRule, VerifyError,
+    SqlCheck, SqlOutcome, TableRule, VerifyError, finding_lines,
 };
 pub use backup::{BackupError, BackupOptions, BackupReport, EarlierBackups, GlobalsOption, back_up};
 pub use check::{PromiseSeen, StoreCheck, check_store};

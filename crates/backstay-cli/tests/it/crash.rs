@@ -16,7 +16,8 @@ pub(crate) fn start_until(sandbox: &Sandbox, phase: Option<&str>) -> Child {
     run_until(sandbox, &["backup", "--jobs", "1", "--compress", "gzip:9"], phase)
 }
 
-fn run_until(sandbox: &Sandbox, arguments: &[&str], phase: Option<&str>) -> Child {
+/// The same with any command.
+pub(crate) fn run_until(sandbox: &Sandbox, arguments: &[&str], phase: Option<&str>) -> Child {
     let mut child = sandbox
         .backstay(arguments)
         .stdout(Stdio::null())

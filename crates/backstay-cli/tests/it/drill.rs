@@ -1,12 +1,11 @@
 //! `backstay drill`: its report, its evidence, what it refuses, and what is left when it is killed.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::crash::run_until;
 use crate::support::{PASSWORD, Run, Sandbox};
 
 /// Things that never come to an end anywhere but in the source: rows of a table that is loaded last, and a view.
@@ -169,22 +168,8 @@ fn evidence_of_an_encrypted_backup_tells_nothing_of_it() {
 
 /// Starts a drill, and sends it a signal when it tells that a phase began; gives its exit status.
 fn signal_in(sandbox: &Sandbox, arguments: &[&str], phase: &str, signal: Signal) -> Option<i32> {
-    let mut child = sandbox
-        .backstay(arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.starts_with(phase) {
-        line.clear();
-        let length = stderr.read_line(&mut line).unwrap();
-        assert!(length > 0, "{arguments:?} ended before {phase}");
-    }
+    let mut child = run_until(sandbox, arguments, Some(phase));
     kill_process(Pid::from_child(&child), signal).unwrap();
-    // What it says further on must not block it.
-    std::io::copy(&mut stderr, &mut std::io::sink()).unwrap();
     child.wait().unwrap().code()
 }
 

@@ -1,12 +1,9 @@
 //! What came of a drill, for people and for machines.
 
-use backstay::{DrillReport, Finding, Severity};
+use backstay::{DrillReport, Finding, Severity, finding_lines};
 use serde::Serialize;
 
 use crate::output::{Columns, count, duration, time};
-
-/// Of findings of one rule and severity a text for people shows so many; all are in the JSON.
-const SHOWN_PER_RULE: usize = 20;
 
 pub(crate) fn text(report: &DrillReport) -> String {
     let verdict = match (report.passed(), report.count(Severity::Error)) {
@@ -39,29 +36,7 @@ pub(crate) fn text(report: &DrillReport) -> String {
         }
     }
     let mut text = format!("drill of {}: {verdict}\n{columns}", report.id);
-    let alike = |a: &Finding, b: &Finding| a.rule == b.rule && a.severity == b.severity;
-    for group in report.findings.chunk_by(alike) {
-        for finding in group.iter().take(SHOWN_PER_RULE) {
-            let Finding {
-                severity,
-                rule,
-                subject,
-                message,
-                evidence,
-                ..
-            } = finding;
-            text.push_str(&format!("  {severity:7} [{rule}] {subject}: {message}\n"));
-            for evidence in evidence {
-                text.push_str(&format!("            {}: {}\n", evidence.name, evidence.value));
-            }
-        }
-        if let Some(more) = group.len().checked_sub(SHOWN_PER_RULE).filter(|more| *more > 0) {
-            text.push_str(&format!(
-                "  {:7} [{}] and {more} more: --json lists all\n",
-                group[0].severity, group[0].rule
-            ));
-        }
-    }
+    text.push_str(&finding_lines(&report.findings, ": --json lists all"));
     for check in &report.not_checked {
         text.push_str(&format!("  not checked: {check}\n"));
     }
