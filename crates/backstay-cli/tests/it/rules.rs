@@ -207,7 +207,10 @@ fn records_of_encrypted_backups_tell_nothing_of_what_is_in_them() {
         "{again:?}"
     );
     // Nor does the log, where one fails.
-    let failed = run(&sandbox, &["backup", "--table", "app.secret_orders", "--name", "failing"]);
+    let failed = run(
+        &sandbox,
+        &["backup", "--table", "app.secret_orders", "--name", "failing"],
+    );
     assert!(
         failed.code != Some(0) && failed.stderr.contains("app.secret_orders"),
         "{failed:?}"
