@@ -31,6 +31,8 @@ pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
         "backstay-testkit",
         "--features",
         "s3-server",
+        "--example",
+        "s3-server",
     ]))?;
     let mut command = cargo();
     command
