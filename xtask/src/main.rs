@@ -37,7 +37,7 @@ tasks:
          is built from source
   demo   backs a sample database up on a server of its own, verifies it, restores it and compares
          (installs PostgreSQL when root with apt); leaves nothing behind
-  bench [--scale F] [--jobs N] [--runs R] [--with-pg17] [--json FILE] [--smoke]
+  bench [--scale F] [--jobs N] [--runs R] [--with-pg17] [--only WORD] [--json FILE] [--smoke]
          measures backups, restores and verifications beside pg_dump and its like
   backup [ARGUMENTS]
          the same as `backstay backup`, built first; for CI before a migration

@@ -54,6 +54,13 @@ impl<F: Fetch> RangeReader<F> {
         Ok(self.body.insert(body))
     }
 
+    /// Lets the connection serve others: it is free where the end of the body was seen.
+    fn give_back(&mut self) {
+        if let Some(mut body) = self.body.take() {
+            drop(body.read(&mut [0]));
+        }
+    }
+
     fn as_io(&self, failure: Failure) -> io::Error {
         match failure {
             Failure::Broken(source) => source,
@@ -80,6 +87,9 @@ impl<F: Fetch> Read for RangeReader<F> {
                 Ok(Ok(count)) => {
                     self.next += count as u64;
                     self.tries = 0;
+                    if self.next == self.end {
+                        self.give_back();
+                    }
                     return Ok(count);
                 }
                 Ok(Err(source)) => Failure::Broken(source),

@@ -44,6 +44,9 @@ pub trait MemberSource: Sync {
     /// # Errors
     /// Any; what needs the member fails with it.
     fn text(&self, member: usize) -> Result<Vec<u8>, Box<dyn StdError + Send + Sync>>;
+
+    /// Says which members will be asked for next, in about that order; whoever is far from them may read ahead.
+    fn expect(&self, _members: &[usize]) {}
 }
 
 /// How a backup is restored; every default is safe.

@@ -81,7 +81,13 @@ impl Upload {
             self.id.clone(),
         );
         let unstarted = unstarted(&self.subject);
-        let part = move || send_part(&client, &name, &subject, &id, number, &bytes);
+        let part = move || {
+            if number == 1 {
+                // Beside the other parts, so that nobody waits for it at the end; there it is asked again if it failed.
+                drop(client.honours_conditions());
+            }
+            send_part(&client, &name, &subject, &id, number, &bytes)
+        };
         self.parts.send(at_once, unstarted, part)
     }
 

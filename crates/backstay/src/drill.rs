@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 use crate::checks::ask_checks;
 use crate::progress::{Phase, Progress, ProgressEvent};
-use crate::restore::{Observer, Source};
+use crate::restore::{Observer, Source, reading_ahead};
 use crate::verify::{Archive, CheckOptions, verify};
 
 use findings::Findings;
@@ -263,10 +263,10 @@ impl<'d> Drill<'d> {
         self.findings
             .of_stand_ins(self.place.stand_in_for_tablespaces(manifest, self.tools.cancel)?);
         let watch = Watch::new(self.tools.progress, self.tools.stopwatch);
-        let source = Source(self.backup);
         let config = self.place.config();
-        let report =
-            backstay_postgres::apply_restore(&self.plan, manifest, &source, config, &watch, self.tools.cancel)?;
+        let report = reading_ahead(self.backup, |source| {
+            backstay_postgres::apply_restore(&self.plan, manifest, source, config, &watch, self.tools.cancel)
+        })?;
         watch.end(&mut self.times);
         self.findings.of_restore(&report);
         let settings = self.place.apply_settings(manifest, self.options.privileges)?;

@@ -1,4 +1,5 @@
 use std::error::Error as StdError;
+use std::thread;
 
 use backstay_core::repository::BackupReader;
 use backstay_postgres::{
@@ -7,6 +8,10 @@ use backstay_postgres::{
 };
 
 use crate::progress::{Phase, Progress, ProgressEvent};
+
+mod ahead;
+
+use ahead::ReadAhead;
 
 /// Looks at the target and decides what a restore of the backup there will do; changes nothing.
 ///
@@ -36,7 +41,9 @@ pub fn restore(
 ) -> Result<RestoreReport, TargetError> {
     let observer = Observer(progress);
     let target = &backstay_postgres::settle_endpoint(target, cancel)?;
-    backstay_postgres::apply_restore(plan, backup.manifest(), &Source(backup), target, &observer, cancel)
+    reading_ahead(backup, |source| {
+        backstay_postgres::apply_restore(plan, backup.manifest(), source, target, &observer, cancel)
+    })
 }
 
 /// Looks at a database and decides how tables of the backup can stand beside its own, in a schema that is made; changes
@@ -84,6 +91,13 @@ pub fn prove(
         bytes_total: backup.manifest().text_bytes(),
     });
     backstay_postgres::prove_copy(backup.manifest(), target, jobs, &Observer(progress), cancel)
+}
+
+/// Does something with the members of a backup, which are read before they are asked for.
+pub(crate) fn reading_ahead<R>(backup: &BackupReader, work: impl FnOnce(&dyn MemberSource) -> R) -> R {
+    let lengths = backup.manifest().members.iter().map(|member| member.text_bytes);
+    let ahead = ReadAhead::new(Source(backup), lengths.collect());
+    thread::scope(|scope| ahead.with(scope, || work(&ahead)))
 }
 
 pub(crate) struct Source<'b>(pub(crate) &'b BackupReader);

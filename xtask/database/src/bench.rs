@@ -30,6 +30,8 @@ options of bench:
   --compress LIST  what Backstay compresses with (default: gzip,zstd)
   --clients FOLDER programs of a newer PostgreSQL, whose pg_dump has more compressions
   --with-pg17      fetch those of PostgreSQL 17
+  --only WORD      measure only what has this in its name: backup, restore, verify, bucket, memory
+                   (restore and verify read what backup leaves)
   --json FILE      also write the figures to a file
   --smoke          only show that everything works: the same as --scale 0.002 --runs 1";
 
@@ -47,6 +49,7 @@ pub(crate) struct Options {
     runs: usize,
     compress: Vec<String>,
     clients: Option<PathBuf>,
+    only: Option<String>,
     json: Option<PathBuf>,
 }
 
@@ -58,6 +61,7 @@ impl Options {
             runs: 3,
             compress: vec!["gzip".to_owned(), "zstd".to_owned()],
             clients: None,
+            only: None,
             json: None,
         };
         let mut arguments = arguments.iter();
@@ -74,6 +78,7 @@ impl Options {
                 "--runs" => options.runs = value.parse().map_err(|_| wrong())?,
                 "--compress" => options.compress = value.split(',').map(str::to_owned).collect(),
                 "--clients" => options.clients = Some(value.into()),
+                "--only" => options.only = Some(value.clone()),
                 "--json" => options.json = Some(value.into()),
                 _ => return Err(wrong()),
             }
@@ -145,6 +150,9 @@ fn measure_all(programs: &Programs<'_>, options: &Options, cancel: &CancelToken)
         ("out of a bucket", bucket::restores(&lab, &bucket), bucket::PEERS),
         ("memory", memory::contenders(&lab), memory::PEERS),
     ] {
+        if options.only.as_ref().is_some_and(|word| !name.contains(word.as_str())) {
+            continue;
+        }
         let group = measure_group(&lab, name, &contenders, peers)?;
         println!("\n{group}");
         groups.push(group);

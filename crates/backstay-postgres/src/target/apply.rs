@@ -218,6 +218,14 @@ impl Restore<'_> {
             })
     }
 
+    /// Says which members will be asked for: those of tables that are loaded behind all others come last.
+    fn expect_members(&self) {
+        let is_last = |block: &RowBlock| self.manifest.tables[block.table as usize].load_last;
+        let (last, first): (Vec<_>, Vec<_>) = self.row_members().partition(|(_, block)| is_last(block));
+        let members: Vec<usize> = first.into_iter().chain(last).map(|(member, _)| member).collect();
+        self.source.expect(&members);
+    }
+
     /// Whether sequences, large objects and views get their content.
     fn has_data(&self) -> bool {
         self.plan.options.parts != Parts::Schema

@@ -1,6 +1,10 @@
 //! The store over networks that harm connections.
 
+use std::io::Read as _;
+
+use backstay_core::ObjectKey;
 use backstay_core::store::Store;
+use backstay_testkit::tcp_proxy::TcpProxy;
 use backstay_testkit::{S3Server, conformance, crash_safety};
 
 use crate::fake::{Fake, Traits};
@@ -37,4 +41,26 @@ fn a_server_that_checks_signatures_keeps_them_too() {
 fn a_backup_over_a_bad_network_is_whole_or_not_there() {
     let server = S3Server::start();
     crash_safety::a_backup_over_a_bad_network_is_whole_or_not_there(&server.endpoint(), open_on(&server));
+}
+
+#[test]
+fn ranges_that_are_read_one_after_another_need_one_connection() {
+    let server = S3Server::start();
+    let proxy = TcpProxy::to_endpoint(&server.endpoint());
+    let store = open_on(&server)(&proxy.endpoint(), "ranges/");
+    let key: ObjectKey = "a.sql.gz".parse().unwrap();
+    let mut writer = store.create(&key).unwrap();
+    writer.append(&[7; 100_000]).unwrap();
+    writer.publish().unwrap();
+    let before = proxy.connections();
+    for start in (0..100_000).step_by(10_000) {
+        let mut bytes = [0; 10_000];
+        store
+            .read(&key, Some(start..start + 10_000))
+            .unwrap()
+            .read_exact(&mut bytes)
+            .unwrap();
+        assert_eq!(bytes, [7; 10_000]);
+    }
+    assert_eq!(proxy.connections(), before);
 }

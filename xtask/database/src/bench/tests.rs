@@ -14,13 +14,15 @@ fn parse(line: &str) -> Result<Options, Failure> {
 fn options_are_understood_or_refused() {
     let defaults = parse("").unwrap();
     assert_eq!((defaults.scale, defaults.jobs, defaults.runs), (1.0, 2, 3));
-    let all = parse("--scale 0.5 --jobs 4 --runs 1 --compress gzip:1,zstd --clients /p --json f").unwrap();
+    let all =
+        parse("--scale 0.5 --jobs 4 --runs 1 --compress gzip:1,zstd --clients /p --only bucket --json f").unwrap();
     let expected = Options {
         scale: 0.5,
         jobs: 4,
         runs: 1,
         compress: vec!["gzip:1".to_owned(), "zstd".to_owned()],
         clients: Some("/p".into()),
+        only: Some("bucket".into()),
         json: Some("f".into()),
     };
     assert_eq!(all, expected);

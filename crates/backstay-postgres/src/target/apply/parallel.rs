@@ -113,6 +113,7 @@ impl Restore<'_> {
 
     /// Loads rows and builds indexes and keys with all connections, then foreign keys.
     fn in_parallel(&self) -> Result<(), TargetError> {
+        self.expect_members();
         let schedule = Schedule::new(tasks(self));
         let unbuilt: Mutex<HashSet<usize>> = Mutex::default();
         let fatal: Mutex<Option<TargetError>> = Mutex::default();

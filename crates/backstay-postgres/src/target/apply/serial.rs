@@ -61,6 +61,7 @@ impl Restore<'_> {
             phase: RestorePhase::Data,
             bytes: self.plan.text_bytes,
         });
+        self.expect_members();
         for (member, block) in self.row_members() {
             if let Err(failed) = self.load(session, member, block)? {
                 let table = self.manifest.tables[block.table as usize].display_name();
