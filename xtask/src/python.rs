@@ -19,8 +19,9 @@ pub(crate) struct Program {
     version: &'static str,
 }
 
-/// All of them: an S3 server, AWS's own client of such servers, and a Python that has another reader of Parquet.
-pub(crate) const PROGRAMS: [Program; 3] = [
+/// All of them: an S3 server, AWS's own client of such servers, a Python that has another reader of Parquet, and one that
+/// has a mail server.
+pub(crate) const PROGRAMS: [Program; 4] = [
     Program {
         name: "moto_server",
         variable: "BACKSTAY_TEST_MOTO",
@@ -41,6 +42,13 @@ pub(crate) const PROGRAMS: [Program; 3] = [
         package: "duckdb",
         extras: "",
         version: "2.0.1",
+    },
+    Program {
+        name: "python3",
+        variable: "BACKSTAY_TEST_SMTP",
+        package: "aiosmtpd",
+        extras: "",
+        version: "1.4.6",
     },
 ];
 

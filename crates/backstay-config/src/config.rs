@@ -11,6 +11,7 @@ use crate::database::Database;
 use crate::export::Export;
 use crate::fields::{Context, Fields, shown};
 use crate::nearest::nearest;
+use crate::notification::Notification;
 use crate::place::Source;
 use crate::problem::{ConfigError, Problems, Shown};
 use crate::reference::Reference;
@@ -24,7 +25,8 @@ pub const FILE_NAME: &str = "backstay.toml";
 /// A file with a comment on everything.
 pub const EXAMPLE: &str = include_str!("example.toml");
 
-/// What stands in a file: databases, stores, retentions, rules and exports by their names. Names that sections name exist.
+/// What stands in a file: databases, stores, retentions, rules, exports and notifications by their names. Names that sections
+/// name exist.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     databases: BTreeMap<String, Database>,
@@ -32,9 +34,10 @@ pub struct Config {
     retentions: BTreeMap<String, Retention>,
     rules: BTreeMap<String, Rules>,
     exports: BTreeMap<String, Export>,
+    notifications: BTreeMap<String, Notification>,
 }
 
-const SECTIONS: [&str; 5] = ["database", "store", "retention", "rules", EXPORT];
+const SECTIONS: [&str; 6] = ["database", "store", "retention", "rules", EXPORT, "notification"];
 /// The one that is a list: a name stands in each, beside what it is.
 const EXPORT: &str = "export";
 
@@ -91,6 +94,12 @@ impl Config {
     #[must_use]
     pub fn export(&self, name: &str) -> Option<&Export> {
         self.exports.get(name)
+    }
+
+    /// The notification of that name.
+    #[must_use]
+    pub fn notification(&self, name: &str) -> Option<&Notification> {
+        self.notifications.get(name)
     }
 
     /// The retention of a database.
@@ -154,6 +163,13 @@ impl Config {
         self.exports.iter().map(|(name, export)| (name.as_str(), export))
     }
 
+    /// All notifications, by name.
+    pub fn notifications(&self) -> impl Iterator<Item = (&str, &Notification)> {
+        self.notifications
+            .iter()
+            .map(|(name, notification)| (name.as_str(), notification))
+    }
+
     fn read(&mut self, table: &DeTable<'_>, context: &mut Context) {
         for (key, value) in table {
             let kind: &str = key.get_ref();
@@ -203,6 +219,10 @@ impl Config {
                     "store" => {
                         let store = Store::read(&mut fields);
                         self.stores.extend(store.map(|store| (name.to_owned(), store)));
+                    }
+                    "notification" => {
+                        let read = Notification::read(&mut fields);
+                        self.notifications.extend(read.map(|read| (name.to_owned(), read)));
                     }
                     "rules" => {
                         let rules = rules::read(&mut fields);
@@ -262,6 +282,7 @@ impl Config {
         };
         let (databases, stores) = (known("database"), known("store"));
         let (retentions, rules) = (known("retention"), known("rules"));
+        let notifications = known("notification");
         for export in self.exports.values() {
             if let Some(database) = &export.database {
                 check(database, "database", &databases, problems);
@@ -276,6 +297,9 @@ impl Config {
         for database in self.databases.values() {
             for store in database.store.iter().chain(&database.also) {
                 check(store, "store", &stores, problems);
+            }
+            for notification in &database.notify {
+                check(notification, "notification", &notifications, problems);
             }
             let mut named: Vec<&str> = Vec::new();
             for store in database.store.iter().chain(&database.also) {

@@ -57,6 +57,8 @@ pub struct Database {
     pub retention: Option<RetentionChoice>,
     /// What its backups are expected to be.
     pub rules: Option<RulesChoice>,
+    /// Who is told what happens with its backups.
+    pub notify: Vec<Reference>,
     /// Columns that refer to others although no foreign key says so, `TABLE.COLUMN = TABLE.COLUMN`.
     pub subject_links: Vec<String>,
 }
@@ -353,6 +355,12 @@ impl Database {
                 "rules",
                 "What backups are expected to be: the name of a [rules] section, or a table of its keys.",
             ),
+            notify: fields
+                .get(
+                    "notify",
+                    "Who is told what happens with its backups: names of [notification] sections.",
+                )
+                .unwrap_or_default(),
             subject_links: fields
                 .get(
                     "subject-links",

@@ -357,7 +357,7 @@ impl Value for VariableName {
 
 /// A text that may be a secret by mistake.
 #[derive(Clone)]
-struct HiddenText(Text);
+pub(crate) struct HiddenText(pub(crate) Text);
 
 impl Value for HiddenText {
     fn read(found: &Found<'_>, context: &mut Context) -> Option<Self> {
