@@ -19,9 +19,9 @@ pub(crate) struct Program {
     version: &'static str,
 }
 
-/// All of them: an S3 server, AWS's own client of such servers, a Python that has another reader of Parquet, and one that
-/// has a mail server.
-pub(crate) const PROGRAMS: [Program; 4] = [
+/// All of them: an S3 server, AWS's own client of such servers, a Python that has another reader of Parquet, one that
+/// has a mail server, and what checks workflows of GitHub and objects of Kubernetes.
+pub(crate) const PROGRAMS: [Program; 6] = [
     Program {
         name: "moto_server",
         variable: "BACKSTAY_TEST_MOTO",
@@ -49,6 +49,20 @@ pub(crate) const PROGRAMS: [Program; 4] = [
         package: "aiosmtpd",
         extras: "",
         version: "1.4.6",
+    },
+    Program {
+        name: "check-jsonschema",
+        variable: "BACKSTAY_TEST_CHECK_JSONSCHEMA",
+        package: "check-jsonschema",
+        extras: "",
+        version: "0.39.0",
+    },
+    Program {
+        name: "kubernetes-validate",
+        variable: "BACKSTAY_TEST_KUBERNETES",
+        package: "kubernetes-validate",
+        extras: "",
+        version: "1.37.0",
     },
 ];
 

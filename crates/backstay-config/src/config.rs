@@ -1,5 +1,5 @@
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
@@ -35,6 +35,7 @@ pub struct Config {
     rules: BTreeMap<String, Rules>,
     exports: BTreeMap<String, Export>,
     notifications: BTreeMap<String, Notification>,
+    variables: BTreeSet<(String, String)>,
 }
 
 const SECTIONS: [&str; 6] = ["database", "store", "retention", "rules", EXPORT, "notification"];
@@ -57,6 +58,7 @@ impl Config {
         let mut context = Context {
             problems: Problems::new(Source::new(&name, text)),
             folder: folder.into(),
+            variables: BTreeSet::new(),
         };
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
@@ -68,6 +70,7 @@ impl Config {
         if errors.is_empty() {
             config.read(table.get_ref(), &mut context);
             config.check_references(table.get_ref(), &mut context.problems);
+            config.variables = std::mem::take(&mut context.variables);
         }
         context.problems.unless(&name, config)
     }
@@ -139,6 +142,17 @@ impl Config {
     /// All rules, by name.
     pub fn all_rules(&self) -> impl Iterator<Item = (&str, &Rules)> {
         self.rules.iter().map(|(name, rules)| (name.as_str(), rules))
+    }
+
+    /// The names of variables that a section cannot do without, such as `database.kulti`; all `export` sections count as one.
+    #[must_use]
+    pub fn variables_of(&self, section: &str) -> BTreeSet<&str> {
+        let is_of_section = |of: &str| {
+            let rest = of.strip_prefix(section);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let variables = self.variables.iter().filter(|(of, _)| is_of_section(of));
+        variables.map(|(_, name)| name.as_str()).collect()
     }
 
     /// All databases, by name.

@@ -2,7 +2,6 @@ use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
 use crate::fields::{Context, Fields, Found};
-use crate::place::At;
 use crate::problem::Shown;
 use crate::secret::{Given, SecretSource};
 use crate::text::{PathText, Text};
@@ -24,7 +23,7 @@ pub struct Notification {
 
 /// How somebody is told.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_enums, reason = "whoever tells must know each")]
 pub enum NotificationChannel {
     /// JSON is posted to a URL.
     Webhook(Given),
@@ -126,7 +125,8 @@ impl Notification {
 impl EmailAccount {
     pub(crate) fn read_fields(fields: &mut Fields<'_>) -> Option<Self> {
         let host: Option<Text> = fields.require("host", "The server that takes the mail.");
-        let port: Option<Whole<1, 65_535>> = fields.get("port", "Its port; 465 for implicit TLS and 587 otherwise without this.");
+        let port: Option<Whole<1, 65_535>> =
+            fields.get("port", "Its port; 465 for implicit TLS and 587 otherwise without this.");
         let tls = fields.get(
             "tls",
             "starttls, implicit or none; none on this machine without this, implicit on port 465, else starttls.",
@@ -159,7 +159,12 @@ impl EmailAccount {
 impl Value for EmailAccount {
     fn read(found: &Found<'_>, context: &mut Context) -> Option<Self> {
         let DeValue::Table(table) = found.value.get_ref() else {
-            wrong(found, context, Shown::Value, "a table: { host = …, from = …, to = […] }");
+            wrong(
+                found,
+                context,
+                Shown::Value,
+                "a table: { host = …, from = …, to = […] }",
+            );
             return None;
         };
         let section = format!("{}.{}", found.section, found.key);

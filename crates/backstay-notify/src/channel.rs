@@ -201,7 +201,9 @@ impl fmt::Debug for Channel {
 
 impl fmt::Debug for Email {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Email").field("host", &self.host).finish_non_exhaustive()
+        f.debug_struct("Email")
+            .field("host", &self.host)
+            .finish_non_exhaustive()
     }
 }
 
@@ -259,12 +261,22 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_refused_without_showing_it() {
-        for url in ["", "hunter2", "https://", "https:///hunter2", "ftp://hunter2/x", "https://h/hunter2\r\nX: y"] {
+        for url in [
+            "",
+            "hunter2",
+            "https://",
+            "https:///hunter2",
+            "ftp://hunter2/x",
+            "https://h/hunter2\r\nX: y",
+        ] {
             for made in [Channel::webhook(url), Channel::slack(url), Channel::ping(url)] {
                 let error = made.unwrap_err();
                 assert!(!format!("{error} {error:?}").contains("hunter2"), "{url}");
             }
         }
-        assert_eq!(format!("{:?}", Channel::webhook("https://h/hunter2").unwrap()), "webhook");
+        assert_eq!(
+            format!("{:?}", Channel::webhook("https://h/hunter2").unwrap()),
+            "webhook"
+        );
     }
 }

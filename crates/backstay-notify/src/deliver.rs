@@ -78,7 +78,13 @@ pub fn deliver(channel: &Channel, event: &Event, limits: &Limits) -> Result<(), 
                 EventKind::Test => "/log",
                 EventKind::Missed => return Ok(()),
             };
-            post(channel, &with_ending(url, ending), "text/plain; charset=utf-8", &event.text(), limits)
+            post(
+                channel,
+                &with_ending(url, ending),
+                "text/plain; charset=utf-8",
+                &event.text(),
+                limits,
+            )
         }
         How::Email(email) => tried(limits, || email::send(email, channel.ca_file.as_deref(), event, limits)),
         // Whatever it did may not be harmless to do twice.
@@ -96,7 +102,7 @@ pub fn deliver_all(receivers: Vec<(String, Channel, Event)>, limits: Limits) -> 
     let deadline = Instant::now() + limits.all;
     let (sender, outcomes) = mpsc::channel();
     let mut waiting: Vec<Option<String>> = Vec::new();
-    let mut failed = Vec::new();
+    let mut failed: Vec<(usize, String, DeliveryError)> = Vec::new();
     for (index, (name, channel, event)) in receivers.into_iter().enumerate() {
         let sender = sender.clone();
         // Not scoped: one that hangs is left behind.
@@ -107,7 +113,8 @@ pub fn deliver_all(receivers: Vec<(String, Channel, Event)>, limits: Limits) -> 
         match spawned {
             Ok(_) => waiting.push(Some(name)),
             Err(error) => {
-                failed.push((name, DeliveryError::new(format!("no thread could be started: {error}"))));
+                let why = format!("no thread could be started: {error}");
+                failed.push((index, name, DeliveryError::new(why)));
                 waiting.push(None);
             }
         }
@@ -117,15 +124,15 @@ pub fn deliver_all(receivers: Vec<(String, Channel, Event)>, limits: Limits) -> 
             break;
         };
         if let (Some(name), Err(error)) = (waiting[index].take(), outcome) {
-            failed.push((name, error));
+            failed.push((index, name, error));
         }
     }
-    let late = waiting.into_iter().flatten();
-    failed.extend(late.map(|name| {
+    for (index, name) in waiting.into_iter().enumerate() {
         let why = format!("it took longer than {} s", limits.all.as_secs());
-        (name, DeliveryError::new(why))
-    }));
-    failed
+        failed.extend(name.map(|name| (index, name, DeliveryError::new(why))));
+    }
+    failed.sort_by_key(|(index, ..)| *index);
+    failed.into_iter().map(|(_, name, error)| (name, error)).collect()
 }
 
 /// Tries as often as the limits say what may succeed later.
@@ -215,7 +222,11 @@ mod tests {
         for (url, ending, expected) in [
             ("https://hc.example/abc", "/start", "https://hc.example/abc/start"),
             ("https://hc.example/abc/", "/fail", "https://hc.example/abc/fail"),
-            ("https://hc.example/abc?rid=1", "/fail", "https://hc.example/abc/fail?rid=1"),
+            (
+                "https://hc.example/abc?rid=1",
+                "/fail",
+                "https://hc.example/abc/fail?rid=1",
+            ),
             ("https://hc.example/abc/", "", "https://hc.example/abc/"),
         ] {
             assert_eq!(with_ending(url, ending), expected);

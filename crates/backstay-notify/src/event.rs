@@ -316,10 +316,18 @@ mod tests {
     fn an_alarm_tells_the_first_findings() {
         let mut alarm = event(EventKind::Alarm);
         alarm.findings = (1..=22)
-            .map(|n| format!("warning: [table-shrank] t{n} <a&b>: {}", "x".repeat(if n == 2 { 400 } else { 1 })))
+            .map(|n| {
+                format!(
+                    "warning: [table-shrank] t{n} <a&b>: {}",
+                    "x".repeat(if n == 2 { 400 } else { 1 })
+                )
+            })
             .collect();
         let text = alarm.text();
-        assert!(text.contains("- warning: [table-shrank] t20") && !text.contains("t21"), "{text}");
+        assert!(
+            text.contains("- warning: [table-shrank] t20") && !text.contains("t21"),
+            "{text}"
+        );
         assert!(text.contains("x…\n") && text.ends_with("and 2 more\n"), "{text}");
         let json: serde_json::Value = serde_json::from_str(&alarm.json()).unwrap();
         assert_eq!(json["more_findings"], 2);

@@ -56,7 +56,13 @@ impl SmtpServer {
         });
         let program = named.unwrap_or_else(|| "python3".into());
         let child = Command::new(&program)
-            .args(["-W", "ignore", "-c", include_str!("smtp_server/serve.py"), &settings.to_string()])
+            .args([
+                "-W",
+                "ignore",
+                "-c",
+                include_str!("smtp_server/serve.py"),
+                &settings.to_string(),
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn();
@@ -117,8 +123,23 @@ impl Drop for SmtpServer {
 /// One that names this machine and vouches for itself.
 fn write_certificate(certificate: &Path, key: &Path) {
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
-        .args(["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+        ])
+        .args([
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        ])
         .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
         .arg(key)
         .arg("-out")

@@ -25,7 +25,9 @@ pub(super) fn run(arguments: &[String], event: &Event, limits: &super::Limits) -
         .stdout(Stdio::null())
         .stderr(Stdio::inherit());
     in_a_group_of_its_own(&mut command);
-    let mut child = command.spawn().map_err(|error| format!("cannot run {program}: {error}"))?;
+    let mut child = command
+        .spawn()
+        .map_err(|error| format!("cannot run {program}: {error}"))?;
     if let Some(mut stdin) = child.stdin.take() {
         // It fits into a pipe, and a program may not want to read it.
         let _ = stdin.write_all(format!("{}\n", event.json()).as_bytes());

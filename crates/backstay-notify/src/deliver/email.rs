@@ -66,9 +66,8 @@ fn message(email: &SettledEmail, event: &Event) -> Result<Message, lettre::error
 fn parameters(email: &SettledEmail, ca_file: Option<&Path>) -> Result<TlsParameters, String> {
     let mut parameters = TlsParameters::builder(email.host.trim_matches(['[', ']']).to_owned());
     if let Some(path) = ca_file {
-        let unreadable = |error: &dyn std::error::Error| {
-            format!("cannot read the certificates in {}: {error}", path.display())
-        };
+        let unreadable =
+            |error: &dyn std::error::Error| format!("cannot read the certificates in {}: {error}", path.display());
         let mut pem = Vec::new();
         File::open(path)
             .and_then(|file| file.take(CA_BYTES_MAX).read_to_end(&mut pem))
@@ -83,7 +82,9 @@ fn parameters(email: &SettledEmail, ca_file: Option<&Path>) -> Result<TlsParamet
 
 /// By what name the server is greeted: that of this machine, where it can be one.
 fn client_id(host: &str) -> ClientId {
-    let is_name = host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'));
+    let is_name = host
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'));
     if is_name && !host.is_empty() {
         ClientId::Domain(host.to_owned())
     } else {

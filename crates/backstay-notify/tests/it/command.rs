@@ -51,5 +51,8 @@ fn a_command_that_does_not_end_is_ended_with_all_that_it_started() {
     let child = std::fs::read_to_string(file).unwrap();
     // A zombie that nobody has waited for yet counts as gone.
     let state = std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
-    assert!(state.is_empty() || state.contains(") Z ") || state.contains(") X "), "{state}");
+    assert!(
+        state.is_empty() || state.contains(") Z ") || state.contains(") X "),
+        "{state}"
+    );
 }

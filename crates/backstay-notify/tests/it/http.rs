@@ -29,7 +29,9 @@ fn bodies(server: &HttpServer) -> Vec<Value> {
 fn a_webhook_gets_the_event_as_json() {
     let server = server();
     deliver(&Channel::webhook(&url(&server)).unwrap(), &failure(), &limits()).unwrap();
-    let [body] = &bodies(&server)[..] else { panic!("not one request") };
+    let [body] = &bodies(&server)[..] else {
+        panic!("not one request")
+    };
     assert_eq!(body["event"], "failure");
     assert_eq!(body["summary"], "backup of kulti failed");
     assert_eq!(body["reason"], "cannot connect: Überlastet");
@@ -41,7 +43,9 @@ fn a_webhook_gets_the_event_as_json() {
 fn slack_gets_a_text() {
     let server = server();
     deliver(&Channel::slack(&url(&server)).unwrap(), &failure(), &limits()).unwrap();
-    let [body] = &bodies(&server)[..] else { panic!("not one request") };
+    let [body] = &bodies(&server)[..] else {
+        panic!("not one request")
+    };
     insta::assert_snapshot!(body["text"].as_str().unwrap(), @r"
     *backup of kulti failed*
     why     cannot connect: Überlastet

@@ -34,7 +34,10 @@ fn a_mail_arrives() {
     assert_eq!(mail["from"], "backups@example.org");
     assert_eq!(mail["to"], serde_json::json!(["ops@example.org", "ann@example.org"]));
     let text = mail["text"].as_str().unwrap();
-    assert!(text.contains("Subject: [backstay] backup of kulti failed\r\n"), "{text}");
+    assert!(
+        text.contains("Subject: [backstay] backup of kulti failed\r\n"),
+        "{text}"
+    );
     assert!(text.contains("From: Backups <backups@example.org>\r\n"), "{text}");
     assert!(text.contains("s3://my-backups/prod"), "{text}");
 }
