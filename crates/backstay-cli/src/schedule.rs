@@ -101,8 +101,11 @@ pub(crate) fn exports_of<'l>(
 ) -> Result<impl Iterator<Item = (&'l str, &'l Export)>, ConfigurationError> {
     let is_scheduled = |export: &Export| export.database.is_none() && export.schedule.is_some();
     let needs_only = loaded.config.exports().any(|(_, export)| is_scheduled(export));
-    // Of several databases nobody knows which is meant.
-    let only = if needs_only { loaded.only_database()? } else { None };
+    let only = match loaded.only_database() {
+        // Of several databases nobody knows which is meant.
+        Err(error) if needs_only => return Err(error),
+        only => only.ok().flatten(),
+    };
     let is_only = only.is_some_and(|(only, _)| only == database);
     Ok(loaded
         .config

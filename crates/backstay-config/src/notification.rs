@@ -168,7 +168,9 @@ impl Value for EmailAccount {
             return None;
         };
         let section = format!("{}.{}", found.section, found.key);
-        let mut fields = Fields::reading(table, &section, found.span(), context);
+        // Only its begin is shown: a password may stand in it by mistake.
+        let begin = found.span().start;
+        let mut fields = Fields::reading(table, &section, begin..begin, context);
         let account = Self::read_fields(&mut fields);
         fields.finish();
         account

@@ -89,7 +89,9 @@ fn units(work: &Work<'_>, loaded: &Loaded) -> Vec<Unit> {
             Job::Drill => &["drill"],
             Job::Export(name) => &["export", "--export", name],
         };
-        let arguments = ["run", "--db", work.name, "--now"].into_iter().chain(asked.iter().copied());
+        let arguments = ["run", "--db", work.name, "--now"]
+            .into_iter()
+            .chain(asked.iter().copied());
         Unit {
             name: unit_name(work.name, job),
             title: format!("{job} of {}", work.name),

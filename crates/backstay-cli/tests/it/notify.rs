@@ -123,11 +123,18 @@ fn failures_recoveries_and_alarms_are_told_to_those_who_want_them() {
     );
     // What an encrypted backup holds is told to nobody.
     let key = "age1t7rxyev2z3rw82stdlrrepyc39nvn86l5078zqkf5uasdy86jp6svpy7pa";
-    write("kulti", &format!("rules = {{ require-table = ['public.nothing'] }}\nprefix = 'sealed'\nencrypt-to = ['{key}']\n"));
+    write(
+        "kulti",
+        &format!("rules = {{ require-table = ['public.nothing'] }}\nprefix = 'sealed'\nencrypt-to = ['{key}']\n"),
+    );
     assert_eq!(run(&sandbox, &["backup", "--quiet"]).code, Some(1));
     assert_eq!(told(&server, &mut seen), alarm);
     let body: Value = serde_json::from_slice(&server.seen("POST", "/hook").pop().expect("one").body).expect("JSON");
-    assert_eq!(body["findings"], serde_json::json!(["error: [required-table]"]), "{body}");
+    assert_eq!(
+        body["findings"],
+        serde_json::json!(["error: [required-table]"]),
+        "{body}"
+    );
     write("kulti", "rules = { require-table = ['public.nothing'] }\n");
     // Other work is told too, but is no sign of life of backups.
     assert_eq!(

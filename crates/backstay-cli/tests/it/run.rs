@@ -64,45 +64,74 @@ fn what_is_due_is_done_once_and_what_is_asked_for_again() {
     assert_eq!(said(&first.stdout), done);
     assert_eq!(backups(&sandbox), 1);
     let second = run(&sandbox, &["run", "--once"]);
-    assert_eq!((second.code, said(&second.stdout)), (Some(0), vec!["shop: nothing is due".to_owned()]));
+    assert_eq!(
+        (second.code, said(&second.stdout)),
+        (Some(0), vec!["shop: nothing is due".to_owned()])
+    );
     // The older one goes behind the verification, by the retention.
     std::thread::sleep(std::time::Duration::from_millis(1100));
     let now = run(&sandbox, &["run", "--now", "backup", "--db", "shop"]);
-    assert_eq!((now.code, said(&now.stdout)), (Some(0), done.map(str::to_owned).to_vec()));
+    assert_eq!(
+        (now.code, said(&now.stdout)),
+        (Some(0), done.map(str::to_owned).to_vec())
+    );
     assert_eq!(backups(&sandbox), 1);
     let export = run(&sandbox, &["run", "--now", "export", "--db", "shop"]);
-    assert_eq!((export.code, said(&export.stdout)), (Some(0), ["shop: export begins", "shop: export is done"].map(str::to_owned).to_vec()));
-    let log = sandbox.files("near/log").len();
-    assert!(log > 0);
+    assert_eq!(
+        (export.code, said(&export.stdout)),
+        (
+            Some(0),
+            ["shop: export begins", "shop: export is done"]
+                .map(str::to_owned)
+                .to_vec()
+        )
+    );
 }
 
 #[test]
 fn whoever_holds_the_lock_works_alone_and_loses_it_with_the_connection() {
     let sandbox = sandbox(NEVER);
     let config = sandbox.server.connection_config("kulti");
-    let claim = Claim::take(&config, &CancelToken::new()).unwrap().expect("nobody has it");
+    let claim = Claim::take(&config, &CancelToken::new())
+        .unwrap()
+        .expect("nobody has it");
     assert!(Claim::take(&config, &CancelToken::new()).unwrap().is_none());
     let refused = run(&sandbox, &["run", "--once"]);
     assert_eq!(refused.code, Some(7), "{refused:?}");
-    assert_eq!(said(&refused.stdout), ["shop: skipped: another run works on the database"]);
+    assert_eq!(
+        said(&refused.stdout),
+        ["shop: skipped: another run works on the database"]
+    );
     assert_eq!(backups(&sandbox), 0);
     // A transaction without a snapshot keeps nothing from being vacuumed.
     let horizon = "SELECT count(*) FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL";
     assert_eq!(sandbox.sql("kulti", horizon), "0");
+    // Who is asked to work now waits for its turn.
+    let (mut child, mut lines) = start(&sandbox, &["--now", "backup", "--db", "shop"]);
+    wait_for(&mut lines, "waiting: another run works on the database");
+    assert_eq!(backups(&sandbox), 0);
     // As if it had been killed: nobody gives it back.
-    sandbox.sql("kulti", "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
+    sandbox.sql(
+        "kulti",
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'",
+    );
     let mut claim = claim;
     assert!(!claim.is_held());
-    let other = Claim::take(&config, &CancelToken::new()).unwrap().expect("it is free");
-    other.release();
-    assert_eq!(run(&sandbox, &["run", "--once"]).code, Some(0));
+    wait_for(&mut lines, "prune is done");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(backups(&sandbox), 1);
+    Claim::take(&config, &CancelToken::new())
+        .unwrap()
+        .expect("it was given back")
+        .release();
 }
 
 #[test]
 fn one_database_that_fails_stops_no_other() {
     let sandbox = sandbox(NEVER);
-    let broken = file(&sandbox, NEVER).replace("database.shop", "database.broken").replace("'kulti'", "'nowhere'");
+    let broken = file(&sandbox, NEVER)
+        .replace("database.shop", "database.broken")
+        .replace("'kulti'", "'nowhere'");
     let broken = broken.split("[store.near]").next().expect("a section");
     let text = format!("{broken}{}", file(&sandbox, NEVER));
     sandbox.write("backstay.toml", &text);
@@ -110,7 +139,10 @@ fn one_database_that_fails_stops_no_other() {
     assert_eq!(run.code, Some(4), "{run:?}");
     let said = said(&run.stdout);
     assert!(said.contains(&"broken: backup FAILED".to_owned()), "{said:?}");
-    assert!(said.iter().any(|line| line.starts_with("broken: | error: ")), "{said:?}");
+    assert!(
+        said.iter().any(|line| line.starts_with("broken: | error: ")),
+        "{said:?}"
+    );
     assert!(said.contains(&"shop: backup is done".to_owned()), "{said:?}");
     // It stays without verification and without removal of older ones.
     assert!(!said.contains(&"broken: verify begins".to_owned()), "{said:?}");
@@ -119,7 +151,11 @@ fn one_database_that_fails_stops_no_other() {
 /// A scheduler that runs until it is asked to stop.
 fn start(sandbox: &Sandbox, arguments: &[&str]) -> (Child, BufReader<ChildStdout>) {
     let mut command = sandbox.backstay_in_empty_environment(&[&["run"], arguments].concat());
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
     let stdout = BufReader::new(child.stdout.take().expect("its output"));
     (child, stdout)
 }
@@ -149,15 +185,17 @@ fn it_ends_in_order_when_it_is_asked_to() {
     assert_eq!(backups(&sandbox), 1);
     // One that is under way is cancelled when its time is over, and leaves nothing.
     let block = "BEGIN; LOCK TABLE app.users; SELECT pg_sleep(600)";
-    let blocker = sandbox.backstay_in_empty_environment(&["--version"]);
-    drop(blocker);
     let mut psql = std::process::Command::new(sandbox.server.installation().bin().join("psql"))
         .args(["-d", &sandbox.url("kulti"), "-c", block])
         .env("PGPASSWORD", PASSWORD)
         .stdout(Stdio::null())
         .spawn()
         .expect("psql runs");
-    while sandbox.sql("kulti", "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'app.users'::regclass") == "0" {
+    while sandbox.sql(
+        "kulti",
+        "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'app.users'::regclass",
+    ) == "0"
+    {
         std::thread::yield_now();
     }
     let (mut child, mut lines) = start(&sandbox, &["--now", "backup", "--db", "shop", "--grace", "0"]);
@@ -190,7 +228,9 @@ fn a_backup_that_is_too_old_is_told_of() {
     let text = file(&sandbox, &more).replace("2 *'\n\n", "2 *'\n");
     // The lock is taken, so that no new one is made meanwhile.
     let config = sandbox.server.connection_config("kulti");
-    let claim = Claim::take(&config, &CancelToken::new()).unwrap().expect("nobody has it");
+    let claim = Claim::take(&config, &CancelToken::new())
+        .unwrap()
+        .expect("nobody has it");
     sandbox.write("backstay.toml", &text);
     let (mut child, mut lines) = start(&sandbox, &[]);
     let mut line = String::new();
@@ -204,6 +244,38 @@ fn a_backup_that_is_too_old_is_told_of() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     let told = server.seen("POST", "/hook");
     let body: serde_json::Value = serde_json::from_slice(&told[0].body).expect("JSON");
-    assert_eq!((body["event"].as_str(), body["database"].as_str()), (Some("missed"), Some("shop")));
+    assert_eq!(
+        (body["event"].as_str(), body["database"].as_str()),
+        (Some("missed"), Some("shop"))
+    );
     claim.release();
+}
+
+#[test]
+fn what_is_not_proven_removes_nothing() {
+    let sandbox = sandbox(NEVER);
+    let one_second = || std::thread::sleep(std::time::Duration::from_millis(1100));
+    let keep_all = ["backup", "--db", "shop", "--keep-all", "--quiet"];
+    assert_eq!(run(&sandbox, &["run", "--once"]).code, Some(0));
+    // Two that are proven, of which one could go, and one that is not.
+    for count in [2, 3] {
+        one_second();
+        assert_eq!(run(&sandbox, &keep_all).code, Some(0));
+        assert_eq!(backups(&sandbox), count);
+        if count == 2 {
+            assert_eq!(run(&sandbox, &["verify", "latest", "--database", "shop", "--quiet"]).code, Some(0));
+        }
+    }
+    // The rules find something about the next one.
+    let rules = format!("rules = {{ require-table = ['public.nothing'] }}\n{NEVER}");
+    sandbox.write("backstay.toml", &file(&sandbox, &rules));
+    one_second();
+    let failed = run(&sandbox, &["run", "--now", "backup", "--db", "shop"]);
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    assert_eq!(said(&failed.stdout).last().map(String::as_str), Some("shop: backup FAILED"));
+    assert_eq!(backups(&sandbox), 4);
+    sandbox.write("backstay.toml", &file(&sandbox, NEVER));
+    one_second();
+    assert_eq!(run(&sandbox, &["run", "--now", "backup", "--db", "shop"]).code, Some(0));
+    assert_eq!(backups(&sandbox), 1);
 }

@@ -38,8 +38,19 @@ schedule = '0 5 * * 1-5'
 fn print(folder: &std::path::Path, text: &str, arguments: &[&str]) -> Run {
     std::fs::write(folder.join("backstay.toml"), text).expect("a file is written");
     let mut command = Command::new(env!("CARGO_BIN_EXE_backstay"));
-    command.args(["schedule", "print", "--for"]).args(arguments).env_clear().current_dir(folder);
-    for name in ["KULTI_URL", "SHOP_HOST", "SHOP_PASSWORD", "KEY_ID", "SECRET_KEY", "SLACK_URL"] {
+    command
+        .args(["schedule", "print", "--for"])
+        .args(arguments)
+        .env_clear()
+        .current_dir(folder);
+    for name in [
+        "KULTI_URL",
+        "SHOP_HOST",
+        "SHOP_PASSWORD",
+        "KEY_ID",
+        "SECRET_KEY",
+        "SLACK_URL",
+    ] {
         command.env(name, format!("hunter2-{name}"));
     }
     let run = Run::of(&mut command);
@@ -56,7 +67,10 @@ fn program(name: &str, variable: &str, help: &str) -> Command {
 
 fn succeed(mut command: Command) -> String {
     let output = command.output().expect("it runs");
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(output.status.success(), "{command:?}: {stdout}{stderr}");
     format!("{stdout}{stderr}")
 }
@@ -69,15 +83,28 @@ fn systemd_takes_the_units_and_means_the_same_times() {
     let units: Vec<&str> = written.stdout.lines().collect();
     assert_eq!(units.len(), 8, "{units:?}");
     let mut verify = program("systemd-analyze", "BACKSTAY_TEST_SYSTEMD", "apt-get install systemd");
-    verify.arg("verify").args(&units).current_dir(folder.path()).env("SYSTEMD_LOG_LEVEL", "warning");
+    verify
+        .arg("verify")
+        .args(&units)
+        .current_dir(folder.path())
+        .env("SYSTEMD_LOG_LEVEL", "warning");
     let said = succeed(verify);
     assert!(!said.contains("backstay-"), "{said}");
     // A file is never written over.
     assert_eq!(print(folder.path(), FILE, &["systemd", "--folder", "."]).code, Some(5));
-    for (name, zone) in [("backstay-kulti-drill", "Asia/Tokyo"), ("backstay-shop-backup", "UTC"), ("backstay-shop-export-users", "UTC")] {
+    for (name, zone) in [
+        ("backstay-kulti-drill", "Asia/Tokyo"),
+        ("backstay-shop-backup", "UTC"),
+        ("backstay-shop-export-users", "UTC"),
+    ] {
         let timer = std::fs::read_to_string(folder.path().join(format!("{name}.timer"))).expect("a timer");
-        let calendar: Vec<&str> = timer.lines().filter_map(|line| line.strip_prefix("OnCalendar=")).collect();
-        let [calendar] = calendar[..] else { panic!("not one in {timer}") };
+        let calendar: Vec<&str> = timer
+            .lines()
+            .filter_map(|line| line.strip_prefix("OnCalendar="))
+            .collect();
+        let [calendar] = calendar[..] else {
+            panic!("not one in {timer}")
+        };
         let cron = match name {
             "backstay-kulti-drill" => "0 4 * * SUN",
             "backstay-shop-backup" => "15 */6 1,15 * *",
@@ -87,7 +114,14 @@ fn systemd_takes_the_units_and_means_the_same_times() {
         let zone = TimeZone::get(zone).expect("a zone");
         let mut now = Timestamp::now();
         let mut analyze = program("systemd-analyze", "BACKSTAY_TEST_SYSTEMD", "apt-get install systemd");
-        analyze.args(["calendar", "--iterations=30", &format!("--base-time=@{}", now.as_second()), calendar]).env("TZ", "UTC");
+        analyze
+            .args([
+                "calendar",
+                "--iterations=30",
+                &format!("--base-time=@{}", now.as_second()),
+                calendar,
+            ])
+            .env("TZ", "UTC");
         let told = succeed(analyze);
         // `Next elapse:` and `Iteration #2:`, each with the time behind it, in UTC.
         let lines = told.lines().filter_map(|line| {
@@ -127,7 +161,9 @@ fn github_takes_the_workflow_and_hears_why_not() {
     std::fs::write(folder.path().join("backstay.yml"), &printed.stdout).expect("a file is written");
     let help = "pip install check-jsonschema==0.39.0";
     let mut check = program("check-jsonschema", "BACKSTAY_TEST_CHECK_JSONSCHEMA", help);
-    check.args(["--builtin-schema", "vendor.github-workflows", "backstay.yml"]).current_dir(folder.path());
+    check
+        .args(["--builtin-schema", "vendor.github-workflows", "backstay.yml"])
+        .current_dir(folder.path());
     succeed(check);
     let berlin = FILE.replace("Asia/Tokyo", "Europe/Berlin");
     let refused = print(folder.path(), &berlin, &["github-actions"]);
@@ -139,7 +175,10 @@ fn github_takes_the_workflow_and_hears_why_not() {
 fn cron_gets_lines_and_whoever_has_no_schedule_hears_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let printed = print(folder.path(), FILE, &["cron", "--program", "/usr/bin/backstay"]);
-    let place = std::path::absolute(folder.path()).expect("a path").display().to_string();
+    let place = std::path::absolute(folder.path())
+        .expect("a path")
+        .display()
+        .to_string();
     insta::assert_snapshot!(printed.stdout.replace(&place, "[FOLDER]"));
     let one = print(folder.path(), FILE, &["cron", "--db", "shop"]);
     assert!(one.code == Some(0) && !one.stdout.contains("kulti"), "{one:?}");

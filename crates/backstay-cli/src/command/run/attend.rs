@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::notify::tell_missed;
 use crate::output::age;
 use crate::schedule::{self, Job};
-use crate::settle::RunMode;
+use crate::settle::{RunMode, SettleError};
 
 use super::step::{Ended, step};
 use super::{Shared, past, say};
@@ -26,6 +26,9 @@ const KNOWN: Duration = Duration::from_secs(3600);
 const UNKNOWN: Duration = Duration::from_secs(300);
 /// When to look again whether somebody else still works on the database.
 const BUSY: Duration = Duration::from_secs(60);
+/// How long who was asked to work now waits until nobody else does, and how often it looks.
+const TURN: Duration = Duration::from_secs(3600);
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Does the work on one database, one piece after another.
 pub(super) struct Attendant<'a> {
@@ -172,7 +175,7 @@ impl<'a> Attendant<'a> {
 
     /// Does work while nobody else does any on the database. It is chosen when that is sure.
     fn work_alone(&mut self, choose: impl FnOnce(&mut Self) -> Vec<Job>) -> Exit {
-        let mut claim = match self.claim() {
+        let mut claim = match self.claim_in_time() {
             Ok(Some(claim)) => Some(claim),
             Ok(None) => {
                 if self.not_before.is_none() {
@@ -221,6 +224,24 @@ impl<'a> Attendant<'a> {
             claim.release();
         }
         exit
+    }
+
+    /// Claims the database. Who was asked to work now waits for others, since nobody asks again.
+    fn claim_in_time(&self) -> Result<Option<Claim>, Failure> {
+        let begun = Instant::now();
+        let mut has_told = false;
+        loop {
+            let claim = self.claim()?;
+            let can_wait = matches!(self.shared.settled.mode, RunMode::Now(..)) && begun.elapsed() < TURN;
+            if claim.is_some() || !can_wait || self.shared.stop.is_asked() {
+                return Ok(claim);
+            }
+            if !has_told {
+                say(self.name, "waiting: another run works on the database");
+                has_told = true;
+            }
+            self.shared.stop.wait(ASK_AGAIN);
+        }
     }
 
     fn claim(&self) -> Result<Option<Claim>, Failure> {
@@ -314,7 +335,11 @@ impl<'a> Attendant<'a> {
                 let of_database = schedule::exports_of(self.name, loaded)?.map(|(export, _)| export);
                 let chosen =
                     of_database.filter(|export| exports.is_empty() || exports.iter().any(|name| name == export));
-                chosen.map(|export| Job::Export(export.to_owned())).collect()
+                let jobs: Vec<Job> = chosen.map(|export| Job::Export(export.to_owned())).collect();
+                if jobs.is_empty() {
+                    return Err(SettleError::NoExports.into());
+                }
+                jobs
             }
         })
     }
