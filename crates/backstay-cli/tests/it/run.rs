@@ -263,7 +263,10 @@ fn what_is_not_proven_removes_nothing() {
         assert_eq!(run(&sandbox, &keep_all).code, Some(0));
         assert_eq!(backups(&sandbox), count);
         if count == 2 {
-            assert_eq!(run(&sandbox, &["verify", "latest", "--database", "shop", "--quiet"]).code, Some(0));
+            assert_eq!(
+                run(&sandbox, &["verify", "latest", "--database", "shop", "--quiet"]).code,
+                Some(0)
+            );
         }
     }
     // The rules find something about the next one.
@@ -272,7 +275,10 @@ fn what_is_not_proven_removes_nothing() {
     one_second();
     let failed = run(&sandbox, &["run", "--now", "backup", "--db", "shop"]);
     assert_eq!(failed.code, Some(1), "{failed:?}");
-    assert_eq!(said(&failed.stdout).last().map(String::as_str), Some("shop: backup FAILED"));
+    assert_eq!(
+        said(&failed.stdout).last().map(String::as_str),
+        Some("shop: backup FAILED")
+    );
     assert_eq!(backups(&sandbox), 4);
     sandbox.write("backstay.toml", &file(&sandbox, NEVER));
     one_second();
