@@ -19,8 +19,9 @@ pub(crate) struct Program {
     version: &'static str,
 }
 
-/// All of them: an S3 server, AWS's own client of such servers, and a Python that has another reader of Parquet.
-pub(crate) const PROGRAMS: [Program; 3] = [
+/// All of them: an S3 server, AWS's own client of such servers, a Python that has another reader of Parquet, one that
+/// has a mail server, and what checks workflows of GitHub and objects of Kubernetes.
+pub(crate) const PROGRAMS: [Program; 6] = [
     Program {
         name: "moto_server",
         variable: "BACKSTAY_TEST_MOTO",
@@ -41,6 +42,27 @@ pub(crate) const PROGRAMS: [Program; 3] = [
         package: "duckdb",
         extras: "",
         version: "2.0.1",
+    },
+    Program {
+        name: "python3",
+        variable: "BACKSTAY_TEST_SMTP",
+        package: "aiosmtpd",
+        extras: "",
+        version: "1.4.6",
+    },
+    Program {
+        name: "check-jsonschema",
+        variable: "BACKSTAY_TEST_CHECK_JSONSCHEMA",
+        package: "check-jsonschema",
+        extras: "",
+        version: "0.39.0",
+    },
+    Program {
+        name: "kubernetes-validate",
+        variable: "BACKSTAY_TEST_KUBERNETES",
+        package: "kubernetes-validate",
+        extras: "",
+        version: "1.37.0",
     },
 ];
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use backstay_notify::Work;
 use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
 
@@ -10,10 +11,12 @@ use crate::command;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::notify::Watch;
 use crate::output::{complain, print, print_text};
 use crate::settle::{
     SettledBackup, SettledCopy, SettledDoctor, SettledDrill, SettledExport, SettledHold, SettledKey, SettledList,
-    SettledLog, SettledPrune, SettledRecover, SettledRekey, SettledShow, SettledSign, SettledStoreCheck, SettledVerify,
+    SettledLog, SettledPrune, SettledRecover, SettledRekey, SettledRun, SettledShow, SettledSign, SettledStoreCheck,
+    SettledVerify, export_sections, section_name,
 };
 
 /// Runs the program.
@@ -48,22 +51,48 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
     }
     let environment = Environment::of_process(config)?;
     match command {
-        Command::Backup(typed) => command::back_up(SettledBackup::settle(*typed, &environment)?, &environment),
-        Command::Verify(typed) => command::verify(&SettledVerify::settle(typed, &environment)?, &environment),
+        Command::Backup(typed) => Watch::over(Work::Backup, &environment, |watch| {
+            watch.of_section(section_name(&typed.from, &environment).as_deref());
+            watch.begin();
+            command::back_up(SettledBackup::settle(*typed, &environment)?, &environment, watch)
+        }),
+        Command::Verify(typed) => Watch::over(Work::Verify, &environment, |watch| {
+            watch.of_section(typed.backup.database.as_deref());
+            command::verify(&SettledVerify::settle(typed, &environment)?, &environment, watch)
+        }),
         Command::Restore(typed) => command::restoring(*typed, &environment),
         Command::Recover(typed) => command::recover(SettledRecover::settle(typed)?, &environment),
-        Command::Drill(typed) => command::drill(&SettledDrill::settle(*typed, &environment)?, &environment),
+        Command::Drill(typed) => Watch::over(Work::Drill, &environment, |watch| {
+            watch.of_section(typed.database.as_deref());
+            command::drill(&SettledDrill::settle(*typed, &environment)?, &environment, watch)
+        }),
         Command::List(typed) => command::list(&SettledList::settle(typed, &environment)?),
         Command::Show(typed) => command::show(&SettledShow::settle(typed, &environment)?),
         Command::Doctor(typed) => command::examine(&SettledDoctor::settle(typed, &environment)?, &environment),
-        Command::ExportData(typed) => command::export(&SettledExport::settle(*typed, &environment)?, &environment),
+        Command::ExportData(typed) => Watch::over(Work::Export, &environment, |watch| {
+            for section in export_sections(&typed, &environment) {
+                watch.of_section(Some(&section));
+            }
+            command::export(&SettledExport::settle(*typed, &environment)?, &environment, watch)
+        }),
         Command::Key(typed) => command::key(&SettledKey::settle(typed, &environment)?),
         Command::Rekey(typed) => command::rekey(&SettledRekey::settle(*typed, &environment)?, &environment),
-        Command::Prune(typed) => command::prune(&SettledPrune::settle(*typed, &environment)?, &environment),
+        Command::Prune(typed) => Watch::over(Work::Prune, &environment, |watch| {
+            if !typed.dry_run {
+                watch.of_section(typed.db.as_deref());
+            }
+            command::prune(&SettledPrune::settle(*typed, &environment)?, &environment)
+        }),
+        Command::Run(typed) => command::run(&SettledRun::settle(typed, &environment)?, &environment),
+        Command::Schedule(typed) => command::schedule(typed, &environment),
+        Command::Notify(typed) => command::notify(typed, &environment),
         Command::Hold(typed) => command::hold(&SettledHold::settle_hold(typed, &environment)?),
         Command::Release(typed) => command::release(&SettledHold::settle_release(typed, &environment)?),
         Command::Log(typed) => command::log(&SettledLog::settle(typed, &environment)?),
-        Command::Copy(typed) => command::copy(&SettledCopy::settle(typed, &environment)?, &environment),
+        Command::Copy(typed) => Watch::over(Work::Copy, &environment, |watch| {
+            watch.of_section(typed.database.as_deref());
+            command::copy(&SettledCopy::settle(typed, &environment)?, &environment, watch)
+        }),
         Command::Sign(typed) => command::sign(&SettledSign::settle(typed, &environment)?),
         Command::Store(typed) => command::check_store(&SettledStoreCheck::settle(typed, &environment)?),
         Command::Config(ConfigCommand::Check { output }) => command::config_check(output.into(), &environment),

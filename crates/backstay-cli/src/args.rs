@@ -8,9 +8,12 @@ mod config;
 mod drill;
 mod encryption;
 mod export;
+mod notify;
 mod recover;
 mod restore;
 mod retention;
+mod run;
+mod schedule;
 mod stores;
 mod verify;
 
@@ -26,11 +29,14 @@ pub(crate) use config::ConfigCommand;
 pub(crate) use drill::DrillArguments;
 pub(crate) use encryption::{EncryptArguments, IdentityArguments, KeyCheckArguments, KeyCommand, RekeyArguments};
 pub(crate) use export::ExportArguments;
+pub(crate) use notify::NotifyCommand;
 pub(crate) use recover::{HappenedArgument, RecoverArguments};
 pub(crate) use restore::RestoreArguments;
 pub(crate) use retention::{
     HoldArguments, LogArguments, PlaceArguments, PolicyArguments, PruneArguments, ReleaseArguments,
 };
+pub(crate) use run::{JobArgument, RunArguments};
+pub(crate) use schedule::{ScheduleCommand, SchedulerArgument};
 pub(crate) use stores::{CopyArguments, PeriodArgument, SignArguments, StoreCheckArguments, StoreCommand};
 pub(crate) use verify::{LevelArgument, RulesArguments, VerifyArguments};
 
@@ -112,6 +118,17 @@ pub(crate) enum Command {
     /// An export is no backup: it cannot be restored. Exports stand in a folder of their own, exports, and have a retention of
     /// their own.
     ExportData(Box<ExportArguments>),
+    /// Do the work when it is due, by the schedules of the configuration: for containers.
+    ///
+    /// Makes backups, verifies them and removes old ones; makes exports; holds drills. What was missed while it was away is made up
+    /// for, once. It works on a database alone, also among machines. SIGTERM ends it in order.
+    Run(RunArguments),
+    /// Schedules of the configuration, for schedulers of others.
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
+    /// Try how people are told what happens.
+    #[command(subcommand)]
+    Notify(NotifyCommand),
     /// Make and try the keys of encrypted backups.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -221,6 +238,9 @@ pub(crate) struct BackupArguments {
     /// The newest is never removed, nor the newest with a proof, nor one under a hold.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub(crate) keep_days: Option<u32>,
+    /// Remove no older backup, whatever the configuration says.
+    #[arg(long, conflicts_with = "keep_days")]
+    pub(crate) keep_all: bool,
     /// Have the server of a bucket encrypt what it keeps: AES256, aws:kms or aws:kms:KEY; that it did is read back.
     #[arg(long, value_name = "HOW")]
     pub(crate) sse: Option<String>,

@@ -6,10 +6,10 @@
 mod database;
 mod store;
 
-use std::cell::OnceCell;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use backstay::Variables;
 use backstay_config::{Config, ConfigError, FILE_NAME, ResolveError, nearest};
@@ -79,7 +79,7 @@ pub(crate) struct Configuration {
     named: Option<PathBuf>,
     /// Where it may be, if none is.
     places: Vec<PathBuf>,
-    loaded: OnceCell<Option<Loaded>>,
+    loaded: OnceLock<Option<Loaded>>,
 }
 
 /// A file that was read.
@@ -100,7 +100,7 @@ impl Configuration {
         Self {
             named: typed.or_else(|| filled(VARIABLE)),
             places: [PathBuf::from(FILE_NAME)].into_iter().chain(of_user).collect(),
-            loaded: OnceCell::new(),
+            loaded: OnceLock::new(),
         }
     }
 
@@ -110,7 +110,7 @@ impl Configuration {
         let path = PathBuf::from(FILE_NAME);
         let config = Config::parse(text, &path).unwrap_or_else(|error| panic!("{error}"));
         Self {
-            loaded: OnceCell::from(Some(Loaded { config, path })),
+            loaded: OnceLock::from(Some(Loaded { config, path })),
             ..Self::default()
         }
     }
@@ -217,6 +217,13 @@ impl Loaded {
         let known = || self.config.all_rules().map(|(known, _)| known);
         let found = self.config.rules(name);
         found.ok_or_else(|| self.unknown("rules", name, known()))
+    }
+
+    /// The notification of that name.
+    pub(crate) fn notification(&self, name: &str) -> Result<&backstay_config::Notification, ConfigurationError> {
+        let known = || self.config.notifications().map(|(known, _)| known);
+        let found = self.config.notification(name);
+        found.ok_or_else(|| self.unknown("notification", name, known()))
     }
 
     /// The only database, or none.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// What was asked for was done.
     Done = 0,
-    /// `verify`, `drill`, the rules by which a new backup is judged, or `store check` looked, and found errors.
+    /// `verify`, `drill`, the rules by which a new backup is judged, `store check` or `notify test` looked, and found errors.
     Findings = 1,
     /// The arguments make no sense.
     Usage = 2,
@@ -33,7 +33,7 @@ impl Exit {
         (Self::Done, "done"),
         (
             Self::Findings,
-            "verify, drill, the rules of a backup or store check found errors",
+            "verify, drill, the rules of a backup, store check or notify test found errors",
         ),
         (Self::Usage, "wrong arguments"),
         (Self::Configuration, "configuration missing or wrong"),
@@ -48,6 +48,18 @@ impl Exit {
     /// The number.
     pub(crate) fn code(self) -> u8 {
         self as u8
+    }
+
+    /// The one with that number; a defect where none has it.
+    pub(crate) fn of_code(code: u8) -> Self {
+        let mut all = Self::ALL.iter().map(|(exit, _)| *exit);
+        all.find(|exit| exit.code() == code).unwrap_or(Self::Internal)
+    }
+
+    /// What it says, in a few words.
+    pub(crate) fn meaning(self) -> &'static str {
+        let found = Self::ALL.iter().find(|(exit, _)| *exit == self);
+        found.map_or("", |(_, meaning)| meaning)
     }
 
     /// The table for help and manual page, without a heading.

@@ -8,19 +8,23 @@ use backstay::export::ExportError;
 use backstay::manifest::ManifestError;
 use backstay::seal::SealError;
 use backstay::{
-    BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, CopyError, DrillError, FindProgramError,
-    ForeignError, InvalidPattern, OpenArchiveError, OpenStoreError, PackError, PreflightError, ProgramError,
-    RepositoryError, RescueError, RestoreRefusal, ServerError, SessionError, SnapshotError, SourceError, StoreError,
-    SwapError, TargetError, TrailerError, UndoError, VerifyError, WireError,
+    BackupError, CatalogError, ClaimError, ConnectError, ConnectErrorKind, ConninfoError, CopyError, DrillError,
+    FindProgramError, ForeignError, InvalidPattern, OpenArchiveError, OpenStoreError, PackError, PreflightError,
+    ProgramError, RepositoryError, RescueError, RestoreRefusal, ServerError, SessionError, SnapshotError, SourceError,
+    StoreError, SwapError, TargetError, TrailerError, UndoError, VerifyError, WireError,
 };
 
 use backstay_config::{ConfigError, ResolveError};
+use backstay_schedule::PrintError;
 
-use crate::command::{AlsoError, DrillRefused, KeyCommandError, NoAnswer, RestoreRefused, SignError};
+use crate::command::{
+    AlsoError, DrillRefused, KeyCommandError, NoAnswer, RestoreRefused, ScheduleFileError, SignError,
+};
 use crate::configuration::ConfigurationError;
 use crate::environment::EnvironmentError;
 use crate::exit::Exit;
 use crate::keys::KeyError;
+use crate::notify::NotificationError;
 use crate::output::OutputError;
 use crate::select::{NameError, SelectError};
 use crate::settle::SettleError;
@@ -126,6 +130,7 @@ fn inner<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
         .or_else(|| error.downcast_ref().and_then(inner_of_swap))
         .or_else(|| error.downcast_ref().and_then(inner_of_undo))
         .or_else(|| error.downcast_ref().and_then(inner_of_rescue))
+        .or_else(|| error.downcast_ref().and_then(inner_of_claim))
         .or_else(|| error.downcast_ref().and_then(inner_of_wire))
         .or_else(|| error.downcast_ref().and_then(inner_of_repository))
         .or_else(|| error.downcast_ref::<Box<RepositoryError>>().map(|boxed| &**boxed as _))
@@ -211,6 +216,14 @@ fn inner_of_rescue(error: &RescueError) -> Option<&(dyn Error + 'static)> {
     match error {
         RescueError::Connect(inner) => Some(inner),
         RescueError::Session(inner) => Some(inner),
+        _ => None,
+    }
+}
+
+fn inner_of_claim(error: &ClaimError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        ClaimError::Connect(inner) => Some(inner),
+        ClaimError::Session(inner) => Some(inner),
         _ => None,
     }
 }
@@ -309,6 +322,7 @@ fn class(error: &(dyn Error + 'static)) -> Option<Exit> {
         .or_else(|| error.downcast_ref().map(class_of_configuration))
         .or_else(|| error.downcast_ref().map(class_of_restore))
         .or_else(|| error.downcast_ref().map(class_of_export))
+        .or_else(|| error.downcast_ref().map(class_of_notification))
         .or_else(|| class_by_type(error))
 }
 
@@ -445,7 +459,10 @@ fn class_of_select(error: &SelectError) -> Exit {
 fn class_of_settle(error: &SettleError) -> Exit {
     match error {
         SettleError::OtherDatabase { .. } => Exit::Refused,
-        SettleError::NoExports | SettleError::WhichSection => Exit::Configuration,
+        SettleError::NoExports
+        | SettleError::WhichSection
+        | SettleError::NothingScheduled
+        | SettleError::NoSchedule { .. } => Exit::Configuration,
         _ => Exit::Usage,
     }
 }
@@ -488,6 +505,13 @@ fn class_of_export(error: &ExportError) -> Exit {
     }
 }
 
+fn class_of_notification(error: &NotificationError) -> Exit {
+    match error {
+        NotificationError::Invalid { .. } | NotificationError::Resolve { .. } => Exit::Configuration,
+        NotificationError::Undelivered { .. } => Exit::Findings,
+    }
+}
+
 fn class_by_type(error: &(dyn Error + 'static)) -> Option<Exit> {
     let classes = [
         (error.is::<NameError>(), Exit::Usage),
@@ -497,6 +521,8 @@ fn class_by_type(error: &(dyn Error + 'static)) -> Option<Exit> {
         (error.is::<SealError>(), Exit::Storage),
         (error.is::<AlsoError>(), Exit::Storage),
         (error.is::<SignError>(), Exit::Storage),
+        (error.is::<ScheduleFileError>(), Exit::Storage),
+        (error.is::<PrintError>(), Exit::Refused),
         (error.is::<InvalidPattern>(), Exit::Usage),
         (error.is::<EnvironmentError>(), Exit::Configuration),
         (error.is::<ConfigError>(), Exit::Configuration),
@@ -506,6 +532,7 @@ fn class_by_type(error: &(dyn Error + 'static)) -> Option<Exit> {
         (error.is::<SnapshotError>(), Exit::Database),
         (error.is::<SessionError>(), Exit::Database),
         (error.is::<CatalogError>(), Exit::Database),
+        (error.is::<ClaimError>(), Exit::Database),
         (error.is::<WireError>(), Exit::Database),
         (error.is::<ServerError>(), Exit::Database),
         (error.is::<ProgramError>(), Exit::Database),

@@ -12,8 +12,10 @@ mod explain;
 mod failure;
 mod interrupt;
 mod keys;
+mod notify;
 mod output;
 mod progress;
+mod schedule;
 mod select;
 mod settle;
 

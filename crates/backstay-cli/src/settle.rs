@@ -8,6 +8,7 @@ mod export;
 mod recover;
 mod restore;
 mod retention;
+mod run;
 mod stores;
 mod verify;
 
@@ -27,15 +28,18 @@ use crate::select::{BackupName, NameError, PathKind};
 
 pub(crate) use backup::SettledBackup;
 use chosen::ChosenSource;
+pub(crate) use chosen::section_name;
 pub(crate) use drill::{DrillPlace, SettledDrill};
 use encryption::settle_keys;
 pub(crate) use encryption::{RekeyWhich, SettledKey, SettledKeyCheck, SettledRekey};
 pub(crate) use export::{
     ExportWhat, ExportsOfDatabase, SettledExport, SettledNamedExport, SettledPlace, SettledSubject, SubjectMode,
+    export_sections,
 };
 pub(crate) use recover::SettledRecover;
 pub(crate) use restore::{Confirmation, RestoreMode, SettledRescue, SettledRestore, SettledUndo, SwapOption, WayBack};
 pub(crate) use retention::{PruneMode, SettledHold, SettledLog, SettledPrune};
+pub(crate) use run::{RunMode, SettledRun, store_of, store_of_export};
 pub(crate) use stores::{CopyWhich, SettledCopy, SettledSign, SettledStoreCheck};
 pub(crate) use verify::SettledVerify;
 
@@ -70,6 +74,10 @@ pub(crate) enum SettleError {
     Folder(#[from] InvalidObjectKey),
     #[error("the configuration has no [[export]]")]
     NoExports,
+    #[error("no database of the configuration has a schedule")]
+    NothingScheduled,
+    #[error("[database.{name}] has no schedule")]
+    NoSchedule { name: String },
     #[error(
         "the configuration has several databases, and does not say which of them tells how these rows are encrypted and linked"
     )]

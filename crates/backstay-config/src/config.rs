@@ -1,5 +1,5 @@
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use crate::database::Database;
 use crate::export::Export;
 use crate::fields::{Context, Fields, shown};
 use crate::nearest::nearest;
+use crate::notification::Notification;
 use crate::place::Source;
 use crate::problem::{ConfigError, Problems, Shown};
 use crate::reference::Reference;
@@ -24,7 +25,8 @@ pub const FILE_NAME: &str = "backstay.toml";
 /// A file with a comment on everything.
 pub const EXAMPLE: &str = include_str!("example.toml");
 
-/// What stands in a file: databases, stores, retentions, rules and exports by their names. Names that sections name exist.
+/// What stands in a file: databases, stores, retentions, rules, exports and notifications by their names. Names that sections
+/// name exist.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     databases: BTreeMap<String, Database>,
@@ -32,9 +34,11 @@ pub struct Config {
     retentions: BTreeMap<String, Retention>,
     rules: BTreeMap<String, Rules>,
     exports: BTreeMap<String, Export>,
+    notifications: BTreeMap<String, Notification>,
+    variables: BTreeSet<(String, String)>,
 }
 
-const SECTIONS: [&str; 5] = ["database", "store", "retention", "rules", EXPORT];
+const SECTIONS: [&str; 6] = ["database", "store", "retention", "rules", EXPORT, "notification"];
 /// The one that is a list: a name stands in each, beside what it is.
 const EXPORT: &str = "export";
 
@@ -54,6 +58,7 @@ impl Config {
         let mut context = Context {
             problems: Problems::new(Source::new(&name, text)),
             folder: folder.into(),
+            variables: BTreeSet::new(),
         };
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
@@ -65,6 +70,7 @@ impl Config {
         if errors.is_empty() {
             config.read(table.get_ref(), &mut context);
             config.check_references(table.get_ref(), &mut context.problems);
+            config.variables = std::mem::take(&mut context.variables);
         }
         context.problems.unless(&name, config)
     }
@@ -91,6 +97,12 @@ impl Config {
     #[must_use]
     pub fn export(&self, name: &str) -> Option<&Export> {
         self.exports.get(name)
+    }
+
+    /// The notification of that name.
+    #[must_use]
+    pub fn notification(&self, name: &str) -> Option<&Notification> {
+        self.notifications.get(name)
     }
 
     /// The retention of a database.
@@ -132,6 +144,17 @@ impl Config {
         self.rules.iter().map(|(name, rules)| (name.as_str(), rules))
     }
 
+    /// The names of variables that a section cannot do without, such as `database.kulti`; all `export` sections count as one.
+    #[must_use]
+    pub fn variables_of(&self, section: &str) -> BTreeSet<&str> {
+        let is_of_section = |of: &str| {
+            let rest = of.strip_prefix(section);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let variables = self.variables.iter().filter(|(of, _)| is_of_section(of));
+        variables.map(|(_, name)| name.as_str()).collect()
+    }
+
     /// All databases, by name.
     pub fn databases(&self) -> impl Iterator<Item = (&str, &Database)> {
         self.databases.iter().map(|(name, database)| (name.as_str(), database))
@@ -152,6 +175,13 @@ impl Config {
     /// All exports, by name.
     pub fn exports(&self) -> impl Iterator<Item = (&str, &Export)> {
         self.exports.iter().map(|(name, export)| (name.as_str(), export))
+    }
+
+    /// All notifications, by name.
+    pub fn notifications(&self) -> impl Iterator<Item = (&str, &Notification)> {
+        self.notifications
+            .iter()
+            .map(|(name, notification)| (name.as_str(), notification))
     }
 
     fn read(&mut self, table: &DeTable<'_>, context: &mut Context) {
@@ -203,6 +233,10 @@ impl Config {
                     "store" => {
                         let store = Store::read(&mut fields);
                         self.stores.extend(store.map(|store| (name.to_owned(), store)));
+                    }
+                    "notification" => {
+                        let read = Notification::read(&mut fields);
+                        self.notifications.extend(read.map(|read| (name.to_owned(), read)));
                     }
                     "rules" => {
                         let rules = rules::read(&mut fields);
@@ -262,6 +296,7 @@ impl Config {
         };
         let (databases, stores) = (known("database"), known("store"));
         let (retentions, rules) = (known("retention"), known("rules"));
+        let notifications = known("notification");
         for export in self.exports.values() {
             if let Some(database) = &export.database {
                 check(database, "database", &databases, problems);
@@ -276,6 +311,9 @@ impl Config {
         for database in self.databases.values() {
             for store in database.store.iter().chain(&database.also) {
                 check(store, "store", &stores, problems);
+            }
+            for notification in &database.notify {
+                check(notification, "notification", &notifications, problems);
             }
             let mut named: Vec<&str> = Vec::new();
             for store in database.store.iter().chain(&database.also) {

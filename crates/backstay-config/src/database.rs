@@ -10,6 +10,7 @@ use crate::reference::Reference;
 use crate::resolve::{Lookup, ResolveError};
 use crate::retention::RetentionChoice;
 use crate::rules::RulesChoice;
+use crate::schedule::Schedule;
 use crate::secret::{Given, Secret, SecretSource};
 use crate::size::VolumeSize;
 use crate::text::{PathText, Text};
@@ -57,6 +58,10 @@ pub struct Database {
     pub retention: Option<RetentionChoice>,
     /// What its backups are expected to be.
     pub rules: Option<RulesChoice>,
+    /// When `backstay run` works on it.
+    pub schedule: Schedule,
+    /// Who is told what happens with its backups.
+    pub notify: Vec<Reference>,
     /// Columns that refer to others although no foreign key says so, `TABLE.COLUMN = TABLE.COLUMN`.
     pub subject_links: Vec<String>,
 }
@@ -353,6 +358,13 @@ impl Database {
                 "rules",
                 "What backups are expected to be: the name of a [rules] section, or a table of its keys.",
             ),
+            schedule: Schedule::read(fields),
+            notify: fields
+                .get(
+                    "notify",
+                    "Who is told what happens with its backups: names of [notification] sections.",
+                )
+                .unwrap_or_default(),
             subject_links: fields
                 .get(
                     "subject-links",

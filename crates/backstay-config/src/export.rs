@@ -1,4 +1,5 @@
 use backstay_core::{Compression, ObjectKey, Prefix};
+use backstay_schedule::Cron;
 use serde_json::{Value as Json, json};
 
 use crate::database::Encryption;
@@ -29,8 +30,8 @@ pub struct Export {
     pub folder: Option<ObjectKey>,
     /// To whom it is encrypted; without this as backups of the database are. To nobody where it is empty.
     pub encryption: Option<Encryption>,
-    /// When it is made, as a cron expression.
-    pub schedule: Option<String>,
+    /// When it is made, in the time zone of its database.
+    pub schedule: Option<Cron>,
     /// Which exports of this name are kept.
     pub retention: Option<RetentionChoice>,
     at: At,
@@ -113,9 +114,10 @@ impl Export {
             gpg: None,
         };
         let is_said = !fields.present(&["encrypt-to", "encrypt-to-file"]).is_empty();
-        let schedule = fields
-            .get("schedule", "When it is made, as a cron expression.")
-            .map(|Schedule(text)| text);
+        let schedule = fields.get(
+            "schedule",
+            "When backstay run makes it, as a cron expression in the time zone of the database.",
+        );
         let retention = fields.get(
             "retention",
             "Which exports of this name are kept: the name of a [retention] section, or a table of its keys; all without this.",
@@ -188,27 +190,6 @@ impl Value for Folder {
 
     fn schema() -> Json {
         json!({ "type": "string", "minLength": 1 })
-    }
-}
-
-/// A cron expression, of which only the form is looked at here.
-struct Schedule(String);
-
-impl Value for Schedule {
-    fn read(found: &Found<'_>, context: &mut Context) -> Option<Self> {
-        parsed(found, context, "a cron expression", |text| {
-            let is_field = |field: &str| field.chars().all(|c| c.is_ascii_alphanumeric() || "*/,-?#".contains(c));
-            let fields: Vec<&str> = text.split_whitespace().collect();
-            if fields.len() == 5 && fields.iter().all(|field| is_field(field)) {
-                Ok(Self(fields.join(" ")))
-            } else {
-                Err("a cron expression has five fields, such as 30 2 * * *")
-            }
-        })
-    }
-
-    fn schema() -> Json {
-        json!({ "type": "string", "pattern": "^\\s*[A-Za-z0-9*/,?#-]+(\\s+[A-Za-z0-9*/,?#-]+){4}\\s*$" })
     }
 }
 

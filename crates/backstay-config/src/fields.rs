@@ -1,5 +1,6 @@
 //! A section: a table whose keys are asked for by name.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +19,15 @@ pub(crate) struct Context {
     pub(crate) problems: Problems,
     /// Where relative paths begin.
     pub(crate) folder: Arc<Path>,
+    /// The variables that sections cannot do without.
+    pub(crate) variables: BTreeSet<(String, String)>,
+}
+
+impl Context {
+    /// Remembers that a section cannot do without a variable.
+    pub(crate) fn needs(&mut self, found: &Found<'_>, variable: &str) {
+        self.variables.insert((found.section.to_owned(), variable.to_owned()));
+    }
 }
 
 /// A value, and what it is called in messages.

@@ -1,4 +1,5 @@
-//! The file `backstay.toml`: databases, stores, retention, rules and exports by name, and where their secrets are.
+//! The file `backstay.toml`: databases, stores, retention, rules, exports and notifications by name, and where their secrets
+//! are.
 //!
 //! It is a crate of its own because it brings a TOML parser, and because services that keep their backups by the same file
 //! need it without the program. [`Config::parse`] takes a text and finds all mistakes in it at once, each with its line and
@@ -6,8 +7,7 @@
 //! secret is only read or run when that secret is [resolved](SecretSource::resolve).
 //!
 //! A section is a module, and each key of it is asked for in one line, which says its name, its type and what
-//! it is for. Reading, the hint at the nearest known key and the JSON schema are made of that line. So far there are those
-//! sections that the program acts on; schedules and notifications come with what they are for.
+//! it is for. Reading, the hint at the nearest known key and the JSON schema are made of that line.
 //!
 //! ```
 //! use std::path::Path;
@@ -35,12 +35,14 @@ mod database;
 mod export;
 mod fields;
 mod nearest;
+mod notification;
 mod place;
 mod problem;
 mod reference;
 mod resolve;
 mod retention;
 mod rules;
+mod schedule;
 mod schema;
 mod secret;
 mod size;
@@ -52,12 +54,14 @@ pub use config::{Config, EXAMPLE, FILE_NAME};
 pub use database::{Connection, Database, Encryption, ResolvedConnection, Selection};
 pub use export::{Export, ExportCompression, ExportRows};
 pub use nearest::nearest;
+pub use notification::{EmailAccount, Notification, NotificationChannel};
 pub use place::At;
 pub use problem::{ConfigError, Problem};
 pub use reference::Reference;
 pub use resolve::{Lookup, ResolveError};
 pub use retention::{Retention, RetentionChoice};
 pub use rules::RulesChoice;
+pub use schedule::Schedule;
 pub use schema::schema;
 pub use secret::{Given, Secret, SecretSource, SecretWarning};
 pub use store::{ResolvedStore, Store};

@@ -84,9 +84,9 @@ impl Retention {
 
 /// The name of a time zone.
 #[derive(Clone, Debug)]
-struct ZoneName {
-    name: String,
-    at: At,
+pub(crate) struct ZoneName {
+    pub(crate) name: String,
+    pub(crate) at: At,
 }
 
 impl Value for ZoneName {

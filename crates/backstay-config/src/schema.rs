@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 use crate::database::Database;
 use crate::export::Export;
 use crate::fields::Fields;
+use crate::notification::{EmailAccount, Notification};
 use crate::place::Source;
 use crate::retention::Retention;
 use crate::rules::{self, Section};
@@ -38,6 +39,7 @@ pub fn schema() -> Json {
             "store": named("store", "Places for backups."),
             "retention": named("retention", "Which backups are kept."),
             "rules": named("rules", "What backups are expected to be."),
+            "notification": named("notification", "Who is told what happens."),
             "export": {
                 "type": "array",
                 "description": "Rows for other programs.",
@@ -51,6 +53,8 @@ pub fn schema() -> Json {
             "secret": secret_schema(),
             "retention": section(&|fields| { Retention::read(fields); }),
             "rules": section(&|fields| { rules::read(fields); }),
+            "notification": section(&|fields| { Notification::read(fields); }),
+            "notification-email": section(&|fields| { EmailAccount::read_fields(fields); }),
             "rules-table": section(&|fields| { TableRule::read(fields); }),
             "rules-sql": section(&|fields| { SqlCheck::read(fields); }),
             "rules-exempt": section(&|fields| { <Exemption as Section>::read(fields); }),

@@ -115,7 +115,12 @@ impl Value for Text {
 fn template(text: &str, found: &Found<'_>, context: &mut Context, shown: Shown) -> Option<Text> {
     let at = context.problems.source().at(found.span().start);
     match Text::parse(text, at) {
-        Ok(text) => Some(text),
+        Ok(text) => {
+            for (name, _) in text.variables().filter(|(_, can_do_without)| !can_do_without) {
+                context.needs(found, name);
+            }
+            Some(text)
+        }
         Err(error) => {
             let message = format!("{}: {error}", found.name());
             context.problems.add(found.span(), shown, message);
@@ -343,6 +348,7 @@ impl Value for VariableName {
     fn read(found: &Found<'_>, context: &mut Context) -> Option<Self> {
         let name = text_of(found, context, Shown::Hidden, "the name of a variable")?;
         if is_variable_name(name) {
+            context.needs(found, name);
             return Some(Self(name.to_owned()));
         }
         let message = format!("{} must be the name of a variable", found.name());
@@ -357,7 +363,7 @@ impl Value for VariableName {
 
 /// A text that may be a secret by mistake.
 #[derive(Clone)]
-struct HiddenText(Text);
+pub(crate) struct HiddenText(pub(crate) Text);
 
 impl Value for HiddenText {
     fn read(found: &Found<'_>, context: &mut Context) -> Option<Self> {

@@ -63,10 +63,18 @@ impl Http {
     /// # Errors
     /// The file cannot be read, or has no certificate.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, Error> {
-        Self::with_times(ca_file, Times::default())
+        Self::with_times(ca_file, Times::default(), None)
     }
 
-    fn with_times(ca_file: Option<&Path>, times: Times) -> Result<Self, Error> {
+    /// The same for short messages: a request, with its answer and all before it, takes so long at most.
+    ///
+    /// # Errors
+    /// As of [`Http::new`].
+    pub fn within(time: Duration, ca_file: Option<&Path>) -> Result<Self, Error> {
+        Self::with_times(ca_file, Times::default(), Some(time))
+    }
+
+    fn with_times(ca_file: Option<&Path>, times: Times, whole: Option<Duration>) -> Result<Self, Error> {
         let roots = match ca_file {
             None => RootCerts::WebPki,
             Some(path) => RootCerts::Specific(Arc::new(certificates(path)?)),
@@ -79,6 +87,7 @@ impl Http {
             .user_agent(concat!("backstay/", env!("CARGO_PKG_VERSION")))
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .max_idle_connections_per_host(16)
+            .timeout_global(whole)
             .timeout_connect(Some(times.connect))
             .timeout_recv_response(Some(times.answer))
             .timeout_recv_body(Some(times.body))

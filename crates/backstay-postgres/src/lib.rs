@@ -7,6 +7,7 @@ mod archive;
 mod ask;
 mod cancel;
 mod catalog;
+mod claim;
 mod config;
 mod connect;
 mod conninfo;
@@ -29,6 +30,7 @@ pub use archive::{
 pub use ask::{Answer, ask};
 pub use cancel::CancelToken;
 pub use catalog::CatalogError;
+pub use claim::{Claim, ClaimError};
 pub use config::{ChannelBinding, ConnectionConfig, Endpoint, Host, RootCertificates, Secret, SslMode};
 pub use connect::{ConnectError, ConnectErrorKind, connect_client, settle_endpoint};
 pub use conninfo::{

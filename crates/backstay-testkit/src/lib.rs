@@ -17,6 +17,8 @@ mod recording;
 #[cfg(feature = "s3-server")]
 mod s3_server;
 #[cfg(feature = "http-server")]
+mod smtp_server;
+#[cfg(feature = "http-server")]
 mod supabase_server;
 pub mod tcp_proxy;
 mod toy_seal;
@@ -32,6 +34,8 @@ pub use moto_server::MotoServer;
 pub use recording::{Call, Recording};
 #[cfg(feature = "s3-server")]
 pub use s3_server::S3Server;
+#[cfg(feature = "http-server")]
+pub use smtp_server::{SmtpServer, SmtpTls};
 #[cfg(feature = "http-server")]
 pub use supabase_server::{SupabaseServer, SupabaseTraits};
 pub use toy_seal::ToyKey;

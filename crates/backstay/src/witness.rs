@@ -1,5 +1,5 @@
 use backstay_core::repository::{Deed, LogEntry, Outcome, Repository, RepositoryError, Statement};
-use backstay_core::{BackupId, ObjectKey};
+use backstay_core::{BackupId, ObjectKey, Prefix};
 use jiff::Timestamp;
 
 /// Who does something with backups, from where, and by which clock: what the log of a store and its records say.
@@ -44,6 +44,31 @@ impl Witness {
             deed,
             outcome,
             id: id.cloned(),
+            prefix: None,
+            detail: detail.to_owned(),
+        })
+    }
+
+    /// Notes what came of a deed without a backup, for those of that prefix.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn note_without_backup(
+        &self,
+        repository: &Repository,
+        deed: Deed,
+        outcome: Outcome,
+        prefix: &Prefix,
+        detail: &str,
+    ) -> Result<ObjectKey, RepositoryError> {
+        repository.note(&LogEntry {
+            at: (self.clock)(),
+            who: self.who.clone(),
+            from: self.from.clone(),
+            deed,
+            outcome,
+            id: None,
+            prefix: Some(prefix.clone()),
             detail: detail.to_owned(),
         })
     }

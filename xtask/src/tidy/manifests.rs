@@ -13,7 +13,9 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
             &["backstay-core"]
         }
         "backstay-http" => &["backstay-core"],
-        "backstay-config" => &["backstay-core", "backstay-verify"],
+        "backstay-config" => &["backstay-core", "backstay-schedule", "backstay-verify"],
+        "backstay-notify" => &["backstay-http"],
+        "backstay-schedule" => &[],
         "backstay-export" => &["backstay-core", "backstay-postgres"],
         name if name.starts_with("backstay-store-") => &["backstay-core", "backstay-http"],
         "backstay" => &[
@@ -25,7 +27,7 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
             "backstay-store-*",
         ],
         // What they need of the others they get through the library, as any service does.
-        "backstay-cli" => &["backstay", "backstay-config"],
+        "backstay-cli" => &["backstay", "backstay-config", "backstay-notify", "backstay-schedule"],
         "backstay-examples" => &["backstay"],
         // It waits for no database client to be compiled; what needs one has a package of its own.
         "xtask" => &[],

@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 use backstay::manifest::{CheckOutcome, Table, TableKind, TableRows};
 use backstay::{
     BackupError, BackupId, BackupReport, CheckOptions, Deed, DrillOptions, DrillReport, EarlierBackups, Finding,
-    Manifest, Origin, Outcome, PreflightFinding, PreflightSeverity, Report, Repository, RepositoryError, Resolved,
-    RetentionPolicy, Rules, Seals, Severity, WhenMissing, Witness, earlier_volumes, origin, proof_of,
+    Manifest, Origin, Outcome, Prefix, PreflightFinding, PreflightSeverity, Report, Repository, RepositoryError,
+    Resolved, RetentionPolicy, Rules, Seals, Severity, WhenMissing, Witness, earlier_volumes, origin, proof_of,
     supabase_project_of_store,
 };
 use jiff::Timestamp;
@@ -15,18 +15,19 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::keys::Keys;
+use crate::notify::Watch;
 use crate::output::{Columns, Form, Output, Voice, bytes, complain, count, duration, print_json, print_text, quoted};
 use crate::progress;
 use crate::settle::{SettledBackup, SettledStore};
 
 use super::copy::{AlsoJson, copy_to_others};
 use super::drill::{DrillJson, NO_END, drill_at_once, json as drill_json, text as drill_text};
-use super::log::{complain_unnoted, note};
+use super::log::{complain_unnoted, note, note_without_backup};
 use super::prune::tell_unremoved;
 use super::{finding_lines, remark_warnings};
 
 /// Backs a database up, then removes what may go.
-pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Result<Exit, Failure> {
+pub(crate) fn back_up(settled: SettledBackup, environment: &Environment, watch: &Watch<'_>) -> Result<Exit, Failure> {
     let SettledBackup {
         source,
         store,
@@ -44,7 +45,13 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
     let begun = Instant::now();
     let seals = seals.seals(&store.variables, environment.can_ask)?;
     let is_sealed = seals.is_some();
+    if is_sealed {
+        watch.sealed();
+    }
     let repository = sealing(store.open(WhenMissing::Create)?, seals);
+    let of_database = || Prefix::for_database(&source.config.database);
+    let prefix = options.prefix.clone().unwrap_or_else(of_database);
+    watch.at(&repository, &prefix);
     // To see whose the earlier backups are; without, it is believed that the name is right.
     let repository = match Keys::of_variables(&store.variables).give(repository.clone()) {
         Ok(repository) => repository,
@@ -75,7 +82,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
                 true => NO_END.to_owned(),
                 false => error.to_string(),
             };
-            note(&witness, &repository, Deed::Backup, Outcome::Failed, None, &why);
+            note_without_backup(&witness, &repository, Deed::Backup, Outcome::Failed, &prefix, &why);
             return Err(error.into());
         }
     };
@@ -87,6 +94,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
         Some(&report.published.manifest.id),
         "",
     );
+    watch.of_backup(&report.published.manifest.id);
     // Notes are for `doctor`; what was left out is part of the report.
     let warnings = |finding: &&PreflightFinding| finding.severity > PreflightSeverity::Note;
     for finding in report.findings.iter().filter(warnings) {
@@ -98,6 +106,9 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
     let judged = rules
         .clone()
         .map(|rules| judge(&repository, &report, rules, &witness, output));
+    if let Some(judged) = &judged {
+        watch.found(&judged.findings);
+    }
     let took = begun.elapsed();
     let id = &report.published.manifest.id;
     let (also, exit) = copy_to_others(
@@ -117,6 +128,12 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment) -> Resu
             drill_at_once(&repository, id, drill, output, environment, &interrupt)
         })
         .transpose();
+    if let Some(lost) = also.iter().find(|other| !other.ok) {
+        watch.because(&format!("{} has not got the backup", lost.store));
+    }
+    if let Ok(Some(drilled)) = &drilled {
+        watch.found(&drilled.findings);
+    }
     let is_sound = judged.as_ref().is_none_or(Report::is_sound);
     let has_passed = match &drilled {
         Ok(drilled) => drilled.as_ref().is_none_or(DrillReport::passed),

@@ -3,8 +3,8 @@ use std::fmt::Display;
 
 use backstay::{ConninfoError, Exemption, Rules};
 use backstay_config::{
-    Config, Database, EXAMPLE, Export, ExportRows, Given, ResolveError, Retention, RetentionChoice, RulesChoice,
-    SecretSource, Store, schema,
+    Config, Database, EXAMPLE, Export, ExportRows, Given, Notification, NotificationChannel, ResolveError, Retention,
+    RetentionChoice, RulesChoice, SecretSource, Store, schema,
 };
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -38,6 +38,7 @@ pub(crate) fn check(output: Output, environment: &Environment) -> Result<Exit, F
         retentions: check.retentions,
         rules: check.rules,
         exports: check.exports,
+        notifications: check.notifications,
         mistakes: check.mistakes,
     };
     match output {
@@ -67,6 +68,7 @@ struct Report {
     retentions: Vec<Section>,
     rules: Vec<Section>,
     exports: Vec<Section>,
+    notifications: Vec<Section>,
     mistakes: Vec<String>,
 }
 
@@ -97,6 +99,7 @@ impl Report {
             ("retention", &self.retentions),
             ("rules", &self.rules),
             ("export", &self.exports),
+            ("notification", &self.notifications),
         ];
         for (kind, sections) in kinds {
             for section in sections {
@@ -125,6 +128,7 @@ struct Check<'e> {
     retentions: Vec<Section>,
     rules: Vec<Section>,
     exports: Vec<Section>,
+    notifications: Vec<Section>,
     mistakes: Vec<String>,
 }
 
@@ -137,6 +141,7 @@ impl<'e> Check<'e> {
             retentions: Vec::new(),
             rules: Vec::new(),
             exports: Vec::new(),
+            notifications: Vec::new(),
             mistakes: Vec::new(),
         };
         for (name, database) in config.databases() {
@@ -158,7 +163,54 @@ impl<'e> Check<'e> {
             let entries = check.export(export);
             check.exports.push(section(name, entries));
         }
+        for (name, notification) in config.notifications() {
+            let entries = check.notification(notification);
+            check.notifications.push(section(name, entries));
+        }
         check
+    }
+
+    /// What is told where; a URL is as good as a password, so of one it is told only where it comes from.
+    fn notification(&mut self, notification: &Notification) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        match &notification.channel {
+            NotificationChannel::Webhook(given) => entries.push(self.hidden("webhook", given)),
+            NotificationChannel::Slack(given) => entries.push(self.hidden("slack", given)),
+            NotificationChannel::Ping(given) => entries.push(self.hidden("ping", given)),
+            NotificationChannel::Email(account) => {
+                for (key, text) in account.to.iter().map(|to| ("to", to)).chain([("host", &account.host)]) {
+                    entries.push(match text.resolve(&lookup(&self.environment.variables)) {
+                        Ok(value) => entry(key, value),
+                        Err(error) => missing(key, None, error),
+                    });
+                }
+                let password = account.password.as_ref();
+                entries.extend(password.map(|source| self.secret("password", source)));
+            }
+            NotificationChannel::Command { program, .. } => {
+                entries.push(match program.text().resolve(&lookup(&self.environment.variables)) {
+                    Ok(program) => entry("command", program),
+                    Err(error) => missing("command", None, error),
+                });
+            }
+        }
+        let words = [("on", &notification.on), ("about", &notification.about)];
+        let words = words
+            .into_iter()
+            .filter_map(|(key, words)| Some(entry(key, words.as_ref()?.join(", "))));
+        entries.extend(words);
+        entries
+    }
+
+    /// A value that is not shown even where it stands in the file.
+    fn hidden(&mut self, key: &'static str, given: &Given) -> Entry {
+        match given {
+            Given::Secret(source) => self.secret(key, source),
+            Given::Text(text) => match text.resolve(&lookup(&self.environment.variables)) {
+                Ok(_) => entry(key, "stands in the file"),
+                Err(error) => missing(key, None, error),
+            },
+        }
     }
 
     fn export(&mut self, export: &Export) -> Vec<Entry> {
@@ -179,7 +231,7 @@ impl<'e> Check<'e> {
             ("format", Some(export.format.to_owned())),
             ("store", name(&export.store)),
             ("prefix", export.folder.as_ref().map(ToString::to_string)),
-            ("schedule", export.schedule.clone()),
+            ("schedule", export.schedule.as_ref().map(ToString::to_string)),
         ];
         entries.extend(given.into_iter().filter_map(|(key, value)| Some(entry(key, value?))));
         if let Some(RetentionChoice::Own(retention)) = &export.retention {
@@ -236,6 +288,18 @@ impl<'e> Check<'e> {
             Some(RetentionChoice::Own(retention)) => entries.extend(self.retention(retention)),
             None => {}
         }
+        let schedule = &database.schedule;
+        let zone = schedule.zone_name().unwrap_or("UTC");
+        let crons = [("schedule", &schedule.backup), ("drill-schedule", &schedule.drill)];
+        let crons = crons
+            .into_iter()
+            .filter_map(|(key, cron)| Some(entry(key, format!("{} {zone}", cron.as_ref()?))));
+        entries.extend(crons);
+        if let Err(error) = schedule.zone(|name| TimeZone::get(name).ok()) {
+            entries.extend(self.fault("time-zone", error.into()));
+        }
+        let notified = database.notify.iter();
+        entries.extend(notified.map(|notification| entry("notify", notification.name())));
         match &database.rules {
             Some(RulesChoice::Named(reference)) => entries.push(entry("rules", reference.name())),
             Some(RulesChoice::Own(rules)) => entries.extend(rules_entries(rules)),

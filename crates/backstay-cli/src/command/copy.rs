@@ -8,6 +8,7 @@ use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::notify::Watch;
 use crate::output::{Form, Output, Voice, bytes, complain, print_json, print_text};
 use crate::progress;
 use crate::select::newest;
@@ -16,12 +17,16 @@ use crate::settle::{CopyWhich, SettledCopy, SettledStore};
 use super::log::note;
 
 /// Copies backups to another store, one after another. One that fails does not keep the others from being copied.
-pub(crate) fn copy(settled: &SettledCopy, environment: &Environment) -> Result<Exit, Failure> {
+pub(crate) fn copy(settled: &SettledCopy, environment: &Environment, watch: &Watch<'_>) -> Result<Exit, Failure> {
     let witness = environment.witness();
     let interrupt = Interrupt::watch()?;
     let from = settled.from.open(WhenMissing::Fail)?;
     let ids = chosen(&settled.which, &from)?;
     let to = settled.to.open(WhenMissing::Create)?;
+    for id in &ids {
+        watch.of_prefix(id.prefix());
+        watch.at(&to, id.prefix());
+    }
     // A store that is down is told once, and not for each backup.
     to.list()?;
     let shown = progress::for_output(settled.output);
@@ -42,6 +47,7 @@ pub(crate) fn copy(settled: &SettledCopy, environment: &Environment) -> Result<E
             Err(error) => {
                 let failure = Failure::from(error);
                 complain(&failure.report());
+                watch.because(&format!("{id}: {}", failure.in_one_line()));
                 // The first to fail says with what.
                 exit = if exit == Exit::Done { failure.exit() } else { exit };
                 done.push(json(&id, Err(failure.in_one_line())));

@@ -17,6 +17,7 @@ use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::notify::Watch;
 use crate::output::{Form, Output, Voice, complain, count, print_json, print_text};
 use crate::progress;
 use crate::select::open_archive;
@@ -43,7 +44,7 @@ pub(crate) enum DrillRefused {
 }
 
 /// Restores a backup where nothing else is, examines it, and tells.
-pub(crate) fn drill(settled: &SettledDrill, environment: &Environment) -> Result<Exit, Failure> {
+pub(crate) fn drill(settled: &SettledDrill, environment: &Environment, watch: &Watch<'_>) -> Result<Exit, Failure> {
     let interrupt = Interrupt::watch()?;
     let archive = open_archive(&settled.backup)?;
     let id = match &archive {
@@ -54,6 +55,13 @@ pub(crate) fn drill(settled: &SettledDrill, environment: &Environment) -> Result
         }
         Archive::Foreign { .. } => return Err(DrillRefused::PlainDump.into()),
     };
+    if let Archive::Backup(reader) = &archive {
+        watch.of_backup(id);
+        watch.at(&Repository::new(reader.store().clone()), id.prefix());
+        if reader.manifest().digest_key.is_some() {
+            watch.sealed();
+        }
+    }
     let target = match &settled.place {
         DrillPlace::Throwaway(folder) => throwaway(folder.as_deref())?,
         DrillPlace::NewDatabase(at) => {
@@ -71,6 +79,7 @@ pub(crate) fn drill(settled: &SettledDrill, environment: &Environment) -> Result
         options.rules = rules.clone();
     }
     let report = run(&archive, &target, &options, settled.output, environment, &interrupt)?;
+    watch.found(&report.findings);
     match (settled.output.form, settled.output.voice) {
         (Form::Json, _) => print_json(&json(&report))?,
         (Form::Text, Voice::Normal) => print_text(&text(&report))?,

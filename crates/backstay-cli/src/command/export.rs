@@ -13,19 +13,25 @@ use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::notify::Watch;
 use crate::output::{Columns, Form, Output, Voice, bytes, complain, count, duration, print_json, print_text};
 use crate::settle::{
     ExportWhat, ExportsOfDatabase, SettledExport, SettledNamedExport, SettledPlace, SettledSubject, SubjectMode,
 };
 
-use super::log::note;
+use super::log::{note, note_without_backup};
 use super::remark_warnings;
 
 /// Exports rows for other programs, or what belongs to a person.
-pub(crate) fn export(settled: &SettledExport, environment: &Environment) -> Result<Exit, Failure> {
+pub(crate) fn export(settled: &SettledExport, environment: &Environment, watch: &Watch<'_>) -> Result<Exit, Failure> {
     let interrupt = Interrupt::watch()?;
     match &settled.what {
-        ExportWhat::Named(groups) => export_named(groups, settled, environment, &interrupt),
+        ExportWhat::Named(groups) => {
+            for group in groups {
+                watch.of_section(group.section.as_deref());
+            }
+            export_named(groups, settled, environment, &interrupt, watch)
+        }
         ExportWhat::Subject(subject) => export_person(subject, settled, environment, &interrupt),
     }
 }
@@ -35,6 +41,7 @@ fn export_named(
     settled: &SettledExport,
     environment: &Environment,
     interrupt: &Interrupt,
+    watch: &Watch<'_>,
 ) -> Result<Exit, Failure> {
     let begun = Instant::now();
     let mut told = Told {
@@ -45,8 +52,15 @@ fn export_named(
         if interrupt.token().is_cancelled() {
             told.fail(group.exports.iter(), &Failure::from(ExportError::Cancelled));
         } else {
-            export_group(group, settled, environment, interrupt, &mut told);
+            export_group(group, settled, environment, interrupt, watch, &mut told);
         }
+    }
+    let failed = told
+        .exports
+        .iter()
+        .find_map(|one| Some((&one.name, one.error.as_ref()?)));
+    if let Some((name, error)) = failed {
+        watch.because(&format!("{name}: {error}"));
     }
     match settled.output {
         Output { form: Form::Json, .. } => print_json(&told.exports)?,
@@ -90,13 +104,15 @@ fn export_group(
     settled: &SettledExport,
     environment: &Environment,
     interrupt: &Interrupt,
+    watch: &Watch<'_>,
     told: &mut Told,
 ) {
     remark_warnings(&group.source, settled.output);
     let witness = environment.witness();
-    let log = |place: &ExportPlace, outcome: Outcome, detail: &str| {
+    let log = |export: &SettledNamedExport, place: &ExportPlace, outcome: Outcome, detail: &str| {
         let repository = Repository::new(Arc::clone(&place.store));
-        note(&witness, &repository, Deed::Export, outcome, None, detail);
+        watch.at(&repository, &export.name);
+        note_without_backup(&witness, &repository, Deed::Export, outcome, &export.name, detail);
     };
     // Every store is opened before rows are read for one of them.
     let mut opened: Vec<(&SettledNamedExport, ExportPlace)> = Vec::new();
@@ -115,7 +131,7 @@ fn export_group(
         Ok(results) => results,
         Err(error) => {
             for (export, place) in &opened {
-                log(place, Outcome::Failed, &format!("{}: {error}", export.name));
+                log(export, place, Outcome::Failed, &format!("{}: {error}", export.name));
             }
             return told.fail(opened.iter().map(|(export, _)| *export), &Failure::from(error));
         }
@@ -123,7 +139,7 @@ fn export_group(
     for ((export, place), (name, made)) in opened.iter().zip(results) {
         match made {
             Ok(made) => {
-                log(place, Outcome::Done, &made.manifest.id.to_string());
+                log(export, place, Outcome::Done, &made.manifest.id.to_string());
                 let mut one = ExportJson::made(&made, place);
                 if let Err(error) = prune(export, place, &witness, &mut one) {
                     told.complain(name.as_str(), &Failure::from(error));
@@ -131,7 +147,7 @@ fn export_group(
                 told.exports.push(one);
             }
             Err(error) => {
-                log(place, Outcome::Failed, &format!("{name}: {error}"));
+                log(export, place, Outcome::Failed, &format!("{name}: {error}"));
                 told.fail([*export].into_iter(), &Failure::from(error));
             }
         }

@@ -1,4 +1,4 @@
-use backstay::{BackupId, Deed, LogItem, Outcome, Repository, WhenMissing, Witness};
+use backstay::{BackupId, Deed, LogItem, Outcome, Prefix, Repository, WhenMissing, Witness};
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -28,6 +28,20 @@ pub(super) fn note(
     detail: &str,
 ) {
     if let Err(error) = witness.note(repository, deed, outcome, id, detail) {
+        complain_unnoted(error);
+    }
+}
+
+/// Notes what came of a deed without a backup, for those of that prefix.
+pub(super) fn note_without_backup(
+    witness: &Witness,
+    repository: &Repository,
+    deed: Deed,
+    outcome: Outcome,
+    prefix: &Prefix,
+    detail: &str,
+) {
+    if let Err(error) = witness.note_without_backup(repository, deed, outcome, prefix, detail) {
         complain_unnoted(error);
     }
 }

@@ -11,6 +11,7 @@ use crate::explain::is_finding;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::keys::Keys;
+use crate::notify::Watch;
 use crate::output::{Form, Output, OutputError, Voice, complain, print, print_json, print_text};
 use crate::progress;
 use crate::select::{SelectError, open_archive_even_sealed};
@@ -19,12 +20,13 @@ use crate::settle::SettledVerify;
 use super::log::note;
 
 /// Checks a backup and tells what was found.
-pub(crate) fn verify(settled: &SettledVerify, environment: &Environment) -> Result<Exit, Failure> {
+pub(crate) fn verify(settled: &SettledVerify, environment: &Environment, watch: &Watch<'_>) -> Result<Exit, Failure> {
     let interrupt = Interrupt::watch()?;
     let archive = match open_archive_even_sealed(&settled.backup) {
         Err(SelectError::Archive(error)) if is_finding(&error) => return tell_of_damage(error, settled.output),
         opened => opened?,
     };
+    tell_watch(&archive, watch);
     let mut options = settled.options.clone();
     if let Some(rules) = rules_of(settled, &archive) {
         options.rules = rules.clone();
@@ -37,9 +39,28 @@ pub(crate) fn verify(settled: &SettledVerify, environment: &Environment) -> Resu
     let verified = backstay::verify(&archive, &options, &*shown, interrupt.token());
     shown.clear();
     let report = verified?;
+    watch.found(&report.findings);
     note_verification(&archive, &report, options.level, &environment.witness());
     tell(&report, settled.output)?;
     Ok(if report.is_sound() { Exit::Done } else { Exit::Findings })
+}
+
+/// Whoever is told of it hears of backups in stores, and not of files.
+fn tell_watch(archive: &Archive, watch: &Watch<'_>) {
+    match archive {
+        Archive::Backup(reader) => {
+            watch.of_backup(&reader.manifest().id);
+            watch.at(&Repository::new(reader.store().clone()), reader.manifest().id.prefix());
+            if reader.is_sealed() {
+                watch.sealed();
+            }
+        }
+        Archive::Sealed { manifest, .. } => {
+            watch.of_backup(&manifest.id);
+            watch.sealed();
+        }
+        Archive::Pack(_) | Archive::Foreign { .. } => {}
+    }
 }
 
 /// The rules of the database whose backup it is.

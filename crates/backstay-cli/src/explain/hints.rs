@@ -11,11 +11,14 @@ use backstay::{
     WireError,
 };
 
+use backstay_schedule::PrintError;
+
 use super::Side;
 use crate::command::{DrillRefused, NoAnswer, RestoreRefused};
 use crate::configuration::ConfigurationError;
 use crate::environment::EnvironmentError;
 use crate::keys::KeyError;
+use crate::notify::NotificationError;
 use crate::output::quoted;
 use crate::select::{NameError, SelectError};
 use crate::settle::SettleError;
@@ -84,6 +87,8 @@ pub(super) fn of(error: &(dyn Error + 'static), side: Side) -> Vec<String> {
         .or_else(|| error.downcast_ref().and_then(of_settle))
         .or_else(|| error.downcast_ref().and_then(of_seal))
         .or_else(|| error.downcast_ref().and_then(of_key))
+        .or_else(|| error.downcast_ref().and_then(of_notification))
+        .or_else(|| error.downcast_ref().and_then(of_print))
         .or_else(|| error.downcast_ref().and_then(of_environment));
     hint.map(str::to_owned).into_iter().collect()
 }
@@ -98,6 +103,27 @@ fn of_backup(error: &BackupError) -> Option<&'static str> {
              moved by an upgrade or a restore, say so once with --same-database",
         ),
         _ => None,
+    }
+}
+
+fn of_print(error: &PrintError) -> Option<&'static str> {
+    match error {
+        PrintError::ClocksAreSet { .. } => Some(
+            "leave time-zone out of the section, so that the schedule is one of UTC; or let another scheduler do it",
+        ),
+        _ => Some("write the schedule in UTC, without time-zone; or let another scheduler do it"),
+    }
+}
+
+fn of_notification(error: &NotificationError) -> Option<&'static str> {
+    match error {
+        NotificationError::Undelivered { .. } => {
+            Some("look at the section in backstay.toml, and whether this machine may connect to there")
+        }
+        NotificationError::Invalid { .. } => {
+            Some("correct the section in backstay.toml; docs/configuration.md has examples")
+        }
+        NotificationError::Resolve { .. } => None,
     }
 }
 
@@ -559,6 +585,9 @@ fn of_name(error: &NameError) -> Option<&'static str> {
 fn of_settle(error: &SettleError) -> Option<&'static str> {
     match error {
         SettleError::StoreIsConnection => Some("a database is named with --from"),
+        SettleError::NothingScheduled | SettleError::NoSchedule { .. } => {
+            Some("say when in its section: schedule = \"30 2 * * *\"; or do it now with --now backup")
+        }
         SettleError::NoExports => Some("backstay config example shows some"),
         SettleError::WhichSection => {
             Some("name it with --db in place of --from; or say to whom with --encrypt-to, or in [[export]]")

@@ -95,7 +95,7 @@ impl SettledBackup {
         let rules = chosen::rules(&arguments.rules, database, environment)?;
         let checks = rules.iter().flat_map(Rules::checks_of_snapshot);
         options.checks = checks.cloned().collect();
-        let retention = match (arguments.keep_days, database) {
+        let retention = match (arguments.keep_days, database.filter(|_| !arguments.keep_all)) {
             (Some(days), _) => Some(keep_days(days)),
             (None, Some(database)) => chosen::retention(database, environment)?,
             (None, None) => None,

@@ -46,6 +46,20 @@ pub(super) fn source<'e>(
     }
 }
 
+/// The name of the section that [`source`] takes, also where nothing of it can be had.
+pub(crate) fn section_name(arguments: &FromArguments, environment: &Environment) -> Option<String> {
+    if arguments.db.is_some() {
+        return arguments.db.clone();
+    }
+    match resolve_source(arguments.from.as_deref(), &environment.variables) {
+        Err(ConninfoError::NothingConfigured) => {
+            let (name, _) = environment.configuration.get().ok()??.only_database().ok()??;
+            Some(name.to_owned())
+        }
+        _ => None,
+    }
+}
+
 /// A backup and the store that it is in. A database that the configuration has is found by the prefix that its section says,
 /// and in its store.
 pub(super) fn in_store(

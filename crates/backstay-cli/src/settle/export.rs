@@ -39,6 +39,8 @@ pub(crate) enum ExportWhat {
 /// Exports that are read in one snapshot.
 #[derive(Debug)]
 pub(crate) struct ExportsOfDatabase {
+    /// The database in the configuration.
+    pub(crate) section: Option<String>,
     pub(crate) source: Resolved,
     pub(crate) exports: Vec<SettledNamedExport>,
 }
@@ -165,11 +167,23 @@ fn named(
         let exports = exports.into_iter();
         let exports = exports.map(|export| one(export, of_file, arguments, encrypt, loaded, environment));
         Ok(ExportsOfDatabase {
+            section: section.map(|(name, _)| name.to_owned()),
             source,
             exports: exports.collect::<Result<_, SettleError>>()?,
         })
     });
     groups.collect()
+}
+
+/// The databases of the configuration that exports are of, also where nothing of them can be had.
+pub(crate) fn export_sections(arguments: &ExportArguments, environment: &Environment) -> Vec<String> {
+    let Ok(Some(loaded)) = environment.configuration.get() else {
+        return Vec::new();
+    };
+    let chosen = loaded.config.exports();
+    let chosen = chosen.filter(|(name, _)| arguments.all || arguments.names.iter().any(|typed| typed == name));
+    let databases = chosen.map(|(_, export)| database_of(Some(export), &arguments.from, Some(loaded)));
+    databases.filter_map(|database| database.ok()?).collect()
 }
 
 /// The name of the database in the file: that which was typed, else that of the export, else the only one. What variables name

@@ -238,3 +238,42 @@ SELECT 1"""
         |  ^^^^^^
     "#);
 }
+
+#[test]
+fn mistakes_of_schedules_and_notifications_have_their_places() {
+    insta::assert_snapshot!(told(
+        r#"
+[database.kulti]
+host = "localhost"
+schedule = "0 30 2 * * *"
+drill-schedule = "0 0 31 2 *"
+jitter-minutes = 0
+notify = ["chatt"]
+
+[[export]]
+name = "users"
+table = "users"
+schedule = "0 0 */2 * MON"
+
+[notification.nobody]
+on = ["failure"]
+
+[notification.chat]
+slack = { env = "SLACK_URL" }
+webhook = 'https://example.org/hunter2'
+on = ["failures"]
+about = ["backups"]
+
+[notification.sign]
+ping = "https://example.org/${hunter2"
+on = ["success"]
+
+[notification.mail]
+email = { host = "mail.example.org", user = "app", tls = "maybe", from = "a@example.org", to = [], subject = "x" }
+
+[notification.program]
+command = []
+ca-file = "a.pem"
+"#
+    ));
+}

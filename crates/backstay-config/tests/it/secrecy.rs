@@ -35,6 +35,12 @@ secret-access-key = 'hunter2'
 session-token = { command = ["x", 1, "hunter2"], env = "A" }
 token = ["hunter2"]
 secret_key = 'hunter2' # hunter2
+
+[notification.n]
+webhook = "https://hunter2@example.org/hunter2"
+slack = 'hunter2${'
+command = ["tell", "hunter2", "${hunter2"]
+email = { host = "h", from = "f", to = ["t"], user = "u", password = "hunter2" }
 "#;
 
 fn check(text: &str) -> Result<(), TestCaseError> {

@@ -8,7 +8,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::id::BackupId;
+use crate::id::{BackupId, Prefix};
 use crate::store::ObjectKey;
 
 use super::records::{RECORD_BYTES_MAX, put_numbered};
@@ -30,6 +30,8 @@ pub struct LogEntry {
     pub outcome: Outcome,
     /// The backup that it was done with; `None` where there is no single one.
     pub id: Option<BackupId>,
+    /// Where there is no backup, such as after a failure: the prefix that one would have had.
+    pub prefix: Option<Prefix>,
     /// More about it, for people; never anything secret.
     pub detail: String,
 }
@@ -169,6 +171,8 @@ struct LogJson {
     outcome: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prefix: Option<String>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     detail: String,
 }
@@ -186,13 +190,14 @@ impl Repository {
             deed: entry.deed.to_string(),
             outcome: entry.outcome.to_string(),
             id: entry.id.as_ref().map(ToString::to_string),
+            prefix: entry.prefix.as_ref().map(ToString::to_string),
             detail: entry.detail.clone(),
         };
         let mut bytes = serde_json::to_vec(&json).unwrap_or_default();
         bytes.push(b'\n');
         let at = entry.at.to_zoned(TimeZone::UTC);
         let folder = format!("{}{}", names::LOG, at.strftime("%Y/%m"));
-        let subject = json.id.as_deref().unwrap_or(NO_SUBJECT);
+        let subject = json.id.as_deref().or(json.prefix.as_deref()).unwrap_or(NO_SUBJECT);
         let stem = format!("{}-{}-{}-{subject}", at.strftime(TIME), json.deed, json.outcome);
         let name = |number: u32| ObjectKey::from_valid(format!("{folder}/{stem}-{number:04}.json"));
         put_numbered(&**self.store(), name, &bytes)
@@ -217,6 +222,27 @@ impl Repository {
         }
         Ok(items)
     }
+
+    /// When a deed was done with backups of a prefix and what came of it, oldest first, by the names of the entries alone.
+    /// Costs a listing of the log.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn outcomes(&self, deed: Deed, prefix: &Prefix) -> Result<Vec<(Timestamp, Outcome)>, RepositoryError> {
+        let mut outcomes: Vec<(Timestamp, Outcome)> = Vec::new();
+        for object in self.store().list(names::LOG)? {
+            let Some(parts) = parts(&object.key) else { continue };
+            let is_of_prefix = match parts.subject.parse::<BackupId>() {
+                Ok(id) => id.prefix() == prefix,
+                Err(_) => parts.subject == prefix.as_str(),
+            };
+            if parts.deed == deed.to_string() && is_of_prefix {
+                outcomes.extend(parts.outcome.parse().ok().map(|outcome| (parts.at, outcome)));
+            }
+        }
+        outcomes.sort_by_key(|(at, _)| *at);
+        Ok(outcomes)
+    }
 }
 
 const TIME: &str = "%Y%m%d_%H%M%S";
@@ -225,19 +251,32 @@ const NO_SUBJECT: &str = "store";
 impl LogFilter {
     /// By the name alone, as far as it tells; what has another name is let through.
     fn lets_through(&self, key: &ObjectKey) -> bool {
-        let Some((time, subject)) = parts(key) else { return true };
-        let is_late = self.since.is_none_or(|since| time.as_second() >= since.as_second());
-        is_late && self.id.as_ref().is_none_or(|id| subject == id.to_string())
+        let Some(parts) = parts(key) else { return true };
+        let is_late = self.since.is_none_or(|since| parts.at.as_second() >= since.as_second());
+        is_late && self.id.as_ref().is_none_or(|id| parts.subject == id.to_string())
     }
 }
 
-/// Time and subject of an entry, by its name.
-fn parts(key: &ObjectKey) -> Option<(Timestamp, &str)> {
+/// What the name of an entry tells.
+struct Parts<'k> {
+    at: Timestamp,
+    deed: &'k str,
+    outcome: &'k str,
+    subject: &'k str,
+}
+
+fn parts(key: &ObjectKey) -> Option<Parts<'_>> {
     let name = key.as_str().rsplit('/').next()?.strip_suffix(".json")?;
     let mut parts = name.splitn(4, '-');
     let time = DateTime::strptime(TIME, parts.next()?).ok()?;
-    let (subject, _number) = parts.nth(2)?.rsplit_once('-')?;
-    Some((time.to_zoned(TimeZone::UTC).ok()?.timestamp(), subject))
+    let (deed, outcome) = (parts.next()?, parts.next()?);
+    let (subject, _number) = parts.next()?.rsplit_once('-')?;
+    Some(Parts {
+        at: time.to_zoned(TimeZone::UTC).ok()?.timestamp(),
+        deed,
+        outcome,
+        subject,
+    })
 }
 
 fn entry(json: &[u8]) -> Option<LogEntry> {
@@ -249,6 +288,7 @@ fn entry(json: &[u8]) -> Option<LogEntry> {
         deed: json.deed.parse().ok()?,
         outcome: json.outcome.parse().ok()?,
         id: json.id.map(|id| id.parse()).transpose().ok()?,
+        prefix: json.prefix.map(|prefix| prefix.parse()).transpose().ok()?,
         detail: json.detail,
     })
 }
@@ -268,6 +308,7 @@ mod tests {
             deed: Deed::Deletion,
             outcome: Outcome::Begun,
             id: id.map(|id| id.parse().unwrap()),
+            prefix: None,
             detail: String::new(),
         }
     }
@@ -317,6 +358,31 @@ mod tests {
         let all = repository.log(&LogFilter::default()).unwrap();
         assert_eq!(all[0].entry.as_ref(), Some(&entry));
         assert_eq!(all[2].entry.as_ref(), Some(&of_all));
+    }
+
+    #[test]
+    fn outcomes_are_those_of_one_prefix_and_one_deed() {
+        let repository = Repository::new(Arc::new(MemoryStore::new()));
+        let note = |at: &str, deed, outcome, id: Option<&str>, prefix: Option<&str>| {
+            let entry = LogEntry {
+                deed,
+                outcome,
+                prefix: prefix.map(|prefix| prefix.parse().unwrap()),
+                ..deletion(at, id)
+            };
+            let key = repository.note(&entry).unwrap();
+            assert_eq!(repository.log(&LogFilter::default()).unwrap().last().unwrap().key, key);
+        };
+        let id = Some("a-b_backup_20250116_143022");
+        note("2025-03-01T00:00:00Z", Deed::Backup, Outcome::Failed, None, Some("a-b"));
+        note("2025-03-02T00:00:00Z", Deed::Backup, Outcome::Failed, None, Some("b"));
+        note("2025-03-03T00:00:00Z", Deed::Backup, Outcome::Failed, None, None);
+        note("2025-03-04T00:00:00Z", Deed::Drill, Outcome::Failed, id, None);
+        note("2025-03-05T00:00:00Z", Deed::Backup, Outcome::Done, id, None);
+        let outcomes = repository.outcomes(Deed::Backup, &"a-b".parse().unwrap()).unwrap();
+        let expected = [("2025-03-01", Outcome::Failed), ("2025-03-05", Outcome::Done)];
+        let expected = expected.map(|(day, outcome)| (format!("{day}T00:00:00Z").parse().unwrap(), outcome));
+        assert_eq!(outcomes, expected);
     }
 
     #[test]

@@ -18,7 +18,7 @@ fn scene() -> (HttpServer, TcpProxy, Http) {
         body: SHORT,
         send: SHORT,
     };
-    (server, proxy, Http::with_times(None, times).unwrap())
+    (server, proxy, Http::with_times(None, times, None).unwrap())
 }
 
 /// Asks, and reads the answer to its end.

@@ -1,0 +1,346 @@
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use backstay::{CancelToken, Claim, Prefix};
+use backstay_schedule::{Decision, Past, Timetable};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::args::JobArgument;
+use crate::configuration;
+use crate::environment::Environment;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::notify::tell_missed;
+use crate::output::age;
+use crate::schedule::{self, Job};
+use crate::settle::{RunMode, SettleError};
+
+use super::step::{Ended, step};
+use super::{Shared, past, say};
+
+/// Clocks are set and machines sleep, so nobody waits longer than this without a look at the clock.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// How old what is known of a store may be, where it tells something and where it could not be read.
+const KNOWN: Duration = Duration::from_secs(3600);
+const UNKNOWN: Duration = Duration::from_secs(300);
+/// When to look again whether somebody else still works on the database.
+const BUSY: Duration = Duration::from_secs(60);
+/// How long who was asked to work now waits until nobody else does, and how often it looks.
+const TURN: Duration = Duration::from_secs(3600);
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Does the work on one database, one piece after another.
+pub(super) struct Attendant<'a> {
+    name: &'a str,
+    environment: &'a Environment,
+    shared: &'a Shared<'a>,
+    jobs: Vec<(Job, Timetable)>,
+    prefix: Prefix,
+    since: Timestamp,
+    tried: BTreeMap<Job, Timestamp>,
+    /// When each was done, as far as its store could be read.
+    done: BTreeMap<Job, Vec<Timestamp>>,
+    looked: Option<Instant>,
+    not_before: Option<Instant>,
+    is_unknown: bool,
+    has_told_missed: bool,
+}
+
+impl<'a> Attendant<'a> {
+    pub(super) fn of(name: &'a str, environment: &'a Environment, shared: &'a Shared<'a>) -> Result<Self, Failure> {
+        let loaded = environment.configuration.require()?;
+        let (_, database) = loaded.database(name)?;
+        let work = schedule::work(loaded)?.into_iter().find(|work| work.name == name);
+        Ok(Self {
+            name,
+            environment,
+            shared,
+            jobs: work.map(|work| work.jobs).unwrap_or_default(),
+            prefix: configuration::prefix(name, database),
+            since: Timestamp::now(),
+            tried: BTreeMap::new(),
+            done: BTreeMap::new(),
+            looked: None,
+            not_before: None,
+            is_unknown: false,
+            has_told_missed: false,
+        })
+    }
+
+    pub(super) fn attend(mut self) -> Result<Exit, Failure> {
+        match &self.shared.settled.mode {
+            RunMode::Now(job, exports) => {
+                let jobs = self.asked_for(*job, exports)?;
+                let shared = self.shared;
+                Ok(shared.in_turn(|| self.work_alone(|_| jobs)).unwrap_or(Exit::Cancelled))
+            }
+            RunMode::Once => {
+                self.look();
+                if self.is_unknown {
+                    return Ok(Exit::Storage);
+                }
+                if self.due().is_empty() {
+                    say(self.name, "nothing is due");
+                    return Ok(Exit::Done);
+                }
+                let shared = self.shared;
+                Ok(shared
+                    .in_turn(|| self.work_alone(Self::due_by_the_store))
+                    .unwrap_or(Exit::Cancelled))
+            }
+            RunMode::Always => {
+                while !self.shared.stop.is_asked() {
+                    self.attend_once();
+                }
+                Ok(Exit::Done)
+            }
+        }
+    }
+
+    /// Does what is due, or waits.
+    fn attend_once(&mut self) {
+        let known = if self.is_unknown { UNKNOWN } else { KNOWN };
+        if self.looked.is_none_or(|looked| looked.elapsed() > known) {
+            self.look();
+            self.tell_missed();
+        }
+        let is_free = self.not_before.is_none_or(|time| Instant::now() >= time);
+        if is_free && !self.due().is_empty() {
+            let shared = self.shared;
+            // What became of it was said.
+            let _ = shared.in_turn(|| self.work_alone(Self::due_by_the_store));
+            self.look();
+            self.tell_missed();
+            return;
+        }
+        let now = Timestamp::now();
+        let starts = self
+            .jobs
+            .iter()
+            .filter_map(|(job, timetable)| match timetable.decide(now, &self.past(job)) {
+                Decision::Wait(until) => Duration::try_from(until.duration_since(now)).ok(),
+                Decision::Run(_) | Decision::Never => None,
+            });
+        self.shared.stop.wait(starts.min().unwrap_or(WAIT_MAX).min(WAIT_MAX));
+    }
+
+    fn past(&self, job: &Job) -> Past {
+        Past {
+            done: self.done.get(job).cloned(),
+            tried: self.tried.get(job).copied(),
+            since: self.since,
+        }
+    }
+
+    /// What is due now.
+    fn due(&self) -> Vec<Job> {
+        let now = Timestamp::now();
+        let is_due =
+            |(job, timetable): &&(Job, Timetable)| matches!(timetable.decide(now, &self.past(job)), Decision::Run(_));
+        self.jobs.iter().filter(is_due).map(|(job, _)| job.clone()).collect()
+    }
+
+    /// The same after another look: somebody else may have done it meanwhile.
+    fn due_by_the_store(&mut self) -> Vec<Job> {
+        self.look();
+        self.due()
+    }
+
+    /// Looks into the stores.
+    fn look(&mut self) {
+        self.looked = Some(Instant::now());
+        let mut failure = None;
+        for (job, _) in &self.jobs {
+            match past::done(job, self.name, &self.prefix, self.environment) {
+                Ok(done) => {
+                    self.done.insert(job.clone(), done);
+                }
+                Err(error) => {
+                    self.done.remove(job);
+                    failure = Some(error);
+                }
+            }
+        }
+        if let Some(failure) = &failure
+            && !self.is_unknown
+        {
+            say(
+                self.name,
+                &format!("what was done is not known: {}", failure.in_one_line()),
+            );
+        }
+        self.is_unknown = failure.is_some();
+    }
+
+    /// Does work while nobody else does any on the database. It is chosen when that is sure.
+    fn work_alone(&mut self, choose: impl FnOnce(&mut Self) -> Vec<Job>) -> Exit {
+        let mut claim = match self.claim_in_time() {
+            Ok(Some(claim)) => Some(claim),
+            Ok(None) => {
+                if self.not_before.is_none() {
+                    say(self.name, "skipped: another run works on the database");
+                }
+                self.not_before = Some(Instant::now() + BUSY);
+                return Exit::Refused;
+            }
+            // The work itself tells, and a drill needs no database.
+            Err(failure) => {
+                say(
+                    self.name,
+                    &format!(
+                        "whether another run works on it is not known: {}",
+                        failure.in_one_line()
+                    ),
+                );
+                None
+            }
+        };
+        self.not_before = None;
+        let jobs = choose(self);
+        let mut exit = Exit::Done;
+        let exports: Vec<&str> = jobs.iter().filter_map(Job::export).collect();
+        for job in jobs.iter().filter(|job| job.export().is_none()) {
+            let ended = self.work_on(job);
+            exit = if exit == Exit::Done { ended } else { exit };
+            if let Some(held) = &mut claim
+                && !held.is_held()
+            {
+                say(
+                    self.name,
+                    "the lock is lost, so that another run may work on the database too",
+                );
+                claim = None;
+            }
+        }
+        if !exports.is_empty() && !self.shared.stop.is_asked() {
+            for job in jobs.iter().filter(|job| job.export().is_some()) {
+                self.tried.insert(job.clone(), Timestamp::now());
+            }
+            let ended = self.step("export", &[&["export-data", "--quiet"], &exports[..]].concat());
+            exit = if exit == Exit::Done { ended } else { exit };
+        }
+        if let Some(claim) = claim {
+            claim.release();
+        }
+        exit
+    }
+
+    /// Claims the database. Who was asked to work now waits for others, since nobody asks again.
+    fn claim_in_time(&self) -> Result<Option<Claim>, Failure> {
+        let begun = Instant::now();
+        let mut has_told = false;
+        loop {
+            let claim = self.claim()?;
+            let can_wait = matches!(self.shared.settled.mode, RunMode::Now(..)) && begun.elapsed() < TURN;
+            if claim.is_some() || !can_wait || self.shared.stop.is_asked() {
+                return Ok(claim);
+            }
+            if !has_told {
+                say(self.name, "waiting: another run works on the database");
+                has_told = true;
+            }
+            self.shared.stop.wait(ASK_AGAIN);
+        }
+    }
+
+    fn claim(&self) -> Result<Option<Claim>, Failure> {
+        let loaded = self.environment.configuration.require()?;
+        let (_, database) = loaded.database(self.name)?;
+        let source = configuration::source(database, &self.environment.variables)?;
+        Ok(Claim::take(&source.config, &CancelToken::new())?)
+    }
+
+    /// Does all that belongs to a piece of work; what does not go well ends it.
+    fn work_on(&mut self, job: &Job) -> Exit {
+        if self.shared.stop.is_asked() {
+            return Exit::Cancelled;
+        }
+        self.tried.insert(job.clone(), Timestamp::now());
+        let name = self.name;
+        if *job == Job::Drill {
+            return self.step("drill", &["drill", "latest", "--database", name, "--quiet"]);
+        }
+        let loaded = self.environment.configuration.get();
+        let database = loaded
+            .ok()
+            .flatten()
+            .and_then(|loaded| Some((loaded, loaded.config.database(name)?)));
+        let has_retention = database.is_some_and(|(loaded, database)| loaded.config.retention_of(database).is_some());
+        // Old ones go when it is certain that the new one is good, and not before.
+        let steps: [(&str, &[&str]); 3] = [
+            ("backup", &["backup", "--db", name, "--keep-all", "--quiet"]),
+            ("verify", &["verify", "latest", "--database", name, "--quiet"]),
+            ("prune", &["prune", "--db", name, "--quiet"]),
+        ];
+        for (what, arguments) in steps {
+            if what == "prune" && !has_retention {
+                continue;
+            }
+            let exit = match self.shared.stop.is_asked() && what != "backup" {
+                true => Exit::Cancelled,
+                false => self.step(what, arguments),
+            };
+            if exit != Exit::Done {
+                return exit;
+            }
+        }
+        Exit::Done
+    }
+
+    fn step(&self, what: &str, arguments: &[&str]) -> Exit {
+        let settled = self.shared.settled;
+        match step(self.name, what, arguments, &settled.config, &self.shared.stop) {
+            Ended::Well => Exit::Done,
+            Ended::Cancelled => Exit::Cancelled,
+            Ended::Badly(code) => Exit::of_code(code),
+        }
+    }
+
+    /// Tells once of a newest backup that is older than the rules allow.
+    fn tell_missed(&mut self) {
+        let Some(done) = self.done.get(&Job::Backup) else {
+            return;
+        };
+        let Ok(Some(loaded)) = self.environment.configuration.get() else {
+            return;
+        };
+        let rules = loaded
+            .config
+            .database(self.name)
+            .and_then(|database| loaded.config.rules_of(database));
+        let Some(max) = rules.and_then(|rules| rules.age_max) else {
+            return;
+        };
+        let now = Timestamp::now();
+        let Some(newest) = done.iter().copied().filter(|time| *time <= now).max() else {
+            return;
+        };
+        let is_missed = newest < max.before(now, &TimeZone::UTC);
+        if is_missed && !self.has_told_missed {
+            let why = format!("the newest backup is {} old, and max-age is {max}", age(now, newest));
+            say(self.name, &format!("MISSED: {why}"));
+            tell_missed(self.name, &why, self.environment);
+        }
+        self.has_told_missed = is_missed;
+    }
+
+    /// What was asked for, whether it is due or not.
+    fn asked_for(&self, job: JobArgument, exports: &[String]) -> Result<Vec<Job>, Failure> {
+        Ok(match job {
+            JobArgument::Backup => vec![Job::Backup],
+            JobArgument::Drill => vec![Job::Drill],
+            JobArgument::Export => {
+                let loaded = self.environment.configuration.require()?;
+                let of_database = schedule::exports_of(self.name, loaded)?.map(|(export, _)| export);
+                let chosen =
+                    of_database.filter(|export| exports.is_empty() || exports.iter().any(|name| name == export));
+                let jobs: Vec<Job> = chosen.map(|export| Job::Export(export.to_owned())).collect();
+                if jobs.is_empty() {
+                    return Err(SettleError::NoExports.into());
+                }
+                jobs
+            }
+        })
+    }
+}

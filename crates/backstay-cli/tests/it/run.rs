@@ -1,0 +1,287 @@
+//! The scheduler: what is due is done once, alone, and ends in order.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Stdio};
+
+use backstay::{CancelToken, Claim};
+use backstay_testkit::http_server::{HttpServer, Request, Response};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{PASSWORD, Run, Sandbox};
+
+/// Minutes that never come while a test runs would be a bound of time; a yearly schedule is due once, for want of a backup.
+const NEVER: &str = "schedule = '0 0 29 2 *'";
+
+fn file(sandbox: &Sandbox, more: &str) -> String {
+    let port = sandbox.server.port();
+    format!(
+        "[database.shop]\nhost = '127.0.0.1'\nport = {port}\nuser = 'postgres'\ndbname = 'kulti'\n\
+         password = {{ file = 'secret' }}\nstore = 'near'\nretention = {{ keep-last = 1 }}\n{more}\n\
+         [store.near]\nurl = 'near'\n"
+    )
+}
+
+fn sandbox(more: &str) -> Sandbox {
+    let sandbox = Sandbox::with_sample();
+    sandbox.write("secret", PASSWORD);
+    sandbox.write("backstay.toml", &file(&sandbox, more));
+    sandbox
+}
+
+fn run(sandbox: &Sandbox, arguments: &[&str]) -> Run {
+    Run::of(&mut sandbox.backstay_in_empty_environment(arguments))
+}
+
+/// What was said, without times and durations.
+fn said(text: &str) -> Vec<String> {
+    let line = |line: &str| {
+        let (_, line) = line.split_once("Z ").unwrap_or_else(|| panic!("no time: {line}"));
+        let line = line.split(", in ").next().unwrap_or_default();
+        line.split(", after ").next().unwrap_or_default().to_owned()
+    };
+    text.lines().map(line).collect()
+}
+
+fn backups(sandbox: &Sandbox) -> usize {
+    let files = sandbox.files("near");
+    files.iter().filter(|name| name.ends_with(".manifest.json")).count()
+}
+
+#[test]
+fn what_is_due_is_done_once_and_what_is_asked_for_again() {
+    let more = format!("{NEVER}\n[[export]]\nname = 'users'\ntable = 'app.users'");
+    let sandbox = sandbox(&more);
+    let first = run(&sandbox, &["run", "--once"]);
+    assert_eq!(first.code, Some(0), "{first:?}");
+    let done = [
+        "shop: backup begins",
+        "shop: backup is done",
+        "shop: verify begins",
+        "shop: verify is done",
+        "shop: prune begins",
+        "shop: prune is done",
+    ];
+    assert_eq!(said(&first.stdout), done);
+    assert_eq!(backups(&sandbox), 1);
+    let second = run(&sandbox, &["run", "--once"]);
+    assert_eq!(
+        (second.code, said(&second.stdout)),
+        (Some(0), vec!["shop: nothing is due".to_owned()])
+    );
+    // The older one goes behind the verification, by the retention.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let now = run(&sandbox, &["run", "--now", "backup", "--db", "shop"]);
+    assert_eq!(
+        (now.code, said(&now.stdout)),
+        (Some(0), done.map(str::to_owned).to_vec())
+    );
+    assert_eq!(backups(&sandbox), 1);
+    let export = run(&sandbox, &["run", "--now", "export", "--db", "shop"]);
+    assert_eq!(
+        (export.code, said(&export.stdout)),
+        (
+            Some(0),
+            ["shop: export begins", "shop: export is done"]
+                .map(str::to_owned)
+                .to_vec()
+        )
+    );
+}
+
+#[test]
+fn whoever_holds_the_lock_works_alone_and_loses_it_with_the_connection() {
+    let sandbox = sandbox(NEVER);
+    let config = sandbox.server.connection_config("kulti");
+    let claim = Claim::take(&config, &CancelToken::new())
+        .unwrap()
+        .expect("nobody has it");
+    assert!(Claim::take(&config, &CancelToken::new()).unwrap().is_none());
+    let refused = run(&sandbox, &["run", "--once"]);
+    assert_eq!(refused.code, Some(7), "{refused:?}");
+    assert_eq!(
+        said(&refused.stdout),
+        ["shop: skipped: another run works on the database"]
+    );
+    assert_eq!(backups(&sandbox), 0);
+    // A transaction without a snapshot keeps nothing from being vacuumed.
+    let horizon = "SELECT count(*) FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL";
+    assert_eq!(sandbox.sql("kulti", horizon), "0");
+    // Who is asked to work now waits for its turn.
+    let (mut child, mut lines) = start(&sandbox, &["--now", "backup", "--db", "shop"]);
+    wait_for(&mut lines, "waiting: another run works on the database");
+    assert_eq!(backups(&sandbox), 0);
+    // As if it had been killed: nobody gives it back.
+    sandbox.sql(
+        "kulti",
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'",
+    );
+    let mut claim = claim;
+    assert!(!claim.is_held());
+    wait_for(&mut lines, "prune is done");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(backups(&sandbox), 1);
+    Claim::take(&config, &CancelToken::new())
+        .unwrap()
+        .expect("it was given back")
+        .release();
+}
+
+#[test]
+fn one_database_that_fails_stops_no_other() {
+    let sandbox = sandbox(NEVER);
+    let broken = file(&sandbox, NEVER)
+        .replace("database.shop", "database.broken")
+        .replace("'kulti'", "'nowhere'");
+    let broken = broken.split("[store.near]").next().expect("a section");
+    let text = format!("{broken}{}", file(&sandbox, NEVER));
+    sandbox.write("backstay.toml", &text);
+    let run = run(&sandbox, &["run", "--once"]);
+    assert_eq!(run.code, Some(4), "{run:?}");
+    let said = said(&run.stdout);
+    assert!(said.contains(&"broken: backup FAILED".to_owned()), "{said:?}");
+    assert!(
+        said.iter().any(|line| line.starts_with("broken: | error: ")),
+        "{said:?}"
+    );
+    assert!(said.contains(&"shop: backup is done".to_owned()), "{said:?}");
+    // It stays without verification and without removal of older ones.
+    assert!(!said.contains(&"broken: verify begins".to_owned()), "{said:?}");
+}
+
+/// A scheduler that runs until it is asked to stop.
+fn start(sandbox: &Sandbox, arguments: &[&str]) -> (Child, BufReader<ChildStdout>) {
+    let mut command = sandbox.backstay_in_empty_environment(&[&["run"], arguments].concat());
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let stdout = BufReader::new(child.stdout.take().expect("its output"));
+    (child, stdout)
+}
+
+/// Waits for a line that ends so.
+fn wait_for(lines: &mut BufReader<ChildStdout>, ending: &str) {
+    let mut seen = String::new();
+    loop {
+        let begin = seen.len();
+        assert_ne!(lines.read_line(&mut seen).expect("text"), 0, "no {ending:?} in {seen}");
+        let line = &seen[begin..];
+        if line.trim_end().ends_with(ending) || line.contains(&format!("{ending}, ")) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn it_ends_in_order_when_it_is_asked_to() {
+    let sandbox = sandbox(NEVER);
+    // Nothing was ever made, so it begins with a backup; then it waits.
+    let (mut child, mut lines) = start(&sandbox, &[]);
+    wait_for(&mut lines, "prune is done");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    wait_for(&mut lines, "stopped");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(backups(&sandbox), 1);
+    // One that is under way is cancelled when its time is over, and leaves nothing.
+    let block = "BEGIN; LOCK TABLE app.users; SELECT pg_sleep(600)";
+    let mut psql = std::process::Command::new(sandbox.server.installation().bin().join("psql"))
+        .args(["-d", &sandbox.url("kulti"), "-c", block])
+        .env("PGPASSWORD", PASSWORD)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("psql runs");
+    while sandbox.sql(
+        "kulti",
+        "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'app.users'::regclass",
+    ) == "0"
+    {
+        std::thread::yield_now();
+    }
+    let (mut child, mut lines) = start(&sandbox, &["--now", "backup", "--db", "shop", "--grace", "0"]);
+    wait_for(&mut lines, "backup begins");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    wait_for(&mut lines, "backup was cancelled");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(backups(&sandbox), 1);
+    psql.kill().unwrap();
+    psql.wait().unwrap();
+}
+
+#[test]
+fn a_backup_that_is_too_old_is_told_of() {
+    let answer = |_: &Request| Response::new(200, "ok");
+    let server = HttpServer::start(answer, |status, word| Response::new(status, word));
+    let sandbox = sandbox(NEVER);
+    assert_eq!(run(&sandbox, &["run", "--once"]).code, Some(0));
+    // As if it had been made long ago.
+    for name in sandbox.files("near") {
+        let (_, rest) = name.split_once("_backup_").expect("a backup");
+        let old = format!("shop_backup_20200101_000000{}", &rest[15..]);
+        std::fs::rename(sandbox.path("near").join(&name), sandbox.path("near").join(old)).unwrap();
+    }
+    let more = format!(
+        "notify = ['hook']\nrules = {{ max-age = '26h' }}\ndrill-{NEVER}\n{NEVER}\n\
+         [notification.hook]\nwebhook = '{}/hook'",
+        server.endpoint()
+    );
+    let text = file(&sandbox, &more).replace("2 *'\n\n", "2 *'\n");
+    // The lock is taken, so that no new one is made meanwhile.
+    let config = sandbox.server.connection_config("kulti");
+    let claim = Claim::take(&config, &CancelToken::new())
+        .unwrap()
+        .expect("nobody has it");
+    sandbox.write("backstay.toml", &text);
+    let (mut child, mut lines) = start(&sandbox, &[]);
+    let mut line = String::new();
+    while !line.contains("MISSED") {
+        line.clear();
+        assert_ne!(lines.read_line(&mut line).expect("text"), 0, "it ended");
+    }
+    assert!(line.trim_end().ends_with("and max-age is 26h"), "{line}");
+    wait_for(&mut lines, "skipped: another run works on the database");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let told = server.seen("POST", "/hook");
+    let body: serde_json::Value = serde_json::from_slice(&told[0].body).expect("JSON");
+    assert_eq!(
+        (body["event"].as_str(), body["database"].as_str()),
+        (Some("missed"), Some("shop"))
+    );
+    claim.release();
+}
+
+#[test]
+fn what_is_not_proven_removes_nothing() {
+    let sandbox = sandbox(NEVER);
+    let one_second = || std::thread::sleep(std::time::Duration::from_millis(1100));
+    let keep_all = ["backup", "--db", "shop", "--keep-all", "--quiet"];
+    assert_eq!(run(&sandbox, &["run", "--once"]).code, Some(0));
+    // Two that are proven, of which one could go, and one that is not.
+    for count in [2, 3] {
+        one_second();
+        assert_eq!(run(&sandbox, &keep_all).code, Some(0));
+        assert_eq!(backups(&sandbox), count);
+        if count == 2 {
+            assert_eq!(
+                run(&sandbox, &["verify", "latest", "--database", "shop", "--quiet"]).code,
+                Some(0)
+            );
+        }
+    }
+    // The rules find something about the next one.
+    let rules = format!("rules = {{ require-table = ['public.nothing'] }}\n{NEVER}");
+    sandbox.write("backstay.toml", &file(&sandbox, &rules));
+    one_second();
+    let failed = run(&sandbox, &["run", "--now", "backup", "--db", "shop"]);
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    assert_eq!(
+        said(&failed.stdout).last().map(String::as_str),
+        Some("shop: backup FAILED")
+    );
+    assert_eq!(backups(&sandbox), 4);
+    sandbox.write("backstay.toml", &file(&sandbox, NEVER));
+    one_second();
+    assert_eq!(run(&sandbox, &["run", "--now", "backup", "--db", "shop"]).code, Some(0));
+    assert_eq!(backups(&sandbox), 1);
+}
