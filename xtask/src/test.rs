@@ -10,7 +10,7 @@ use crate::run::{self, Failure, cargo};
 use crate::system;
 
 /// Programs that tests run beside PostgreSQL's, and Debian's packages for them.
-const TOOLS: [(&str, &str); 7] = [
+const TOOLS: [(&str, &str); 8] = [
     ("gunzip", "gzip"),
     ("zstd", "zstd"),
     ("jq", "jq"),
@@ -18,6 +18,7 @@ const TOOLS: [(&str, &str); 7] = [
     ("ps", "procps"),
     ("age", "age"),
     ("gpg", "gnupg"),
+    ("pgbouncer", "pgbouncer"),
 ];
 
 /// Folders of servers, separated as in `PATH`. Tests run on the first; the others are there for those tests that bring

@@ -15,6 +15,7 @@ mod interrupt;
 mod killed_uploads;
 mod messages;
 mod normalise;
+mod pgbouncer;
 mod recover;
 mod rescue;
 mod restore;
