@@ -10,7 +10,7 @@ use crate::run::{self, Failure, cargo};
 use crate::system;
 
 /// Programs that tests run beside PostgreSQL's, and Debian's packages for them.
-const TOOLS: [(&str, &str); 9] = [
+const TOOLS: [(&str, &str); 10] = [
     ("gunzip", "gzip"),
     ("zstd", "zstd"),
     ("jq", "jq"),
@@ -20,6 +20,7 @@ const TOOLS: [(&str, &str); 9] = [
     ("gpg", "gnupg"),
     ("openssl", "openssl"),
     ("systemd-analyze", "systemd"),
+    ("pgbouncer", "pgbouncer"),
 ];
 
 /// Folders of servers, separated as in `PATH`. Tests run on the first; the others are there for those tests that bring

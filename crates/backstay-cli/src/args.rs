@@ -43,8 +43,8 @@ pub(crate) use verify::{LevelArgument, RulesArguments, VerifyArguments};
 /// Back up a PostgreSQL database, prove that the backup is good, and restore it.
 ///
 /// A backup is a plain .sql.gz (or .sql.zst) that psql alone can restore, with a manifest beside it that says what is
-/// in it. The database comes from --from, else DATABASE_URL, else SUPABASE_POOLER_URL, else SUPABASE_PROJECT_REF with
-/// SUPABASE_DB_PASSWORD, else the PG* variables. Variables are also read from .env.local and .env in the working
+/// in it. The database comes from --from, else DATABASE_URL, else SUPABASE_PROJECT_REF with SUPABASE_DB_PASSWORD, else
+/// SUPABASE_POOLER_URL, else the PG* variables. Variables are also read from .env.local and .env in the working
 /// folder; those of the environment win.
 #[derive(Debug, Parser)]
 #[command(name = "backstay", version, max_term_width = 100, arg_required_else_help = true)]

@@ -50,6 +50,7 @@ impl Session {
     pub(crate) fn connect(config: &ConnectionConfig, cancel: &CancelToken) -> Result<Self, ExportError> {
         let mut connection = WireConnection::connect(config, cancel)?;
         let prepare = || ExportError::wire("prepare the session");
+        connection.discard_at_end();
         connection.execute(b"SET client_encoding = 'UTF8'").map_err(prepare())?;
         connection.query(set(SETTINGS, false).as_bytes()).map_err(prepare())?;
         Ok(Self { connection })

@@ -71,12 +71,14 @@ pub enum SslMode {
 
 /// Where trusted root certificates come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "the list is libpq's")]
+#[expect(clippy::exhaustive_enums, reason = "who connects must know each")]
 pub enum RootCertificates {
     /// A PEM file.
     File(PathBuf),
     /// The operating system's (`sslrootcert=system`).
     System,
+    /// Those of Supabase, which come with Backstay.
+    Supabase,
 }
 
 /// Whether SCRAM must be bound to the TLS channel.
@@ -137,40 +139,6 @@ impl ConnectionConfig {
         text.push('/');
         text.push_str(&self.database);
         text.replace(char::is_control, "\u{fffd}")
-    }
-
-    /// Tells whether an endpoint is Supabase's pooler in transaction mode, whose connections keep no session: neither
-    /// settings nor an exported snapshot are safe there.
-    #[must_use]
-    pub fn looks_like_transaction_pooler(&self) -> bool {
-        const TRANSACTION_PORT: u16 = 6543;
-        self.endpoints.iter().any(|endpoint| match &endpoint.host {
-            Host::Tcp { name, .. } => {
-                let name = name.trim_end_matches('.').to_ascii_lowercase();
-                let is_supabase = name.ends_with(".supabase.co") || name.ends_with(".supabase.com");
-                is_supabase && endpoint.port == TRANSACTION_PORT
-            }
-            Host::Unix(_) => false,
-        })
-    }
-
-    /// The project at Supabase whose database that is: `db.REF.supabase.co`, or the user `NAME.REF` at its pooler.
-    #[must_use]
-    pub fn supabase_project(&self) -> Option<String> {
-        self.endpoints.iter().find_map(|endpoint| {
-            let Host::Tcp { name, .. } = &endpoint.host else {
-                return None;
-            };
-            let name = name.trim_end_matches('.').to_ascii_lowercase();
-            if let Some(project) = name
-                .strip_prefix("db.")
-                .and_then(|rest| rest.strip_suffix(".supabase.co"))
-            {
-                return Some(project.to_owned());
-            }
-            let (_, project) = self.user.rsplit_once('.')?;
-            name.ends_with(".pooler.supabase.com").then(|| project.to_owned())
-        })
     }
 }
 

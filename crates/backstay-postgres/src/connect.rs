@@ -4,6 +4,7 @@ mod dial;
 mod error;
 
 use std::net::IpAddr;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub use error::{ConnectError, ConnectErrorKind};
 use crate::cancel::CancelToken;
 use crate::config::{ChannelBinding, ConnectionConfig, Endpoint, Host, SslMode};
 use crate::tls;
-use crate::wire::TICK;
+use crate::wire::{FAREWELL, TICK};
 
 /// How TLS is to be used at one address.
 #[derive(Clone)]
@@ -76,7 +77,7 @@ pub fn settle_endpoint(config: &ConnectionConfig, cancel: &CancelToken) -> Resul
 ///
 /// # Errors
 /// Of the endpoint that was tried last; its [kind](ConnectError::kind) says what to do.
-pub fn connect_client(config: &ConnectionConfig) -> Result<postgres::Client, ConnectError> {
+pub fn connect_client(config: &ConnectionConfig) -> Result<CatalogClient, ConnectError> {
     let cancel = CancelToken::new();
     try_each(config, &cancel, |attempt| {
         let settings = client_settings(config, attempt);
@@ -90,6 +91,42 @@ pub fn connect_client(config: &ConnectionConfig) -> Result<postgres::Client, Con
         })?
         .map_err(|error| Failure::of_client(error, config))
     })
+    .map(|client| CatalogClient { client: Some(client) })
+}
+
+/// A client of the `postgres` crate, whose session is emptied (`DISCARD ALL`) when it is dropped, for two seconds at most: a
+/// pooler may give it to somebody else, who would find in it what was set here.
+pub struct CatalogClient {
+    /// Taken when it is dropped, and not before.
+    client: Option<postgres::Client>,
+}
+
+const TAKEN: &str = "the client is there until it is dropped";
+
+impl Deref for CatalogClient {
+    type Target = postgres::Client;
+
+    fn deref(&self) -> &postgres::Client {
+        self.client.as_ref().expect(TAKEN)
+    }
+}
+
+impl DerefMut for CatalogClient {
+    fn deref_mut(&mut self) -> &mut postgres::Client {
+        self.client.as_mut().expect(TAKEN)
+    }
+}
+
+impl Drop for CatalogClient {
+    fn drop(&mut self) {
+        let Some(mut client) = self.client.take().filter(|client| !client.is_closed()) else {
+            return;
+        };
+        // Whether the server hears it does not matter any more: if not, the pooler sees a session that is not idle, and
+        // gives it to nobody.
+        let empty = move || drop(client.batch_execute("DISCARD ALL"));
+        let _ = dial::interruptible(Some(FAREWELL), &CancelToken::new(), empty);
+    }
 }
 
 /// Tries the addresses of the endpoints in order until one opens, or fails in a way that would be the same elsewhere.

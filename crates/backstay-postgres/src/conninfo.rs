@@ -15,6 +15,8 @@
 //! * A few URL parameters of other clients (`pgbouncer=true`) are ignored with a [`Warning`].
 //! * A password file that has different passwords for the hosts of one connection is refused: servers of one cluster
 //!   share the role's password, so a line is missing or wrong.
+//! * Connections to Supabase are verified unless `sslmode` says otherwise, by the platform's own root certificates unless
+//!   `sslrootcert` names others; its transaction pooler is refused.
 //! * A verified TLS connection without any root certificate, or a client key that others can read, is refused here
 //!   and not only when connecting.
 
@@ -35,7 +37,7 @@ mod variables;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::{ConnectionConfig, SslMode};
+use crate::ConnectionConfig;
 
 pub use child_environment::ChildEnvironment;
 pub use dotenv::{DotenvError, DotenvProblem, parse_dotenv};
@@ -51,6 +53,8 @@ use settings::Settings;
 pub struct Resolved {
     /// What to connect to.
     pub config: ConnectionConfig,
+    /// The pooler of the same database, for where the direct host cannot be [reached](Self::reachable).
+    pub pooler: Option<Box<ConnectionConfig>>,
     /// Which rule chose it.
     pub source: Source,
     /// What the person should know.
@@ -104,6 +108,15 @@ pub enum Warning {
     SessionAttributesUnchecked,
     /// The default revocation list exists, and is not looked at.
     RevocationListUnused(PathBuf),
+    /// A server at Supabase is not verified, because the TLS mode that is written asks for less.
+    ServerUnverified,
+    /// The session pooler was taken in place of the direct host.
+    DirectHostUnreachable {
+        /// `user@host:port/database` of the direct host.
+        direct: String,
+        /// The same of the pooler.
+        pooler: String,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -127,6 +140,14 @@ impl fmt::Display for Warning {
             Self::RevocationListUnused(path) => {
                 write!(f, "revocation lists are not supported: {} is ignored", path.display())
             }
+            Self::ServerUnverified => f.write_str(
+                "the server is not verified, because sslmode asks for less; without sslmode it is, by Supabase's own \
+                 root certificates",
+            ),
+            Self::DirectHostUnreachable { direct, pooler } => write!(
+                f,
+                "{direct} cannot be reached, which needs IPv6; the session pooler {pooler} is used"
+            ),
         }
     }
 }
@@ -164,8 +185,6 @@ pub fn resolve(connection: Option<&str>, variables: &Variables) -> Result<Resolv
 struct Request {
     source: Source,
     settings: Settings,
-    /// Takes the place of libpq's `prefer`.
-    default_ssl_mode: SslMode,
     warnings: Vec<Warning>,
 }
 
@@ -174,7 +193,6 @@ impl Request {
         Self {
             source,
             settings: Settings::default(),
-            default_ssl_mode: SslMode::Prefer,
             warnings: Vec::new(),
         }
     }
@@ -183,9 +201,10 @@ impl Request {
         service_file::add(&mut self.settings, variables)?;
         self.settings.add_environment(variables);
         self.settings.refuse_unsupported()?;
-        let config = settle::settle(&self.settings, self.default_ssl_mode, variables, &mut self.warnings)?;
+        let config = settle::settle(&self.settings, variables, &mut self.warnings)?;
         Ok(Resolved {
             config,
+            pooler: None,
             source: self.source,
             warnings: self.warnings,
         })

@@ -13,12 +13,14 @@ mod connect;
 mod conninfo;
 mod pg_dump;
 mod plan;
+mod pooling;
 mod preflight;
 mod search_path;
 mod server;
 mod session;
 mod snapshot;
 mod source;
+mod supabase;
 mod target;
 mod tls;
 mod wire;
@@ -32,7 +34,7 @@ pub use cancel::CancelToken;
 pub use catalog::CatalogError;
 pub use claim::{Claim, ClaimError};
 pub use config::{ChannelBinding, ConnectionConfig, Endpoint, Host, RootCertificates, Secret, SslMode};
-pub use connect::{ConnectError, ConnectErrorKind, connect_client, settle_endpoint};
+pub use connect::{CatalogClient, ConnectError, ConnectErrorKind, connect_client, settle_endpoint};
 pub use conninfo::{
     ChildEnvironment, ConninfoError, DotenvError, DotenvProblem, Origin, Resolved, Source, Variables, Warning,
     parse_dotenv, resolve, resolve_described, resolve_source,

@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use tempfile::TempPath;
+
 pub use child::ProgramError;
 pub use find::{FindProgramError, find_pg_dump, find_pg_dumpall};
 
@@ -147,7 +149,7 @@ pub fn dump_schema(
         command.args(values.iter().map(|value| joined(option, value)));
     }
     command.args(&options.extra);
-    environment.apply(&mut command);
+    let _roots = apply(environment, &mut command)?;
     child::output(command, MAX_DUMP_BYTES, cancelled)
 }
 
@@ -172,8 +174,15 @@ pub fn dump_globals(
     }
     // pg_dumpall does not look at PGDATABASE, and reads a name with an equals sign as a connection string.
     command.arg(joined("--database=", &connection_string(database)));
-    environment.apply(&mut command);
+    let _roots = apply(environment, &mut command)?;
     child::output(command, MAX_DUMP_BYTES, cancelled)
+}
+
+fn apply(environment: &ChildEnvironment, command: &mut Command) -> Result<Option<TempPath>, ProgramError> {
+    environment.apply(command).map_err(|source| ProgramError::Start {
+        program: command.get_program().into(),
+        source,
+    })
 }
 
 fn joined(option: &str, value: &OsStr) -> OsString {
@@ -200,6 +209,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::conninfo::{Variables, resolve};
+    use crate::supabase::ROOTS;
 
     /// Makes a program of a shell script.
     ///
@@ -253,6 +264,22 @@ mod tests {
              --lock-wait-timeout=30000\n--schema=--verbose\n--exclude-table=a.*\n--exclude-table=b c\n--no-comments\n\
              PGPASSWORD=hunter2 PGSERVICE=\n"
         );
+    }
+
+    #[test]
+    fn the_roots_of_supabase_are_in_a_file_as_long_as_the_program_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("roots.sh");
+        write_script(&path, r#"echo "$PGSSLMODE $PGSSLROOTCERT"; cat "$PGSSLROOTCERT""#);
+        let config = resolve(Some("postgres://u@db.abc.supabase.co/d"), &Variables::default());
+        let environment = config.unwrap().config.child_environment();
+        let program = PgDump { path, version: VERSION };
+        let output = dump_schema(&program, &environment, &SchemaDumpOptions::default(), &|| false).unwrap();
+        let output = String::from_utf8(output).unwrap();
+        let (first, rest) = output.split_once('\n').unwrap();
+        let (mode, file) = first.split_once(' ').unwrap();
+        assert_eq!((mode, rest), ("verify-full", ROOTS.concat().as_str()));
+        assert!(!Path::new(file).exists(), "{file}");
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::path::Path;
 use crate::cancel::CancelToken;
 use crate::catalog::{CatalogError, Reading, Relation, RelationKind, read_relations, sizes_query, system_identifier};
 use crate::config::ConnectionConfig;
-use crate::connect::{ConnectError, connect_client};
+use crate::connect::{ConnectError, ConnectErrorKind, connect_client};
 use crate::pg_dump::{PgDump, find_pg_dump};
+use crate::pooling::{self, PoolingError};
 use crate::search_path::SearchPath;
 use crate::session;
 use crate::snapshot::blockers;
@@ -100,6 +101,16 @@ pub enum PreflightError {
     Measure(#[source] WireError),
 }
 
+impl From<PoolingError> for PreflightError {
+    fn from(error: PoolingError) -> Self {
+        match error {
+            PoolingError::Connect(error) => error.into(),
+            PoolingError::Catalog(error) => error.into(),
+            PoolingError::Wire(error) => Self::Measure(error),
+        }
+    }
+}
+
 impl Preflight {
     /// The findings that forbid a backup.
     pub fn refusals(&self) -> impl Iterator<Item = &PreflightFinding> {
@@ -139,18 +150,46 @@ pub fn preflight(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result
 fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Preflight, PreflightError> {
     let mut client = connect_client(config)?;
     let what = "the server's settings";
-    let pid = |client: &mut postgres::Client| -> Result<i32, CatalogError> {
-        client
-            .query_one("SELECT pg_catalog.pg_backend_pid()", &[])
-            .and_then(|row| row.try_get(0))
-            .reading(what)
+    let facts = pooling::session_facts(&mut client)?;
+    let mut found = Preflight {
+        server_version: facts.server_version.clone(),
+        server_version_num: facts.server_version_num,
+        system_identifier: None,
+        database: config.database.clone(),
+        encoding: facts.encoding.clone(),
+        role: config.user.clone(),
+        tables: 0,
+        table_bytes: 0,
+        pg_dump: None,
+        findings: Vec::new(),
     };
+    let mut second = match WireConnection::connect(config, &CancelToken::new()) {
+        // How many are left is told below.
+        Err(error) if error.kind() == ConnectErrorKind::TooManyConnections => None,
+        second => Some(second?),
+    };
+    let pooled = match &mut second {
+        Some(second) => pooling::shares_sessions(second, &mut client, &facts)?,
+        None => false,
+    };
+    if config.looks_like_transaction_pooler() || pooled {
+        found.refuse(
+            "the connection goes through a pooler in transaction mode, which cannot keep a snapshot".to_owned(),
+            "use the pooler's session mode (port 5432 instead of 6543 on Supabase) or the direct host",
+        );
+        // Whatever else would be found could be of several sessions, and what is set would stay in them.
+        return Ok(found);
+    }
     session::prepare_client(&mut client).reading(what)?;
-    let first_pid = pid(&mut client)?;
+    if let Some(second) = &mut second {
+        second.discard_at_end();
+        for settings in [session::FIRST, &session::settings_query(&[]), "BEGIN READ ONLY"] {
+            second.query(settings.as_bytes()).map_err(PreflightError::Measure)?;
+        }
+    }
     let row = client
         .query_one(
-            "SELECT current_setting('server_version'), current_setting('server_version_num')::int4,
-                    getdatabaseencoding()::text, convert_to(current_user, getdatabaseencoding()),
+            "SELECT convert_to(current_user, getdatabaseencoding()), convert_to(d.datname, getdatabaseencoding()),
                     current_setting('max_connections')::int8
                       - CASE WHEN r.rolsuper THEN 0 ELSE current_setting('superuser_reserved_connections')::int8
                           + coalesce(current_setting('reserved_connections', true), '0')::int8 END
@@ -165,8 +204,7 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
                       + current_setting('max_worker_processes')::int8 + current_setting('max_wal_senders')::int8
                       + coalesce(current_setting('autovacuum_worker_slots', true),
                                  current_setting('autovacuum_max_workers'))::int8,
-                    EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'timescaledb'),
-                    convert_to(d.datname, getdatabaseencoding())
+                    EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'timescaledb')
              FROM pg_catalog.pg_roles r, pg_catalog.pg_database d
              WHERE r.rolname = current_user AND d.datname = current_database()",
             &[],
@@ -176,30 +214,20 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
         let bytes: Vec<u8> = row.try_get(column).reading(what)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let number: i32 = row.try_get(1).reading(what)?;
-    let mut found = Preflight {
-        server_version: row.try_get(0).reading(what)?,
-        server_version_num: u32::try_from(number).unwrap_or(0),
-        system_identifier: None,
-        database: text(10)?,
-        encoding: row.try_get(2).reading(what)?,
-        role: text(3)?,
-        tables: 0,
-        table_bytes: 0,
-        pg_dump: None,
-        findings: Vec::new(),
-    };
+    found.role = text(0)?;
+    found.database = text(1)?;
     let mut transaction = client.transaction().reading(what)?;
     found.system_identifier = system_identifier(&mut transaction)?;
     transaction.rollback().reading(what)?;
     found.check_version(needs);
-    let left: i64 = row.try_get(4).reading(what)?;
-    let role_left: Option<i64> = row.try_get(5).reading(what)?;
-    let database_left: Option<i64> = row.try_get(6).reading(what)?;
+    let left: i64 = row.try_get(2).reading(what)?;
+    let role_left: Option<i64> = row.try_get(3).reading(what)?;
+    let database_left: Option<i64> = row.try_get(4).reading(what)?;
     let left = left
         .min(role_left.unwrap_or(i64::MAX))
         .min(database_left.unwrap_or(i64::MAX))
-        + 1;
+        + 1
+        + i64::from(second.is_some());
     let needed = i64::try_from(needs.jobs)
         .unwrap_or(i64::MAX)
         .saturating_add(OTHER_CONNECTIONS);
@@ -212,29 +240,7 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
             "use fewer --jobs, or try again when fewer clients are connected",
         );
     }
-    let mut second = match left {
-        ..2 => None,
-        _ => {
-            let mut second = WireConnection::connect(config, &CancelToken::new())?;
-            for settings in [session::FIRST, &session::settings_query(&[])] {
-                second.query(settings.as_bytes()).map_err(PreflightError::Measure)?;
-            }
-            Some(second)
-        }
-    };
-    let pooled = match &mut second {
-        Some(second) => shares_sessions(second, first_pid)? || pid(&mut client)? != first_pid,
-        None => false,
-    };
-    if config.looks_like_transaction_pooler() || pooled {
-        found.refuse(
-            "the connection goes through a pooler in transaction mode, which cannot keep a snapshot".to_owned(),
-            "use the pooler's session mode (port 5432 instead of 6543 on Supabase) or the direct host",
-        );
-        // Whatever else would be found could be of several sessions.
-        return Ok(found);
-    }
-    if row.try_get(9).reading(what)? {
+    if row.try_get(7).reading(what)? {
         found.refuse(
             "the database uses TimescaleDB, whose chunks a logical backup of tables does not restore".to_owned(),
             "back it up with TimescaleDB's own tools",
@@ -243,7 +249,7 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
     let mut transaction = client.transaction().reading(what)?;
     let relations = read_relations(&mut transaction, found.server_version_num)?;
     found.check_relations(&relations, needs);
-    found.check_locks(&relations, row.try_get(7).reading(what)?, row.try_get(8).reading(what)?);
+    found.check_locks(&relations, row.try_get(5).reading(what)?, row.try_get(6).reading(what)?);
     if needs.whole_database && needs.large_objects == Inclusion::Included {
         check_large_objects(&mut transaction, &mut found)?;
     }
@@ -256,15 +262,6 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
         .findings
         .sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     Ok(found)
-}
-
-/// Whether a second connection has got the session of the first, which is idle, so that only a pooler can have given it
-/// away. The second keeps it by a transaction, so that the first will be given another.
-fn shares_sessions(second: &mut WireConnection, first_pid: i32) -> Result<bool, PreflightError> {
-    let sql = b"BEGIN READ ONLY; SELECT pg_catalog.pg_backend_pid()";
-    let rows = second.query(sql).map_err(PreflightError::Measure)?;
-    let pid = rows.first().and_then(|row| row.get(0));
-    Ok(pid == Some(first_pid.to_string().as_bytes()))
 }
 
 /// Tables that a backup reads, or has to know.

@@ -40,6 +40,7 @@ pub(crate) fn prepare(
     encoding: &str,
     more: &[(&str, &str)],
 ) -> Result<(), SessionError> {
+    connection.discard_at_end();
     let mut sql = format!("{FIRST}; SET client_encoding = ").into_bytes();
     sql.extend(quote_literal(encoding.as_bytes()));
     sql.extend_from_slice(b"; SET standard_conforming_strings = on;");

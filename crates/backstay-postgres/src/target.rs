@@ -22,6 +22,7 @@ use backstay_core::manifest::{Manifest, Span};
 use crate::catalog::CatalogError;
 use crate::config::ConnectionConfig;
 use crate::connect::{ConnectErrorKind, connect_client};
+use crate::pooling::PoolingError;
 use crate::session::SessionError;
 use crate::source::SourceError;
 use crate::wire::WireError;
@@ -305,6 +306,19 @@ pub enum TargetError {
     Cancelled,
 }
 
+impl From<PoolingError> for TargetError {
+    fn from(error: PoolingError) -> Self {
+        match error {
+            PoolingError::Connect(error) => error.into(),
+            PoolingError::Catalog(error) => error.into(),
+            PoolingError::Wire(source) => Self::Wire {
+                doing: "ask the target which session it is",
+                source,
+            },
+        }
+    }
+}
+
 /// Looks at the target and decides what is to be done.
 ///
 /// # Errors
@@ -372,18 +386,7 @@ fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// Connects to a database that every server has, for what cannot be done from inside the target.
-fn maintenance_client(config: &ConnectionConfig) -> Result<postgres::Client, ConnectError> {
-    let at = |database: &str| ConnectionConfig {
-        database: database.to_owned(),
-        ..config.clone()
-    };
-    match connect_client(&at("postgres")) {
-        Err(error) if error.kind() == ConnectErrorKind::DatabaseMissing => connect_client(&at("template1")),
-        other => other,
-    }
-}
-
+/// A database that every server has, for what cannot be done from inside the target.
 fn maintenance_config(config: &ConnectionConfig) -> Result<ConnectionConfig, ConnectError> {
     let at = |database: &str| ConnectionConfig {
         database: database.to_owned(),

@@ -18,6 +18,7 @@ pub(crate) use certificate::server_end_point;
 use verifier::{Check, Roots, Verifier};
 
 use crate::config::{ConnectionConfig, RootCertificates, SslMode};
+use crate::supabase::ROOTS;
 
 /// Why no TLS could be set up from the settings; nothing was sent yet.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,9 @@ pub enum TlsSetupError {
         /// What went wrong.
         source: rustls::Error,
     },
+    /// A root certificate that comes with Backstay cannot be read.
+    #[error("cannot read a root certificate that comes with Backstay")]
+    OwnRoot(#[source] pem::Error),
     /// The library refuses its own defaults.
     #[error("cannot set up TLS")]
     Library(#[source] rustls::Error),
@@ -144,6 +148,16 @@ fn load_roots(roots: &RootCertificates) -> Result<Roots, TlsSetupError> {
             let (usable, _) = store.add_parsable_certificates(found.certs);
             if usable == 0 {
                 return Err(TlsSetupError::NoSystemRoots(found.errors.pop()));
+            }
+            Ok(Roots {
+                store,
+                named: Vec::new(),
+            })
+        }
+        RootCertificates::Supabase => {
+            for pem in ROOTS {
+                let root = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(TlsSetupError::OwnRoot)?;
+                store.add(root).map_err(TlsSetupError::Library)?;
             }
             Ok(Roots {
                 store,

@@ -19,6 +19,7 @@ mod transport;
 mod tests;
 
 use std::fmt;
+use std::time::Duration;
 
 use memchr::memchr;
 
@@ -36,6 +37,9 @@ use channel::{Channel, Frame};
 use message::BackendKey;
 use startup::Route;
 
+/// How long a server may take to empty a session that is left.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
+
 /// Which way rows go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -46,7 +50,8 @@ enum Kind {
 /// A session for statements and COPY.
 ///
 /// Every wait looks at the cancel token at least four times a second; once cancelled, the server is asked to stop the
-/// statement, and the connection is closed. Dropping the connection closes it, and the server rolls back.
+/// statement, and the connection is closed. Dropping the connection closes it, and the server rolls back. Where
+/// [something was set](Self::discard_at_end) in the session, that is undone before, for two seconds at most.
 pub struct WireConnection {
     channel: Channel,
     route: Route,
@@ -55,6 +60,8 @@ pub struct WireConnection {
     key: Option<BackendKey>,
     status: TransactionStatus,
     broken: bool,
+    /// Whether something was set in the session that must not be left there.
+    discards: bool,
     /// The message that is being put together.
     outgoing: Vec<u8>,
 }
@@ -134,12 +141,15 @@ impl WireConnection {
         self.channel.take_notices()
     }
 
-    /// Says good-bye and closes.
-    pub fn close(mut self) {
-        if !self.broken {
-            // Whether the server hears it does not matter any more.
-            let _ = self.put(b'X', &[]);
-        }
+    /// Says good-bye and closes, as dropping it does.
+    pub fn close(self) {
+        drop(self);
+    }
+
+    /// Has the session emptied (`DISCARD ALL`) when the connection is closed: a pooler may give it to somebody else, who
+    /// would find in it what was set here.
+    pub fn discard_at_end(&mut self) {
+        self.discards = true;
     }
 
     /// What the transaction is up to, as of the last statement.
@@ -378,6 +388,26 @@ impl WireConnection {
     fn break_off(&mut self) {
         self.broken = true;
         self.channel.transport.shut_down();
+    }
+}
+
+impl Drop for WireConnection {
+    fn drop(&mut self) {
+        if self.broken {
+            return;
+        }
+        // Whether the server hears it does not matter any more: if not, the pooler sees a session that is not idle, and
+        // gives it to nobody.
+        if self.discards {
+            self.channel.transport.begin_farewell(FAREWELL);
+            if self.status != TransactionStatus::Idle {
+                let _ = self.execute(b"ROLLBACK");
+            }
+            let _ = self.execute(b"DISCARD ALL");
+        }
+        if !self.broken {
+            let _ = self.put(b'X', &[]);
+        }
     }
 }
 

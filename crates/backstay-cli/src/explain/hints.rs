@@ -1,3 +1,5 @@
+mod connecting;
+
 use std::error::Error;
 
 use backstay::encryption::IdentityError;
@@ -5,13 +7,13 @@ use backstay::export::ExportError;
 use backstay::manifest::ManifestError;
 use backstay::seal::SealError;
 use backstay::{
-    BackupError, CatalogError, ConnectError, ConnectErrorKind, ConninfoError, DrillError, FindProgramError,
-    InvalidPattern, OpenStoreError, PackError, ProgramError, RepositoryError, RescueError, RestoreRefusal, ServerError,
-    SessionError, SnapshotError, SourceError, StoreError, StoreErrorKind, SwapError, SwapWay, TrailerError, UndoError,
-    WireError,
+    BackupError, CatalogError, DrillError, FindProgramError, InvalidPattern, OpenStoreError, PackError, ProgramError,
+    RepositoryError, RescueError, RestoreRefusal, ServerError, SessionError, SnapshotError, SourceError, StoreError,
+    StoreErrorKind, SwapError, SwapWay, TrailerError, UndoError, WireError,
 };
 
 use backstay_schedule::PrintError;
+use connecting::{of_connect, of_conninfo};
 
 use super::Side;
 use crate::command::{DrillRefused, NoAnswer, RestoreRefused};
@@ -25,8 +27,7 @@ use crate::settle::SettleError;
 
 const GRANT: &str = "as a superuser: GRANT pg_read_all_data TO the role; or leave out what it may not read, with \
                      --exclude-table";
-const PASSWORD: &str = "put the password into PGPASSWORD, into DATABASE_URL in .env.local, or into ~/.pgpass with \
-                        mode 0600";
+const SESSION_POOLER: &str = "use the pooler's session mode (port 5432 on Supabase) or the direct host";
 const PATTERN: &str = "patterns are psql's: lower case unless in double quotes, schema.table, * and ?";
 const LOCKS_SETTING: &str = "max_locks_per_transaction";
 const LOCKS: &str = "raise max_locks_per_transaction at the server, which must be restarted then (backstay doctor tells \
@@ -127,51 +128,6 @@ fn of_notification(error: &NotificationError) -> Option<&'static str> {
     }
 }
 
-fn of_connect(error: &ConnectError) -> Option<&'static str> {
-    let is_supabase = error.server().contains(".supabase.co");
-    Some(match error.kind() {
-        ConnectErrorKind::Unreachable | ConnectErrorKind::TimedOut | ConnectErrorKind::NameNotFound if is_supabase => {
-            "a direct connection to Supabase needs IPv6, and a project that is not paused: without IPv6 put the URL \
-             of the session pooler (port 5432) into SUPABASE_POOLER_URL"
-        }
-        ConnectErrorKind::Unreachable => {
-            "is the server running, and are host and port right? pg_isready -h HOST -p PORT tells"
-        }
-        ConnectErrorKind::NameNotFound => "is the host name spelled right?",
-        ConnectErrorKind::TimedOut => "are host and port right, and does a firewall let this machine through?",
-        ConnectErrorKind::Tls => {
-            "sslmode says how much TLS is asked for, sslrootcert=FILE (or system) which authority is trusted"
-        }
-        ConnectErrorKind::Denied => {
-            "check user and password; the password is taken from the connection, PGPASSWORD or ~/.pgpass"
-        }
-        ConnectErrorKind::NoPassword => PASSWORD,
-        ConnectErrorKind::DatabaseMissing => "is its name spelled right? psql -l lists the databases of a server",
-        ConnectErrorKind::TooManyConnections => "try again when fewer clients are connected, or with fewer --jobs",
-        ConnectErrorKind::NotAccepting => "try again when the server has started",
-        ConnectErrorKind::Lost => "try again; the server's log may tell why the connection was closed",
-        ConnectErrorKind::Protocol => "is it a PostgreSQL server that listens on that port?",
-        _ => return None,
-    })
-}
-
-fn of_conninfo(error: &ConninfoError) -> Option<&'static str> {
-    Some(match error {
-        ConninfoError::NotPostgres { .. } => "such as postgresql://user@host:5432/database",
-        ConninfoError::Syntax { .. } => {
-            "write special characters of a password as %XX (@ as %40, / as %2F), or keep the password in PGPASSWORD"
-        }
-        ConninfoError::NoRootCertificate => "name the file of the authority, with sslrootcert=FILE or PGSSLROOTCERT",
-        ConninfoError::NoUser => "name the user in the connection, or set PGUSER",
-        ConninfoError::EmptyConnection => "is the variable that you meant set?",
-        ConninfoError::PlaceholderPassword { .. } => {
-            "put the password of the database there, or set SUPABASE_DB_PASSWORD"
-        }
-        ConninfoError::NothingConfigured => "such as: backstay backup --from postgresql://user@host:5432/database",
-        _ => return None,
-    })
-}
-
 fn of_source(error: &SourceError) -> Option<&'static str> {
     match error {
         SourceError::Denied { .. } => Some(GRANT),
@@ -235,6 +191,7 @@ fn of_refusal(error: &RestoreRefusal, side: Side) -> Option<&'static str> {
             | RestoreRefusal::MayBeSource { .. } => {
                 "have a database made for the drill with --create, or name one that is empty and made for drills"
             }
+            RestoreRefusal::TransactionPooler => SESSION_POOLER,
             RestoreRefusal::Missing { .. } => "make it, or have one made for the drill with --create",
             RestoreRefusal::LockOfDrill { .. } => {
                 "another drill has it: wait for its end, or have a database made for this one with --create"
@@ -247,6 +204,7 @@ fn of_refusal(error: &RestoreRefusal, side: Side) -> Option<&'static str> {
             "restore into a new database with --create, or drop what the backup contains with --clean"
         }
         RestoreRefusal::Missing { .. } => "make it with --create",
+        RestoreRefusal::TransactionPooler => SESSION_POOLER,
         RestoreRefusal::Exists { .. } => "leave --create away if it is empty, or name another database",
         RestoreRefusal::NoMatch { .. } => "backstay show --tables lists what the backup holds",
         RestoreRefusal::CleanForeign => "restore it into a new database with --create",

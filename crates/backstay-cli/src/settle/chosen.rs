@@ -1,6 +1,6 @@
 //! Which database and which store are meant, where both may have a name in the configuration.
 
-use backstay::{ConninfoError, Prefix, Resolved, RetentionPolicy, Rules, resolve_source};
+use backstay::{CancelToken, ConninfoError, Prefix, Resolved, RetentionPolicy, Rules, resolve_source};
 use backstay_config::{Database, is_name};
 use jiff::tz::TimeZone;
 
@@ -40,7 +40,8 @@ pub(super) fn source<'e>(
             None => Err(ConninfoError::NothingConfigured.into()),
         },
         settled => Ok(ChosenSource {
-            source: settled?,
+            // Only a connection tells whether this machine reaches the direct host.
+            source: settled?.reachable(&CancelToken::new()),
             section: None,
         }),
     }

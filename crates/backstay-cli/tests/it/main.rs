@@ -16,6 +16,7 @@ mod killed_uploads;
 mod messages;
 mod normalise;
 mod notify;
+mod pgbouncer;
 mod recover;
 mod rescue;
 mod restore;

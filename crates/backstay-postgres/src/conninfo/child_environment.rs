@@ -1,8 +1,12 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStringExt;
 use std::process::Command;
 
+use tempfile::TempPath;
+
+use crate::supabase::ROOTS;
 use crate::{ChannelBinding, ConnectionConfig, Endpoint, Host, RootCertificates, SslMode};
 
 /// Every variable by which libpq (through PostgreSQL 18) or its programs can be told something else, old ones as well.
@@ -68,6 +72,8 @@ pub struct ChildEnvironment {
     pub set: Vec<(OsString, OsString)>,
     /// Variables that the child must not inherit.
     pub remove: Vec<OsString>,
+    /// Root certificates that must be in a file first, as PEM.
+    roots: &'static [&'static str],
 }
 
 impl fmt::Debug for ChildEnvironment {
@@ -88,14 +94,30 @@ impl fmt::Debug for ChildEnvironment {
 }
 
 impl ChildEnvironment {
-    /// Gives the variables to a child that is about to be started.
-    pub(crate) fn apply(&self, command: &mut Command) {
+    /// Gives the variables to a child that is about to be started; the file, if there is one, must outlive the child.
+    ///
+    /// # Errors
+    /// The file of the root certificates cannot be written.
+    pub(crate) fn apply(&self, command: &mut Command) -> io::Result<Option<TempPath>> {
         for name in &self.remove {
             command.env_remove(name);
         }
         for (name, value) in &self.set {
             command.env(name, value);
         }
+        if self.roots.is_empty() {
+            return Ok(None);
+        }
+        let mut file = tempfile::Builder::new()
+            .prefix("backstay-roots-")
+            .suffix(".crt")
+            .tempfile()?;
+        for pem in self.roots {
+            file.write_all(pem.as_bytes())?;
+        }
+        let path = file.into_temp_path();
+        command.env("PGSSLROOTCERT", &path);
+        Ok(Some(path))
     }
 }
 
@@ -104,7 +126,9 @@ impl ConnectionConfig {
     ///
     /// Several endpoints become libpq's comma-separated lists, so the child may reach another one than this process
     /// did: who needs the same server (for a snapshot, say) leaves only that one in `endpoints` first.
-    /// [`RootCertificates::System`] needs a child with the libpq of PostgreSQL 16 or newer.
+    /// [`RootCertificates::System`] needs a child with the libpq of PostgreSQL 16 or newer. Those of
+    /// [`RootCertificates::Supabase`] are in none of the variables: [`dump_schema`](crate::dump_schema) and
+    /// [`dump_globals`](crate::dump_globals) write them to a file for their child.
     #[must_use]
     pub fn child_environment(&self) -> ChildEnvironment {
         let mut set: Vec<(OsString, OsString)> = Vec::new();
@@ -126,7 +150,7 @@ impl ConnectionConfig {
         match &self.ssl_root_cert {
             Some(RootCertificates::File(path)) => add("PGSSLROOTCERT", path.into()),
             Some(RootCertificates::System) => add("PGSSLROOTCERT", "system".into()),
-            None => {}
+            Some(RootCertificates::Supabase) | None => {}
         }
         if let Some((certificate, key)) = &self.ssl_client_cert {
             add("PGSSLCERT", certificate.into());
@@ -156,7 +180,11 @@ impl ConnectionConfig {
             .filter(|name| !is_set(name))
             .map(OsString::from)
             .collect();
-        ChildEnvironment { set, remove }
+        let roots: &[&str] = match self.ssl_root_cert {
+            Some(RootCertificates::Supabase) => &ROOTS,
+            _ => &[],
+        };
+        ChildEnvironment { set, remove, roots }
     }
 }
 

@@ -160,6 +160,17 @@ pub enum ConninfoError {
         /// Where it was written.
         origin: Origin,
     },
+    /// The port is that of Supabase's transaction pooler, which gives each transaction another session.
+    #[error("{endpoint} is Supabase's pooler in transaction mode, which keeps no session: use {session} instead")]
+    TransactionPooler {
+        /// Host and port that were named.
+        endpoint: String,
+        /// Those of sessions.
+        session: String,
+    },
+    /// The variables name two projects.
+    #[error("SUPABASE_PROJECT_REF and SUPABASE_POOLER_URL are of different projects")]
+    ProjectsDiffer,
     /// `SUPABASE_PROJECT_REF` is not the reference of a project.
     #[error("SUPABASE_PROJECT_REF is not a project reference: letters and digits are expected")]
     InvalidProjectRef,

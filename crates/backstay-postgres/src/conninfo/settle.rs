@@ -11,18 +11,26 @@ use super::passfile::Passfile;
 use super::settings::Settings;
 use super::text::begins_with_scheme;
 use super::variables::Variables;
-use crate::{ChannelBinding, ConnectionConfig, Endpoint, Secret, SslMode};
+use crate::supabase;
+use crate::{ChannelBinding, ConnectionConfig, Endpoint, Secret};
 
 /// What vendors show in place of a password.
 pub(super) const PLACEHOLDER_PASSWORD: &[u8] = b"[YOUR-PASSWORD]";
 
 pub(super) fn settle(
     settings: &Settings,
-    default_ssl_mode: SslMode,
     variables: &Variables,
     warnings: &mut Vec<Warning>,
 ) -> Result<ConnectionConfig, ConninfoError> {
     let endpoints = endpoints::settle(settings)?;
+    if let Some(endpoint) = supabase::transaction_pooler(&endpoints) {
+        let mut session = endpoint.clone();
+        session.port = supabase::SESSION_PORT;
+        return Err(ConninfoError::TransactionPooler {
+            endpoint: endpoint.to_string(),
+            session: session.to_string(),
+        });
+    }
     let user = match settings.filled_text("user")? {
         Some(user) => user.to_owned(),
         None => variables.os_user().ok_or(ConninfoError::NoUser)?.to_owned(),
@@ -30,7 +38,7 @@ pub(super) fn settle(
     let database = database(settings)?.unwrap_or(&user).to_owned();
     let password = password(settings, &endpoints, &database, &user, variables, warnings)?;
     check_session_attributes(settings, &endpoints, warnings)?;
-    let tls = tls::settle(settings, default_ssl_mode, &endpoints, variables, warnings)?;
+    let tls = tls::settle(settings, &endpoints, variables, warnings)?;
     let application_name = match settings.filled_text("application_name")? {
         Some(name) => name,
         None => settings.filled_text("fallback_application_name")?.unwrap_or("backstay"),

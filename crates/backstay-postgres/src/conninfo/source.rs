@@ -2,7 +2,6 @@ use super::error::{ConninfoError, Origin};
 use super::settle::PLACEHOLDER_PASSWORD;
 use super::variables::Variables;
 use super::{Request, Resolved, Source, text};
-use crate::SslMode;
 
 /// Variables that say where a server is; a password or a TLS mode alone does not.
 const NAMING_VARIABLES: [&str; 6] = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE"];
@@ -11,9 +10,10 @@ const NAMING_VARIABLES: [&str; 6] = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABA
 ///
 /// 1. `explicit`, what the person named;
 /// 2. `DATABASE_URL`;
-/// 3. `SUPABASE_POOLER_URL`; `SUPABASE_DB_PASSWORD` takes the place of a missing password or of `[YOUR-PASSWORD]`;
-/// 4. `SUPABASE_PROJECT_REF` with `SUPABASE_DB_PASSWORD`: the project's direct host, with `sslmode=require` unless a
-///    mode is written elsewhere, or `verify-full` if a root certificate is named;
+/// 3. `SUPABASE_PROJECT_REF` with `SUPABASE_DB_PASSWORD`: the project's direct host. If `SUPABASE_POOLER_URL` names
+///    Supabase's pooler of the same project, that is kept for [`Resolved::reachable`];
+/// 4. `SUPABASE_POOLER_URL`; `SUPABASE_DB_PASSWORD` takes the place of a missing password or of `[YOUR-PASSWORD]`. It
+///    comes before 3 where it names another host than Supabase's pooler;
 /// 5. the `PG*` variables, if one of them says where a server is.
 ///
 /// Empty variables count as not set. What a rule leaves open comes from the service, the `PG*` variables and the
@@ -32,21 +32,28 @@ pub fn resolve_source(explicit: Option<&str>, variables: &Variables) -> Result<R
     if let Some(url) = text_of("DATABASE_URL", variables)? {
         return url_request(Source::DatabaseUrl, "DATABASE_URL", url)?.settle(variables);
     }
-    if let Some(url) = text_of("SUPABASE_POOLER_URL", variables)? {
-        let mut request = url_request(Source::SupabasePoolerUrl, "SUPABASE_POOLER_URL", url)?;
-        let has_password = request
-            .settings
-            .filled("password")
-            .is_some_and(|password| password.bytes() != PLACEHOLDER_PASSWORD);
-        if !has_password {
-            set_supabase_password(&mut request, variables);
+    let pooler = text_of("SUPABASE_POOLER_URL", variables)?;
+    let pooler = pooler.map(|url| supabase_pooler(url, variables)).transpose()?;
+    let project = match text_of("SUPABASE_PROJECT_REF", variables)? {
+        Some(reference) if variables.get_filled("SUPABASE_DB_PASSWORD").is_some() => {
+            Some(supabase_project(reference, variables)?)
         }
-        return request.settle(variables);
-    }
-    if let Some(reference) = text_of("SUPABASE_PROJECT_REF", variables)?
-        && variables.get_filled("SUPABASE_DB_PASSWORD").is_some()
-    {
-        return supabase_project(reference, variables)?.settle(variables);
+        _ => None,
+    };
+    match (project, pooler) {
+        (Some(direct), Some(pooler)) if pooler.config.is_supabase_pooler() => {
+            if direct.config.supabase_project() != pooler.config.supabase_project() {
+                return Err(ConninfoError::ProjectsDiffer);
+            }
+            return Ok(Resolved {
+                pooler: Some(Box::new(pooler.config)),
+                warnings: [direct.warnings, pooler.warnings].concat(),
+                ..direct
+            });
+        }
+        (_, Some(pooler)) => return Ok(pooler),
+        (Some(direct), None) => return Ok(direct),
+        (None, None) => {}
     }
     if NAMING_VARIABLES.iter().any(|name| variables.get_filled(name).is_some()) {
         return super::resolve(None, variables);
@@ -120,13 +127,25 @@ fn url_request(source: Source, variable: &'static str, url: &str) -> Result<Requ
     Ok(request)
 }
 
+/// The connection in `SUPABASE_POOLER_URL`.
+fn supabase_pooler(url: &str, variables: &Variables) -> Result<Resolved, ConninfoError> {
+    let mut request = url_request(Source::SupabasePoolerUrl, "SUPABASE_POOLER_URL", url)?;
+    let has_password = request
+        .settings
+        .filled("password")
+        .is_some_and(|password| password.bytes() != PLACEHOLDER_PASSWORD);
+    if !has_password {
+        set_supabase_password(&mut request, variables);
+    }
+    request.settle(variables)
+}
+
 /// The direct connection of a project, as Supabase documents it.
-fn supabase_project(reference: &str, variables: &Variables) -> Result<Request, ConninfoError> {
+fn supabase_project(reference: &str, variables: &Variables) -> Result<Resolved, ConninfoError> {
     if !reference.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(ConninfoError::InvalidProjectRef);
     }
     let mut request = Request::new(Source::SupabaseProject);
-    request.default_ssl_mode = SslMode::Require;
     let host = format!("db.{reference}.supabase.co");
     request
         .settings
@@ -142,7 +161,7 @@ fn supabase_project(reference: &str, variables: &Variables) -> Result<Request, C
         request.settings.set(key, value, Origin::Rule);
     }
     set_supabase_password(&mut request, variables);
-    Ok(request)
+    request.settle(variables)
 }
 
 fn set_supabase_password(request: &mut Request, variables: &Variables) {

@@ -46,6 +46,7 @@ fn shown(config: &ConnectionConfig) -> String {
     }
     match &config.ssl_root_cert {
         Some(RootCertificates::System) => add("root", "system".to_owned()),
+        Some(RootCertificates::Supabase) => add("root", "supabase".to_owned()),
         Some(RootCertificates::File(path)) => add("root", path.display().to_string()),
         None => {}
     }

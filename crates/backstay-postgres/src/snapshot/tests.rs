@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::catalog::CatalogStamp;
-use crate::connect::connect_client;
+use crate::connect::{CatalogClient, connect_client};
 use crate::server::tests::installation;
 use crate::{Authentication, ServerOptions, ThrowawayServer};
 
@@ -66,7 +66,7 @@ impl Scene {
         self.server.server.connection_config(self.database)
     }
 
-    fn client(&self) -> postgres::Client {
+    fn client(&self) -> CatalogClient {
         connect_client(&self.config()).expect("a connection")
     }
 

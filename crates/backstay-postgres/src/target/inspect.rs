@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use backstay_core::DbText;
 use backstay_core::manifest::Manifest;
 
-use super::TargetError;
+use super::{RestoreRefusal, TargetError};
+use crate::cancel::CancelToken;
 use crate::catalog::{CatalogError, Reading};
 use crate::config::ConnectionConfig;
 use crate::connect::{ConnectErrorKind, connect_client};
+use crate::pooling;
 use crate::session;
 
 /// Names that a message lists.
@@ -72,14 +74,16 @@ impl Wanted {
 }
 
 pub(super) fn inspect(config: &ConnectionConfig, wanted: &Wanted) -> Result<TargetState, TargetError> {
-    let mut exists = true;
-    let mut client = match connect_client(config) {
+    let (mut client, at, exists) = match connect_client(config) {
         Err(error) if error.kind() == ConnectErrorKind::DatabaseMissing => {
-            exists = false;
-            super::maintenance_client(config)?
+            let at = super::maintenance_config(config)?;
+            (connect_client(&at)?, at, false)
         }
-        other => other?,
+        other => (other?, config.clone(), true),
     };
+    if pooling::is_transaction_pooler(&at, &mut client, &CancelToken::new())? {
+        return Err(RestoreRefusal::TransactionPooler.into());
+    }
     let what = "the target";
     // The search path of the target is its owner's to choose, and so is how long a query may take.
     session::prepare_client(&mut client).reading(what)?;

@@ -70,6 +70,9 @@ pub enum RestoreRefusal {
         /// The database.
         database: String,
     },
+    /// Each transaction gets another session, so settings reach others, and others' settings reach the restore.
+    #[error("the connection goes through a pooler in transaction mode, which keeps no session")]
+    TransactionPooler,
     /// It does not exist.
     #[error("the database {database} does not exist")]
     Missing {

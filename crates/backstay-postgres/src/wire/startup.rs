@@ -90,6 +90,7 @@ pub(super) fn establish(
         key,
         status,
         broken: false,
+        discards: false,
         outgoing: Vec::new(),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
@@ -81,6 +81,12 @@ impl Transport {
     /// Forgets the deadline: the connection is established.
     pub(super) fn clear_deadline(&mut self) {
         self.deadline = None;
+    }
+
+    /// Gives what is still to be said some time, also when the work itself was cancelled.
+    pub(super) fn begin_farewell(&mut self, patience: Duration) {
+        self.cancel = CancelToken::new();
+        self.deadline = Some(Instant::now() + patience);
     }
 
     /// Whether bytes that were taken over wait to be sent.

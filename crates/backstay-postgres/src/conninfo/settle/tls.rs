@@ -6,6 +6,7 @@ use crate::conninfo::Warning;
 use crate::conninfo::error::ConninfoError;
 use crate::conninfo::settings::Settings;
 use crate::conninfo::variables::Variables;
+use crate::supabase;
 use crate::{Endpoint, Host, RootCertificates, SslMode};
 
 pub(super) struct Tls {
@@ -16,11 +17,10 @@ pub(super) struct Tls {
 
 /// Settles mode and certificates; the files of `~/.postgresql` are the defaults where they exist.
 ///
-/// Where no mode is written and `default_mode` insists on TLS, a root certificate that is named raises it to
-/// `verify-full`; libpq itself does that for `sslrootcert=system` only.
+/// A server at Supabase is verified where no mode is written, against the roots that come with Backstay where no others
+/// are named.
 pub(super) fn settle(
     settings: &Settings,
-    default_mode: SslMode,
     endpoints: &[Endpoint],
     variables: &Variables,
     warnings: &mut Vec<Warning>,
@@ -29,19 +29,37 @@ pub(super) fn settle(
         "system" => RootCertificates::System,
         path => RootCertificates::File(PathBuf::from(path)),
     });
+    let at_supabase = supabase::are_hosts(endpoints);
+    let default_mode = if at_supabase {
+        SslMode::VerifyFull
+    } else {
+        SslMode::Prefer
+    };
     let mode = mode(settings, default_mode, named_root.as_ref())?;
     // No TLS is spoken over a Unix-domain socket.
     let over_tcp = endpoints
         .iter()
         .any(|endpoint| matches!(endpoint.host, Host::Tcp { .. }));
     if mode == SslMode::Disable || !over_tcp {
+        if at_supabase {
+            warnings.push(Warning::ServerUnverified);
+        }
         let (root, client) = (named_root, None);
         return Ok(Tls { mode, root, client });
     }
     let default_file = |name: &str| variables.in_home(".postgresql").map(|folder| folder.join(name));
     let existing_file = |name: &str| default_file(name).filter(|path| path.exists());
-    let root = named_root.or_else(|| existing_file("root.crt").map(RootCertificates::File));
-    if root.is_none() && matches!(mode, SslMode::VerifyCa | SslMode::VerifyFull) {
+    let verifies = matches!(mode, SslMode::VerifyCa | SslMode::VerifyFull);
+    let root = match named_root {
+        // The file in the home folder is for other servers.
+        None if at_supabase && verifies => Some(RootCertificates::Supabase),
+        None => existing_file("root.crt").map(RootCertificates::File),
+        named => named,
+    };
+    if at_supabase && root.is_none() {
+        warnings.push(Warning::ServerUnverified);
+    }
+    if root.is_none() && verifies {
         return Err(ConninfoError::NoRootCertificate);
     }
     if root.is_some() {
@@ -76,7 +94,6 @@ fn mode(settings: &Settings, default_mode: SslMode, root: Option<&RootCertificat
     let Some(setting) = settings.get("sslmode") else {
         return Ok(match root {
             Some(RootCertificates::System) => SslMode::VerifyFull,
-            Some(RootCertificates::File(_)) if default_mode == SslMode::Require => SslMode::VerifyFull,
             _ => default_mode,
         });
     };

@@ -19,7 +19,7 @@ fn check(explicit: Option<&str>, more: &[(&str, &str)], expected: Result<(Source
 
 const POOLER: (&str, &str) = (
     "SUPABASE_POOLER_URL",
-    "postgresql://postgres.ref@pooler.supabase.com:5432/postgres",
+    "postgresql://postgres.abcdefghij@aws-1-eu-west-1.pooler.supabase.com:5432/postgres",
 );
 const REFERENCE: (&str, &str) = ("SUPABASE_PROJECT_REF", "abcdefghij");
 const DB_PASSWORD: (&str, &str) = ("SUPABASE_DB_PASSWORD", "sp");
@@ -34,9 +34,15 @@ fn each_rule_yields_to_those_before_it() {
     check(Some("host=x"), &all, Ok((Source::Given, "me@x:5432/me")));
     check(Some("d"), &all, Ok((Source::Given, "me@eh:5432/d")));
     check(None, &all, Ok((Source::DatabaseUrl, "u@h:5432/d password=p")));
-    let pooler = "postgres.ref@pooler.supabase.com:5432/postgres password=sp";
-    check(None, &all[1..], Ok((Source::SupabasePoolerUrl, pooler)));
-    let project = "postgres@db.abcdefghij.supabase.co:5432/postgres password=sp ssl=Require";
+    let project = "postgres@db.abcdefghij.supabase.co:5432/postgres password=sp ssl=VerifyFull root=supabase";
+    check(None, &all[1..], Ok((Source::SupabaseProject, project)));
+    let pooler = "postgres.abcdefghij@aws-1-eu-west-1.pooler.supabase.com:5432/postgres password=sp ssl=VerifyFull \
+                  root=supabase";
+    check(
+        None,
+        &[POOLER, DB_PASSWORD, all[4]],
+        Ok((Source::SupabasePoolerUrl, pooler)),
+    );
     check(None, &all[2..], Ok((Source::SupabaseProject, project)));
     check(None, &all[3..], Ok((Source::Environment, "me@eh:5432/me")));
     check(
@@ -106,20 +112,78 @@ fn the_poolers_password() {
 }
 
 #[test]
+fn the_pooler_is_kept_for_where_the_direct_host_cannot_be_reached() {
+    let pooler_of = |more: &[(&str, &str)]| {
+        let resolved = resolve_source(None, &variables(&[&[REFERENCE, DB_PASSWORD], more].concat())).unwrap();
+        resolved.pooler.map(|pooler| shown(&pooler))
+    };
+    let pooler = "postgres.abcdefghij@aws-1-eu-west-1.pooler.supabase.com:5432/postgres password=sp ssl=VerifyFull \
+                  root=supabase";
+    assert_eq!(pooler_of(&[POOLER]).as_deref(), Some(pooler));
+    assert_eq!(pooler_of(&[]), None);
+    // A pooler of somebody's own is what is meant.
+    let own = [("SUPABASE_POOLER_URL", "postgresql://postgres@h:5432/postgres")];
+    let own = [&[REFERENCE, DB_PASSWORD], &own[..]].concat();
+    check(
+        None,
+        &own,
+        Ok((Source::SupabasePoolerUrl, "postgres@h:5432/postgres password=sp")),
+    );
+    let other = ("SUPABASE_PROJECT_REF", "other");
+    check(
+        None,
+        &[other, POOLER, DB_PASSWORD],
+        Err("SUPABASE_PROJECT_REF and SUPABASE_POOLER_URL are of different projects"),
+    );
+}
+
+#[test]
+fn servers_at_supabase_are_verified_unless_something_else_is_written() {
+    let check_with = |more: &[(&str, &str)], expected: &str, is_verified: bool| {
+        for connection in [
+            "postgres://u@db.abc.supabase.co/d",
+            "postgres://u@aws-1-eu-west-1.pooler.supabase.com/d",
+        ] {
+            let resolved = resolve_source(Some(connection), &variables(more)).unwrap();
+            let text = shown(&resolved.config);
+            assert_eq!(text.split_once(' ').map_or("", |(_, rest)| rest), expected, "{more:?}");
+            assert_eq!(
+                resolved.warnings.is_empty(),
+                is_verified,
+                "{more:?}: {:?}",
+                resolved.warnings
+            );
+        }
+    };
+    check_with(&[], "ssl=VerifyFull root=supabase", true);
+    check_with(&[("PGSSLMODE", "verify-ca")], "ssl=VerifyCa root=supabase", true);
+    check_with(&[("PGSSLROOTCERT", "/r")], "ssl=VerifyFull root=/r", true);
+    check_with(&[("PGSSLROOTCERT", "system")], "ssl=VerifyFull root=system", true);
+    check_with(
+        &[("PGSSLROOTCERT", "/r"), ("PGSSLMODE", "require")],
+        "ssl=Require root=/r",
+        true,
+    );
+    check_with(&[("PGSSLMODE", "require")], "ssl=Require", false);
+    check_with(&[("PGSSLMODE", "prefer")], "", false);
+    check_with(&[("PGSSLMODE", "disable")], "ssl=Disable", false);
+    // One host that is none of theirs, and it is as everywhere.
+    check(
+        Some("postgres://u@db.abc.supabase.co,h/d"),
+        &[],
+        Ok((Source::Given, "u@db.abc.supabase.co:5432,h:5432/d")),
+    );
+}
+
+#[test]
 fn the_projects_direct_host() {
     let check_with = |more: &[(&str, &str)], expected: &str| {
         let all = [&[REFERENCE, DB_PASSWORD], more].concat();
         let expected = format!("postgres@db.abcdefghij.supabase.co:5432/postgres password=sp{expected}");
         check(None, &all, Ok((Source::SupabaseProject, &expected)));
     };
-    check_with(&[], " ssl=Require");
+    check_with(&[], " ssl=VerifyFull root=supabase");
     check_with(&[("PGSSLMODE", "prefer")], "");
-    check_with(&[("PGSSLROOTCERT", "/r")], " ssl=VerifyFull root=/r");
-    check_with(&[("PGSSLROOTCERT", "system")], " ssl=VerifyFull root=system");
-    check_with(
-        &[("PGSSLROOTCERT", "/r"), ("PGSSLMODE", "verify-ca")],
-        " ssl=VerifyCa root=/r",
-    );
     // What says where another server is must not redirect this one.
     check_with(
         &[
@@ -129,7 +193,7 @@ fn the_projects_direct_host() {
             ("PGUSER", "x"),
             ("PGDATABASE", "x"),
         ],
-        " ssl=Require",
+        " ssl=VerifyFull root=supabase",
     );
     for reference in ["a.evil.example/", "a b", "ref@host"] {
         let message = "SUPABASE_PROJECT_REF is not a project reference: letters and digits are expected";

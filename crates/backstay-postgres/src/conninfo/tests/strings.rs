@@ -1,7 +1,7 @@
 //! What strings mean; the tables of URLs follow `src/interfaces/libpq/t/001_uri.pl` of PostgreSQL.
 
-use super::{resolved, shown};
-use crate::conninfo::Warning;
+use super::{resolved, shown, variables};
+use crate::conninfo::{ConninfoError, Warning, resolve};
 
 #[track_caller]
 fn check(connection: &str, expected: &str) {
@@ -183,7 +183,7 @@ fn warnings_are_values() {
 fn the_project_of_a_database_at_supabase_is_recognised() {
     for (connection, expected) in [
         ("postgresql://postgres@db.abc.supabase.co/postgres", Some("abc")),
-        ("postgresql://postgres@DB.abc.Supabase.Co.:6543/postgres", Some("abc")),
+        ("postgresql://postgres@DB.abc.Supabase.Co.:5433/postgres", Some("abc")),
         (
             "postgresql://postgres.abc@aws-0-eu-west-1.pooler.supabase.com/postgres",
             Some("abc"),
@@ -206,20 +206,40 @@ fn the_project_of_a_database_at_supabase_is_recognised() {
 }
 
 #[test]
-fn supabases_transaction_pooler_is_recognised() {
-    let check = |connection: &str, expected: bool| {
-        let config = resolved(connection, &[]).config;
-        assert_eq!(config.looks_like_transaction_pooler(), expected, "{connection}");
+fn supabases_transaction_pooler_is_refused_with_the_right_port() {
+    let check = |connection: &str, expected: Option<(&str, &str)>| {
+        let refused = match resolve(Some(connection), &variables(&[])) {
+            Ok(_) => None,
+            Err(ConninfoError::TransactionPooler { endpoint, session }) => Some((endpoint, session)),
+            Err(error) => panic!("{connection}: {error}"),
+        };
+        let refused = refused
+            .as_ref()
+            .map(|(endpoint, session)| (endpoint.as_str(), session.as_str()));
+        assert_eq!(refused, expected, "{connection}");
     };
-    check("postgresql://aws-0-eu-west-1.pooler.supabase.com:6543/postgres", true);
-    check("postgresql://AWS-1-eu-west-1.Pooler.Supabase.Com.:6543/postgres", true);
-    check("postgresql://db.abc.supabase.co:6543/postgres", true);
-    check("postgresql://h,db.abc.supabase.co/d?port=5432,6543", true);
-    check("postgresql://aws-0-eu-west-1.pooler.supabase.com:5432/postgres", false);
-    check("postgresql://db.abc.supabase.co/postgres", false);
-    check("postgresql://localhost:6543/postgres", false);
-    check("postgresql://notsupabase.co:6543/postgres", false);
-    check("host=/supabase.co port=6543", false);
+    check(
+        "postgresql://aws-0-eu-west-1.pooler.supabase.com:6543/postgres",
+        Some((
+            "aws-0-eu-west-1.pooler.supabase.com:6543",
+            "aws-0-eu-west-1.pooler.supabase.com:5432",
+        )),
+    );
+    check(
+        "postgresql://AWS-1-eu-west-1.Pooler.Supabase.Com.:6543/postgres",
+        Some((
+            "AWS-1-eu-west-1.Pooler.Supabase.Com.:6543",
+            "AWS-1-eu-west-1.Pooler.Supabase.Com.:5432",
+        )),
+    );
+    let direct = Some(("db.abc.supabase.co:6543", "db.abc.supabase.co:5432"));
+    check("postgresql://db.abc.supabase.co:6543/postgres", direct);
+    check("postgresql://h,db.abc.supabase.co/d?port=5432,6543", direct);
+    check("postgresql://aws-0-eu-west-1.pooler.supabase.com:5432/postgres", None);
+    check("postgresql://db.abc.supabase.co/postgres", None);
+    check("postgresql://localhost:6543/postgres", None);
+    check("postgresql://notsupabase.co:6543/postgres", None);
+    check("host=/supabase.co port=6543", None);
 }
 
 #[test]

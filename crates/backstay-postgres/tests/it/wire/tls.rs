@@ -1,6 +1,8 @@
 //! TLS, channel binding, and what runs over it.
 
-use backstay_postgres::{ChannelBinding, ConnectErrorKind, Host, RootCertificates, Secret, SslMode, WireError};
+use backstay_postgres::{
+    ChannelBinding, ConnectErrorKind, Host, RootCertificates, Secret, SslMode, Variables, WireError, resolve,
+};
 
 use super::server::{Server, openssl};
 use super::{both, cancels_a_sleep, connect, tcp};
@@ -28,7 +30,7 @@ fn tls_verifies_what_the_mode_says() {
         &server,
         "server",
         "db.example",
-        "subjectAltName=DNS:db.example,DNS:localhost",
+        "subjectAltName=DNS:db.example,DNS:localhost,DNS:db.abc.supabase.co",
     );
     sign(&server, "client", "cert", "extendedKeyUsage=clientAuth");
     server.restart("ssl=on\nssl_ca_file='ca.crt'\n");
@@ -82,7 +84,31 @@ fn tls_verifies_what_the_mode_says() {
     config.ssl_root_cert = Some(RootCertificates::System);
     let kind = both("verify-full, system", &config);
     assert!(kind == tls || kind == Some(ConnectErrorKind::Settings), "{kind:?}");
+    only_an_authority_that_is_named_may_stand_in_for_supabases(&server);
     cancellation_and_rows_work_over_tls(&server, right);
+}
+
+/// The server's certificate is for the name, by an authority that is not Supabase's.
+fn only_an_authority_that_is_named_may_stand_in_for_supabases(server: &Server) {
+    let port = server.config().endpoints[0].port;
+    let config = |more: &str| {
+        let connection = format!(
+            "host=db.abc.supabase.co hostaddr=127.0.0.1 port={port} user=scram password=pw dbname=postgres {more}"
+        );
+        resolve(Some(&connection), &Variables::default()).unwrap().config
+    };
+    assert_eq!(both("supabase", &config("")), Some(ConnectErrorKind::Tls));
+    assert_eq!(
+        both("supabase, verify-ca", &config("sslmode=verify-ca")),
+        Some(ConnectErrorKind::Tls)
+    );
+    let named = config(&format!("sslrootcert={}", server.folder().join("ca.crt").display()));
+    assert_eq!(named.ssl_mode, SslMode::VerifyFull);
+    assert_eq!(both("supabase, sslrootcert", &named), None);
+    let mut other = named;
+    other.endpoints[0].host = tcp("db.other.supabase.co", Some("127.0.0.1"));
+    assert_eq!(both("supabase, another project", &other), Some(ConnectErrorKind::Tls));
+    assert_eq!(both("supabase, require", &config("sslmode=require")), None);
 }
 
 /// Signs a certificate for `name.key`, made anew, by the authority.
