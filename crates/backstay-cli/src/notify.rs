@@ -2,6 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use backstay::{BackupId, Deed, Finding, Outcome, Prefix, Repository, Severity};
 use backstay_config::{Notification, NotificationChannel, ResolveError};
@@ -23,8 +24,15 @@ const ON: [EventKind; 4] = [
     EventKind::Missed,
     EventKind::Alarm,
 ];
+/// A sign that work begins keeps the work waiting.
+const BEFORE: Limits = Limits {
+    tries: 1,
+    first_wait: Duration::ZERO,
+    one: Duration::from_secs(5),
+    all: Duration::from_secs(5),
+};
 /// A message may name what an encrypted backup holds.
-const ENCRYPTED: &str = "what went wrong is not told here, because the backup is encrypted";
+const ENCRYPTED: &str = "what went wrong is not told here, because it is encrypted";
 
 /// Why a notification cannot be sent.
 #[derive(Debug, thiserror::Error)]
@@ -136,7 +144,7 @@ impl<'e> Watch<'e> {
     pub(crate) fn begin(&self) {
         let seen = self.seen.borrow();
         let is_ping = |notification: &Notification| matches!(notification.channel, NotificationChannel::Ping(_));
-        self.tell(&seen, is_ping, |_| vec![EventKind::Start], None);
+        self.tell(&seen, is_ping, |_| vec![EventKind::Start], None, BEFORE);
     }
 
     fn end(&self, result: &Result<Exit, Failure>) {
@@ -153,6 +161,8 @@ impl<'e> Watch<'e> {
         };
         let reason = match result {
             Err(_) if seen.is_sealed => Some(ENCRYPTED.to_owned()),
+            // Of a copy it is told where there is none; of rows it would be what is in them.
+            Ok(_) if seen.is_sealed && self.work == Work::Export => Some(ENCRYPTED.to_owned()),
             Err(failure) => Some(failure.in_one_line()),
             Ok(Exit::Done) => None,
             Ok(exit) => Some(seen.reason.clone().unwrap_or_else(|| exit.meaning().to_owned())),
@@ -177,7 +187,7 @@ impl<'e> Watch<'e> {
             let kinds = alarm.into_iter().chain([ending]);
             kinds.filter(|kind| receiver.wants(*kind)).collect()
         };
-        self.tell(&seen, |_| true, kinds, reason.as_deref());
+        self.tell(&seen, |_| true, kinds, reason.as_deref(), Limits::default());
     }
 
     /// Whether the last work of the kind before this one failed, as far as the log of the store tells.
@@ -207,6 +217,7 @@ impl<'e> Watch<'e> {
         whom: impl Fn(&Notification) -> bool + Copy,
         chosen: impl Fn(&Receiver) -> Vec<EventKind>,
         reason: Option<&str>,
+        limits: Limits,
     ) {
         let Ok(Some(loaded)) = self.environment.configuration.get() else {
             return;
@@ -230,7 +241,7 @@ impl<'e> Watch<'e> {
                 }
             }
         }
-        send(messages);
+        send(messages, limits);
     }
 }
 
@@ -259,7 +270,7 @@ pub(crate) fn tell_missed(section: &str, why: &str, environment: &Environment) {
             messages.push((receiver.name, receiver.channel, event));
         }
     }
-    send(messages);
+    send(messages, Limits::default());
 }
 
 /// Sends one of them a test.
@@ -349,8 +360,8 @@ fn receivers(
     receivers
 }
 
-fn send(messages: Vec<(String, Channel, Event)>) {
-    for (name, source) in deliver_all(messages, Limits::default()) {
+fn send(messages: Vec<(String, Channel, Event)>, limits: Limits) {
+    for (name, source) in deliver_all(messages, limits) {
         let why = Failure::from(NotificationError::Undelivered { name, source }).in_one_line();
         complain(&format!("warning: {why}"));
     }

@@ -38,9 +38,7 @@ impl SmtpServer {
     pub fn start(named: Option<OsString>, tls: SmtpTls, login: Option<(&str, &str)>, refuse: &[u16]) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
-        if tls != SmtpTls::None {
-            write_certificate(&certificate, &key);
-        }
+        write_certificate(&certificate, &key);
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let settings = json!({
             "port": port,

@@ -29,6 +29,9 @@ pub(crate) fn export(settled: &SettledExport, environment: &Environment, watch: 
         ExportWhat::Named(groups) => {
             for group in groups {
                 watch.of_section(group.section.as_deref());
+                if group.exports.iter().any(|export| export.place.seals.names_somebody()) {
+                    watch.sealed();
+                }
             }
             export_named(groups, settled, environment, &interrupt, watch)
         }

@@ -68,7 +68,8 @@ fn a_wrong_password_is_told_and_not_shown() {
 fn nothing_is_sent_where_there_is_no_tls() {
     // It offers none; it offers one that nobody vouches for.
     let open = server(SmtpTls::None, None, &[]);
-    send(&open, Some(Tls::StartTls), None).unwrap_err();
+    let error = send(&open, Some(Tls::StartTls), None).unwrap_err();
+    assert!(error.to_string().contains("STARTTLS"), "{error}");
     assert!(open.end().is_empty());
     let other = server(SmtpTls::StartTls, None, &[]);
     let channel = Channel::email(Email {
