@@ -1,8 +1,3 @@
-#![expect(
-    clippy::doc_markdown,
-    reason = "the comments are the help, which is shown as it is written"
-)]
-
 use clap::{Args, ValueEnum};
 
 #[derive(Args, Debug)]
