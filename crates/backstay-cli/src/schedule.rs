@@ -131,3 +131,40 @@ pub(crate) fn next_runs(loaded: &Loaded, now: Timestamp) -> Result<Vec<NextRun>,
     next.sort_by_key(|run| run.at);
     Ok(next)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::Configuration;
+
+    fn next(text: &str) -> Result<Vec<String>, ConfigurationError> {
+        let configuration = Configuration::of_text(text);
+        let loaded = configuration.require().unwrap();
+        let runs = next_runs(loaded, "2025-03-29T12:00:00Z".parse().unwrap())?;
+        Ok(runs
+            .iter()
+            .map(|run| format!("{} {} {}", run.database, run.job, run.at))
+            .collect())
+    }
+
+    const EXPORT: &str = "[[export]]\nname = 'users'\ntable = 'users'\nschedule = '0 3 * * *'\n";
+
+    #[test]
+    fn what_comes_next_is_told_in_order_and_by_the_clock_of_the_database() {
+        let database = "[database.kulti]\nhost = 'h'\nschedule = '30 2 * * *'\ndrill-schedule = '0 4 * * SUN'\n\
+                        time-zone = 'Europe/Berlin'\n[database.idle]\nhost = 'h'\n";
+        // Of an export that names no database nobody knows of which it is, unless there is but one.
+        assert!(next(&format!("{database}{EXPORT}")).is_err());
+        let named = EXPORT.replace("table", "database = 'kulti'\ntable");
+        let expected = [
+            "kulti backup 2025-03-30T01:00:00Z",
+            "kulti export users 2025-03-30T01:00:00Z",
+            "kulti drill 2025-03-30T02:00:00Z",
+        ];
+        assert_eq!(next(&format!("{database}{named}")).unwrap(), expected);
+        let alone = format!("[database.kulti]\nhost = 'h'\n{EXPORT}");
+        assert_eq!(next(&alone).unwrap(), ["kulti export users 2025-03-30T03:00:00Z"]);
+        let nowhere = "[database.kulti]\nhost = 'h'\nschedule = '0 3 * * *'\ntime-zone = 'Europe/Berlon'\n";
+        assert!(next(nowhere).is_err());
+    }
+}
