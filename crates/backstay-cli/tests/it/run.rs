@@ -174,6 +174,42 @@ fn wait_for(lines: &mut BufReader<ChildStdout>, ending: &str) {
 }
 
 #[test]
+fn a_new_version_in_its_place_does_not_stop_it() {
+    let sandbox = sandbox(NEVER);
+    let (program, new) = (sandbox.argument("backstay"), sandbox.argument("new"));
+    // A process of its own writes it, as in `Sandbox::script`.
+    let copied = std::process::Command::new("cp")
+        .args([env!("CARGO_BIN_EXE_backstay"), &program])
+        .status();
+    assert!(copied.expect("cp runs").success());
+    // The lock keeps it waiting until the other version is there.
+    let config = sandbox.server.connection_config("kulti");
+    let claim = Claim::take(&config, &CancelToken::new())
+        .unwrap()
+        .expect("nobody has it");
+    let mut child = std::process::Command::new(&program)
+        .args(["run", "--now", "backup", "--db", "shop"])
+        .env_clear()
+        .envs(
+            sandbox
+                .backstay_in_empty_environment(&["run"])
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .current_dir(sandbox.path(""))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output"));
+    wait_for(&mut lines, "waiting: another run works on the database");
+    std::fs::write(&new, "no program").unwrap();
+    std::fs::rename(&new, &program).unwrap();
+    claim.release();
+    wait_for(&mut lines, "prune is done");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn it_ends_in_order_when_it_is_asked_to() {
     let sandbox = sandbox(NEVER);
     // Nothing was ever made, so it begins with a backup; then it waits.

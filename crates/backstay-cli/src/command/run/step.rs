@@ -1,6 +1,6 @@
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -66,7 +66,8 @@ pub(super) fn step(who: &str, what: &str, arguments: &[&str], config: &Path, sto
 }
 
 fn start(arguments: &[&str], config: &Path) -> io::Result<Child> {
-    Command::new(std::env::current_exe()?)
+    Command::new(this_program()?)
+        .arg0("backstay")
         .arg("--config")
         .arg(config)
         .args(arguments)
@@ -75,6 +76,15 @@ fn start(arguments: &[&str], config: &Path) -> io::Result<Child> {
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
+}
+
+/// This program, also where another version has taken its place since it was started.
+fn this_program() -> io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    if program.exists() {
+        return Ok(program);
+    }
+    Ok(PathBuf::from("/proc/self/exe"))
 }
 
 /// Waits for its end, and asks for it as often as we are asked.
