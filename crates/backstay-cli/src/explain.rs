@@ -526,6 +526,7 @@ fn class_of_files(error: &FilesError) -> Exit {
     match error {
         FilesError::Cancelled => Exit::Cancelled,
         FilesError::Document(_) => Exit::Internal,
+        FilesError::Several(_) => Exit::Usage,
         _ => Exit::Storage,
     }
 }

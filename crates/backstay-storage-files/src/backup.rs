@@ -26,7 +26,8 @@ pub struct FilesBackupOptions {
     pub prefix: String,
     /// Now.
     pub time: Timestamp,
-    /// How many files are read at the same time; each takes 32 MiB of memory at most, or 48 MiB where it is sealed.
+    /// How many files are read at the same time; each takes 16 MiB of memory, or 32 where it is sealed, and what the
+    /// store takes to write as much.
     pub jobs: NonZeroUsize,
 }
 
@@ -211,7 +212,7 @@ impl Reading<'_> {
             };
             let content = match self
                 .project
-                .open(bucket, &listed.name, size)
+                .open(bucket, &listed.name, size, before.etag.as_deref())
                 .map_err(FilesError::Service)?
             {
                 OpenedFile::Content(content) => content,

@@ -28,6 +28,9 @@ pub enum FilesError {
     /// There is none at all.
     #[error("there is no backup of files in the store")]
     Empty,
+    /// There are those of several projects, and nothing says which is meant.
+    #[error("there are backups of files of several projects in the store: {}", .0.join(", "))]
+    Several(Vec<String>),
     /// There is one of that name already.
     #[error("there is a backup of files {0} already")]
     Exists(FilesId),

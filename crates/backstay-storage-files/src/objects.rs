@@ -1,5 +1,6 @@
 //! Objects whose names are the digests of their stored bytes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,7 @@ pub(crate) const FOLDER: &str = "storage-files/objects/";
 const PART_BYTES: u64 = 16 << 20;
 /// The longest object that is read; no part of ours is longer, sealed or not.
 const STORED_BYTES_MAX: u64 = 2 * PART_BYTES;
+const NOT_ITS_BYTES: &str = "its bytes are not those that its name says";
 
 /// The key of an object; `None` where that is no name of one.
 pub(crate) fn key(name: &str) -> Option<ObjectKey> {
@@ -89,13 +91,13 @@ impl<'r> Objects<'r> {
     /// Stores content, unless it is there already, and reads it back.
     pub(crate) fn put(&self, content: &[u8]) -> Result<Part, FilesError> {
         let (stored, ending) = match self.sealer {
-            None => (content.to_vec(), String::new()),
+            None => (Cow::Borrowed(content), String::new()),
             Some(sealer) => {
                 let mut out = Vec::new();
                 let mut sealing = sealer.begin().map_err(|source| seal("an object", source))?;
                 let sealed = sealing.seal(content, &mut out).and_then(|()| sealing.finish(&mut out));
                 sealed.map_err(|source| seal("an object", source))?;
-                (out, format!(".{}", sealer.method().extension()))
+                (Cow::Owned(out), format!(".{}", sealer.method().extension()))
             }
         };
         let sha256 = Sha256Digest::of(&stored);
@@ -113,9 +115,9 @@ impl<'r> Objects<'r> {
             writer.publish()
         });
         // One that is there has the same content, and one whose answer was lost may be there: reading tells.
-        let read = read_stored(&**self.store, &part.object, part.stored);
+        let read = check_stored(&**self.store, &part.object, part.stored);
         match (written, read) {
-            (_, Ok(_)) => {}
+            (_, Ok(())) => {}
             (Err(error), Err(_)) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
             (_, Err(error)) => return Err(error),
         }
@@ -126,8 +128,8 @@ impl<'r> Objects<'r> {
 
     /// The content of a part, checked against its digest.
     pub(crate) fn content(&self, part: &Part) -> Result<Vec<u8>, FilesError> {
-        let stored = read_stored(&**self.store, &part.object, part.stored)?;
         let content = if part.object.contains('.') {
+            check_stored(&**self.store, &part.object, part.stored)?;
             let unsealed = SealedObject::new(Arc::clone(self.store), &place(&part.object)?)
                 .map_err(backstay_core::seal::SealError::from)
                 .and_then(|object| match self.unsealer {
@@ -143,7 +145,7 @@ impl<'r> Objects<'r> {
             read.map_err(|error| damaged(&part.object, error.to_string()))?;
             content
         } else {
-            stored
+            read_stored(&**self.store, &part.object, part.stored)?
         };
         if content.len() as u64 != part.bytes {
             let why = format!("it holds {} bytes instead of {}", content.len(), part.bytes);
@@ -203,8 +205,19 @@ pub(crate) fn digest_of(content: &mut dyn Read) -> io::Result<(Sha256Digest, u64
     }
 }
 
+/// Reads an object, whose stored bytes must be those that its name says.
+pub(crate) fn check_stored(store: &dyn Store, name: &str, stored: u64) -> Result<(), FilesError> {
+    let reader = store.read(&place(name)?, None)?;
+    let read = digest_of(&mut reader.take(stored.saturating_add(1)));
+    let (sha256, bytes) = read.map_err(|source| Error::io("read", name, source))?;
+    match digest_in(name) == Some(sha256) && bytes == stored {
+        true => Ok(()),
+        false => Err(damaged(name, NOT_ITS_BYTES.to_owned())),
+    }
+}
+
 /// The stored bytes of an object, which must be those that its name says.
-pub(crate) fn read_stored(store: &dyn Store, name: &str, stored: u64) -> Result<Vec<u8>, FilesError> {
+fn read_stored(store: &dyn Store, name: &str, stored: u64) -> Result<Vec<u8>, FilesError> {
     let expected = digest_in(name).ok_or_else(|| damaged(name, "it is no name of an object".to_owned()))?;
     let mut bytes = Vec::new();
     let read = |source| Error::io("read", name, source);
@@ -212,7 +225,7 @@ pub(crate) fn read_stored(store: &dyn Store, name: &str, stored: u64) -> Result<
     let limit = stored.min(STORED_BYTES_MAX) + 1;
     reader.take(limit).read_to_end(&mut bytes).map_err(read)?;
     if bytes.len() as u64 != stored || Sha256Digest::of(&bytes) != expected {
-        return Err(damaged(name, "its bytes are not those that its name says".to_owned()));
+        return Err(damaged(name, NOT_ITS_BYTES.to_owned()));
     }
     Ok(bytes)
 }

@@ -179,14 +179,22 @@ impl FilesRepository {
         Ok(ids)
     }
 
-    /// The newest, of one project where its prefix is named.
+    /// The newest of one project, which must be named by its prefix where there are those of several.
     ///
     /// # Errors
-    /// [`FilesError::Empty`]; those of the store.
+    /// [`FilesError::Empty`], [`FilesError::Several`]; those of the store.
     pub fn latest(&self, prefix: Option<&str>) -> Result<FilesId, FilesError> {
-        let ids = self.list()?.into_iter();
-        let mut fitting = ids.filter(|id| prefix.is_none_or(|prefix| id.prefix() == prefix));
-        fitting.next_back().ok_or(FilesError::Empty)
+        let mut ids = self.list()?;
+        match prefix {
+            Some(prefix) => ids.retain(|id| id.prefix() == prefix),
+            None => {
+                let prefixes: BTreeSet<&str> = ids.iter().map(FilesId::prefix).collect();
+                if prefixes.len() > 1 {
+                    return Err(FilesError::Several(prefixes.into_iter().map(str::to_owned).collect()));
+                }
+            }
+        }
+        ids.pop().ok_or(FilesError::Empty)
     }
 
     /// Opens a backup.

@@ -201,7 +201,11 @@ impl Writing<'_> {
     /// Whether the project has the content of the backup; `None` where it has none.
     fn has_content(&self, entry: &FileEntry, size: u64) -> Result<Option<bool>, FilesError> {
         let FileName { bucket, name } = &entry.file;
-        match self.project.open(bucket, name, size).map_err(FilesError::Service)? {
+        match self
+            .project
+            .open(bucket, name, size, None)
+            .map_err(FilesError::Service)?
+        {
             OpenedFile::Missing => Ok(None),
             OpenedFile::Changed => Ok(Some(false)),
             OpenedFile::Content(_) if size != entry.size => Ok(Some(false)),

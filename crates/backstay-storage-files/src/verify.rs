@@ -4,7 +4,7 @@ use crate::Stop;
 use crate::error::FilesError;
 use crate::listing::FileName;
 use crate::manifest::digest;
-use crate::objects::{PartsReader, digest_of, key, read_stored};
+use crate::objects::{PartsReader, check_stored, digest_of, key};
 use crate::repository::{FilesBackup, FilesRepository};
 
 /// Something that is wrong with a backup of files.
@@ -120,7 +120,7 @@ fn verify_stored(
         let read = store
             .head(&key)
             .map_err(FilesError::from)
-            .and_then(|meta| read_stored(store, name, meta.size));
+            .and_then(|meta| check_stored(store, name, meta.size));
         if let Err(error) = read {
             seen.add(None, error)?;
         }

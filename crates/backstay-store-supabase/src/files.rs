@@ -7,7 +7,7 @@ use std::sync::Arc;
 use backstay_core::store::{Error, ErrorKind};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
 use crate::answers::document;
@@ -26,6 +26,7 @@ pub struct FileBucket {
     /// Its name.
     pub name: String,
     /// Whether everybody may read it.
+    #[serde(default, deserialize_with = "null_is_no")]
     pub public: bool,
     /// Its own limit for files, in bytes.
     #[serde(default)]
@@ -33,6 +34,11 @@ pub struct FileBucket {
     /// The types that it takes; any where it is `None`.
     #[serde(default)]
     pub allowed_mime_types: Option<Vec<String>>,
+}
+
+/// In the service's database that may be null.
+fn null_is_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(false))
 }
 
 /// A file as a listing tells it. Where all of this is as before, so is the file.
@@ -84,7 +90,7 @@ pub struct FileInfo {
 pub enum OpenedFile {
     /// Its content: all of it, or an error.
     Content(Box<dyn Read + Send>),
-    /// It has another length than was told.
+    /// It has another length or another tag than was told.
     Changed,
     /// There is a row of it, or was, and no content.
     Missing,
@@ -191,12 +197,12 @@ impl ProjectFiles {
         }))
     }
 
-    /// Opens a file whose length was told before.
+    /// Opens a file whose length was told before, and its tag where it was.
     ///
     /// # Errors
     /// Those of the service. The reader fails where it cannot give so many bytes of one and the same version.
-    pub fn open(&self, bucket: &str, name: &str, size: u64) -> Result<OpenedFile, Error> {
-        Ok(match reader::open_whole(&self.bucket(bucket), name, size)? {
+    pub fn open(&self, bucket: &str, name: &str, size: u64, etag: Option<&str>) -> Result<OpenedFile, Error> {
+        Ok(match reader::open_whole(&self.bucket(bucket), name, size, etag)? {
             Opened::Object(content) => OpenedFile::Content(content),
             Opened::Changed => OpenedFile::Changed,
             Opened::Missing => OpenedFile::Missing,

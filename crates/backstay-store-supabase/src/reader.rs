@@ -87,14 +87,15 @@ pub(crate) fn open(client: &Arc<Client>, key: &str, range: Option<Range<u64>>) -
 pub(crate) enum Opened {
     /// All of it, or an error.
     Object(Box<dyn Read + Send>),
-    /// It has another length than was told.
+    /// It has another length or another tag than was told.
     Changed,
     /// It is not there.
     Missing,
 }
 
-/// Opens an object that was looked at before, whatever its name.
-pub(crate) fn open_whole(client: &Arc<Client>, name: &str, size: u64) -> Result<Opened, Error> {
+/// Opens an object that was looked at before, whatever its name. Where a tag was told, what a cache has kept of another
+/// version is not taken for it.
+pub(crate) fn open_whole(client: &Arc<Client>, name: &str, size: u64, tag: Option<&str>) -> Result<Opened, Error> {
     if size == 0 {
         return Ok(Opened::Object(Box::new(io::empty())));
     }
@@ -108,7 +109,11 @@ pub(crate) fn open_whole(client: &Arc<Client>, name: &str, size: u64) -> Result<
     let Some(answer) = fetched else {
         return Ok(Opened::Missing);
     };
-    if content_range(&answer).is_none_or(|(_, found)| found != size) {
+    let plain = |tag: &str| tag.trim_start_matches("W/").trim_matches('"').to_owned();
+    let is_other = tag
+        .zip(answer.header("etag"))
+        .is_some_and(|(told, found)| plain(told) != plain(found));
+    if is_other || content_range(&answer).is_none_or(|(_, found)| found != size) {
         return Ok(Opened::Changed);
     }
     let rest = Rest {

@@ -63,6 +63,15 @@ fn a_file_that_changes_while_it_is_read_is_read_again() {
 }
 
 #[test]
+fn what_a_cache_has_kept_is_not_taken_for_the_file() {
+    let (server, (_, repository)) = (project(), memory());
+    server.put_behind_cache("avatars", "ada.png", b"bob", 2);
+    let report = back_up(&server, &repository, 0).unwrap();
+    let sha256 = backstay_core::Sha256Digest::of(b"bob").to_string();
+    assert_eq!(report.listing.files[0].sha256, sha256);
+}
+
+#[test]
 fn rows_without_files_and_files_that_vanish_are_told() {
     let (server, (_, repository)) = (project(), memory());
     server.lose_content("documents", "same");
@@ -112,4 +121,21 @@ fn a_project_that_refuses_leaves_no_backup() {
     assert!(repository.list().unwrap().is_empty());
     let left = backstay_core::store::Store::list(&*store, "storage-files/").unwrap();
     assert!(left.iter().all(|meta| meta.key.as_str().contains("/objects/")));
+}
+
+#[test]
+fn the_newest_is_of_one_project() {
+    use backstay_storage_files::{FilesBackupOptions, back_up_files};
+
+    let (server, (_, repository)) = (project(), memory());
+    assert!(matches!(repository.latest(None), Err(FilesError::Empty)));
+    let first = back_up(&server, &repository, 0).unwrap().backup.id;
+    assert_eq!(repository.latest(None).unwrap(), first);
+    let options = FilesBackupOptions::new("other", crate::support::at(1));
+    let other = back_up_files(&crate::support::client(&server), &repository, &options, &|| false);
+    assert_eq!(other.unwrap().unchanged, 0, "another project is no base");
+    let error = repository.latest(None).unwrap_err();
+    assert!(matches!(error, FilesError::Several(prefixes) if prefixes == ["abc", "other"]));
+    assert_eq!(repository.latest(Some("abc")).unwrap(), first);
+    assert!(matches!(back_up(&server, &repository, 0), Err(FilesError::Exists(id)) if id == first));
 }

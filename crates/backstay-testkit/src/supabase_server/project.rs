@@ -53,6 +53,8 @@ struct State {
     page: usize,
     /// Files that become others when their content is read, and how often.
     restless: BTreeMap<String, u32>,
+    /// Files of which a cache has kept what they were, and for how many reads.
+    cached: BTreeMap<String, (ProjectFile, u32)>,
 }
 
 /// A project at Supabase, as far as its files go: a server in this process, on a free port of the loopback interface, with the
@@ -122,6 +124,13 @@ impl SupabaseProject {
     /// Changes a file each time that its content is read, so often.
     pub fn change_when_read(&self, name: &str, times: u32) {
         self.state().restless.insert(name.to_owned(), times);
+    }
+
+    /// Writes a file of which a cache gives what it was before, for so many reads.
+    pub fn put_behind_cache(&self, bucket: &str, name: &str, content: &[u8], reads: u32) {
+        let before = self.file(bucket, name).unwrap();
+        self.put(bucket, name, content);
+        self.state().cached.insert(name.to_owned(), (before, reads));
     }
 
     /// Lists so many files at once.
@@ -205,7 +214,12 @@ impl State {
         let Some((_, file)) = self.file(path) else {
             return no_object();
         };
-        let file = file.clone();
+        let mut file = file.clone();
+        let (_, name) = path.split_once('/').unwrap();
+        if let Some((before, left)) = self.cached.get_mut(name).filter(|(_, left)| *left > 0) {
+            *left -= 1;
+            file = before.clone();
+        }
         let Some(content) = &file.content else {
             return refusal(404, "NoSuchKey", "The specified key does not exist.");
         };

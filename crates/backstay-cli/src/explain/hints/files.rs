@@ -6,6 +6,7 @@ use crate::command::NoProject;
 
 pub(super) fn of_files(error: &FilesError) -> Option<&'static str> {
     Some(match error {
+        FilesError::Several(_) => "name the backup by its id; backstay storage-files list tells which there are",
         FilesError::NotFound(_) | FilesError::Empty => "backstay storage-files list tells which there are",
         FilesError::Exists(_) => "its name has the time to the second: try again",
         FilesError::KeepsChanging(_) => "try again when nobody writes it all the time",
