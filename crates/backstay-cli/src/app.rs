@@ -6,7 +6,7 @@ use backstay_notify::Work;
 use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
 
-use crate::args::{Arguments, Command, ConfigCommand};
+use crate::args::{Arguments, Command, ConfigCommand, StorageFilesCommand};
 use crate::command;
 use crate::environment::Environment;
 use crate::exit::Exit;
@@ -14,9 +14,10 @@ use crate::failure::Failure;
 use crate::notify::Watch;
 use crate::output::{complain, print, print_text};
 use crate::settle::{
-    SettledBackup, SettledCopy, SettledDoctor, SettledDrill, SettledExport, SettledHold, SettledKey, SettledList,
-    SettledLog, SettledPrune, SettledRecover, SettledRekey, SettledRun, SettledShow, SettledSign, SettledStoreCheck,
-    SettledVerify, export_sections, section_name,
+    SettledBackup, SettledCopy, SettledDoctor, SettledDrill, SettledExport, SettledFilesBackup, SettledFilesList,
+    SettledFilesRestore, SettledFilesVerify, SettledHold, SettledKey, SettledList, SettledLog, SettledPrune,
+    SettledRecover, SettledRekey, SettledRun, SettledShow, SettledSign, SettledStoreCheck, SettledVerify,
+    export_sections, section_name,
 };
 
 /// Runs the program.
@@ -95,8 +96,22 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         }),
         Command::Sign(typed) => command::sign(&SettledSign::settle(typed, &environment)?),
         Command::Store(typed) => command::check_store(&SettledStoreCheck::settle(typed, &environment)?),
+        Command::StorageFiles(typed) => storage_files(typed, &environment),
         Command::Config(ConfigCommand::Check { output }) => command::config_check(output.into(), &environment),
         Command::Config(_) | Command::Completions { .. } | Command::Man => Ok(Exit::Done),
+    }
+}
+
+fn storage_files(typed: StorageFilesCommand, environment: &Environment) -> Result<Exit, Failure> {
+    match typed {
+        StorageFilesCommand::Backup(typed) => {
+            command::back_up_files(&SettledFilesBackup::settle(*typed, environment)?, environment)
+        }
+        StorageFilesCommand::Restore(typed) => {
+            command::restore_files(&SettledFilesRestore::settle(typed, environment)?, environment)
+        }
+        StorageFilesCommand::Verify(typed) => command::verify_files(&SettledFilesVerify::settle(typed, environment)?),
+        StorageFilesCommand::List(typed) => command::list_files(&SettledFilesList::settle(typed, environment)?),
     }
 }
 

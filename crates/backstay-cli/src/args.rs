@@ -14,6 +14,7 @@ mod restore;
 mod retention;
 mod run;
 mod schedule;
+mod storage_files;
 mod stores;
 mod verify;
 
@@ -37,6 +38,10 @@ pub(crate) use retention::{
 };
 pub(crate) use run::{JobArgument, RunArguments};
 pub(crate) use schedule::{ScheduleCommand, SchedulerArgument};
+pub(crate) use storage_files::{
+    FilesBackupArguments, FilesListArguments, FilesRestoreArguments, FilesVerifyArguments, RowsArguments,
+    StorageFilesCommand,
+};
 pub(crate) use stores::{CopyArguments, PeriodArgument, SignArguments, StoreCheckArguments, StoreCommand};
 pub(crate) use verify::{LevelArgument, RulesArguments, VerifyArguments};
 
@@ -108,6 +113,9 @@ pub(crate) enum Command {
     /// Look at a store itself.
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Save the files that an application keeps in Supabase Storage, and bring them back.
+    #[command(subcommand)]
+    StorageFiles(StorageFilesCommand),
     /// Encrypt backups anew to exactly the keys that are named, without the database.
     ///
     /// All recipients have to be named again. Those that stand in the store are not taken over, because whoever can write

@@ -20,6 +20,7 @@ mod run;
 mod schedule;
 mod show;
 mod sign;
+mod storage_files;
 mod store;
 mod verify;
 
@@ -43,6 +44,9 @@ pub(crate) use run::run;
 pub(crate) use schedule::{ScheduleFileError, schedule};
 pub(crate) use show::show;
 pub(crate) use sign::{SignError, sign};
+pub(crate) use storage_files::{
+    NoProject, back_up as back_up_files, list as list_files, restore as restore_files, verify as verify_files,
+};
 pub(crate) use store::check as check_store;
 pub(crate) use verify::verify;
 

@@ -7,6 +7,7 @@ use std::error::Error;
 use backstay::export::ExportError;
 use backstay::manifest::ManifestError;
 use backstay::seal::SealError;
+use backstay::storage_files::FilesError;
 use backstay::{
     BackupError, CatalogError, ClaimError, ConnectError, ConnectErrorKind, ConninfoError, CopyError, DrillError,
     FindProgramError, ForeignError, InvalidPattern, OpenArchiveError, OpenStoreError, PackError, PreflightError,
@@ -18,7 +19,7 @@ use backstay_config::{ConfigError, ResolveError};
 use backstay_schedule::PrintError;
 
 use crate::command::{
-    AlsoError, DrillRefused, KeyCommandError, NoAnswer, RestoreRefused, ScheduleFileError, SignError,
+    AlsoError, DrillRefused, KeyCommandError, NoAnswer, NoProject, RestoreRefused, ScheduleFileError, SignError,
 };
 use crate::configuration::ConfigurationError;
 use crate::environment::EnvironmentError;
@@ -139,6 +140,7 @@ fn inner<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
         .or_else(|| error.downcast_ref().and_then(inner_of_foreign))
         .or_else(|| error.downcast_ref().and_then(inner_of_select))
         .or_else(|| error.downcast_ref().and_then(inner_of_export))
+        .or_else(|| error.downcast_ref().and_then(inner_of_files))
         .or_else(|| error.downcast_ref().and_then(inner_of_settle))
         .or_else(|| error.downcast_ref().and_then(inner_of_configuration))
 }
@@ -284,6 +286,13 @@ fn inner_of_export(error: &ExportError) -> Option<&(dyn Error + 'static)> {
     }
 }
 
+fn inner_of_files(error: &FilesError) -> Option<&(dyn Error + 'static)> {
+    match error {
+        FilesError::Store(inner) => Some(inner),
+        _ => None,
+    }
+}
+
 fn inner_of_settle(error: &SettleError) -> Option<&(dyn Error + 'static)> {
     match error {
         SettleError::Source(inner) => Some(inner),
@@ -323,6 +332,7 @@ fn class(error: &(dyn Error + 'static)) -> Option<Exit> {
         .or_else(|| error.downcast_ref().map(class_of_restore))
         .or_else(|| error.downcast_ref().map(class_of_export))
         .or_else(|| error.downcast_ref().map(class_of_notification))
+        .or_else(|| error.downcast_ref().map(class_of_files))
         .or_else(|| class_by_type(error))
 }
 
@@ -512,6 +522,15 @@ fn class_of_notification(error: &NotificationError) -> Exit {
     }
 }
 
+fn class_of_files(error: &FilesError) -> Exit {
+    match error {
+        FilesError::Cancelled => Exit::Cancelled,
+        FilesError::Document(_) => Exit::Internal,
+        FilesError::Several(_) => Exit::Usage,
+        _ => Exit::Storage,
+    }
+}
+
 fn class_by_type(error: &(dyn Error + 'static)) -> Option<Exit> {
     let classes = [
         (error.is::<NameError>(), Exit::Usage),
@@ -528,6 +547,7 @@ fn class_by_type(error: &(dyn Error + 'static)) -> Option<Exit> {
         (error.is::<ConfigError>(), Exit::Configuration),
         (error.is::<ResolveError>(), Exit::Configuration),
         (error.is::<ConninfoError>(), Exit::Configuration),
+        (error.is::<NoProject>(), Exit::Configuration),
         (error.is::<FindProgramError>(), Exit::Configuration),
         (error.is::<SnapshotError>(), Exit::Database),
         (error.is::<SessionError>(), Exit::Database),

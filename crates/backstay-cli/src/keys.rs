@@ -173,11 +173,19 @@ impl Keys {
 
     /// The repository with what opens encrypted backups in it; where nothing is named and nobody can be asked, without.
     pub(crate) fn give(&self, repository: Repository) -> Result<Repository, KeyError> {
+        Ok(match self.unsealer()? {
+            Some(unsealer) => repository.with_unsealer(unsealer),
+            None => repository,
+        })
+    }
+
+    /// What opens encrypted objects; `None` where nothing is named and nobody can be asked.
+    pub(crate) fn unsealer(&self) -> Result<Option<Arc<dyn Unsealer>>, KeyError> {
         if self.are_none() && !self.can_ask {
-            return Ok(repository);
+            return Ok(None);
         }
         let identities = self.load()?;
-        Ok(repository.with_unsealer(Arc::new(AtHand {
+        Ok(Some(Arc::new(AtHand {
             identities: Mutex::new(Arc::new(identities)),
             can_ask: self.can_ask,
         })))

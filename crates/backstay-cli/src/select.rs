@@ -121,6 +121,8 @@ pub(crate) enum SelectError {
     Sealed { id: BackupId },
     #[error(transparent)]
     Key(#[from] KeyError),
+    #[error("the backup of the database has no rows of storage.objects")]
+    NoFileRows,
     #[error(transparent)]
     OpenStore(#[from] OpenStoreError),
     #[error(transparent)]

@@ -9,12 +9,14 @@ mod recover;
 mod restore;
 mod retention;
 mod run;
+mod storage_files;
 mod stores;
 mod verify;
 
 use std::path::PathBuf;
 
 use backstay::export::{InvalidExportFormat, InvalidSubject, InvalidSubjectLink};
+use backstay::storage_files::{InvalidFilesId, InvalidSupabaseUrl};
 use backstay::{
     ConninfoError, InvalidObjectKey, OpenStoreError, Repository, Resolved, Variables, WhenMissing, open_store_with,
 };
@@ -40,6 +42,9 @@ pub(crate) use recover::SettledRecover;
 pub(crate) use restore::{Confirmation, RestoreMode, SettledRescue, SettledRestore, SettledUndo, SwapOption, WayBack};
 pub(crate) use retention::{PruneMode, SettledHold, SettledLog, SettledPrune};
 pub(crate) use run::{RunMode, SettledRun, store_of, store_of_export};
+pub(crate) use storage_files::{
+    FilesName, SettledFilesBackup, SettledFilesList, SettledFilesRestore, SettledFilesVerify,
+};
 pub(crate) use stores::{CopyWhich, SettledCopy, SettledSign, SettledStoreCheck};
 pub(crate) use verify::SettledVerify;
 
@@ -70,6 +75,10 @@ pub(crate) enum SettleError {
     SubjectLink(#[from] InvalidSubjectLink),
     #[error(transparent)]
     ExportFormat(#[from] InvalidExportFormat),
+    #[error(transparent)]
+    FilesId(#[from] InvalidFilesId),
+    #[error("that names no project")]
+    Project(#[from] InvalidSupabaseUrl),
     #[error("that cannot be the name of a folder in a store")]
     Folder(#[from] InvalidObjectKey),
     #[error("the configuration has no [[export]]")]

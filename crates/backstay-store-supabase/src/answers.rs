@@ -12,10 +12,14 @@ const ANSWER_BYTES_MAX: u64 = 64 << 20;
 #[derive(Debug, Deserialize)]
 pub(crate) struct Info {
     pub(crate) name: Option<String>,
-    size: Option<u64>,
+    pub(crate) version: Option<String>,
+    pub(crate) etag: Option<String>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) cache_control: Option<String>,
+    pub(crate) size: Option<u64>,
     /// What its writer said about it.
-    metadata: Option<BTreeMap<String, serde_json::Value>>,
-    last_modified: Option<String>,
+    pub(crate) metadata: Option<BTreeMap<String, serde_json::Value>>,
+    pub(crate) last_modified: Option<String>,
     created_at: Option<String>,
 }
 
@@ -48,14 +52,17 @@ pub(crate) struct Page {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Listed {
     pub(crate) name: String,
-    metadata: Option<Facts>,
-    updated_at: Option<String>,
+    pub(crate) id: Option<String>,
+    pub(crate) metadata: Option<Facts>,
+    pub(crate) updated_at: Option<String>,
     created_at: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Facts {
-    size: Option<u64>,
+pub(crate) struct Facts {
+    pub(crate) size: Option<u64>,
+    #[serde(rename = "eTag")]
+    pub(crate) etag: Option<String>,
 }
 
 impl Listed {

@@ -74,6 +74,20 @@ impl Client {
         })
     }
 
+    /// The same for another bucket, with all of its names.
+    pub(crate) fn for_bucket(&self, bucket: &str) -> Self {
+        Self {
+            config: SupabaseConfig {
+                bucket: bucket.to_owned(),
+                prefix: String::new(),
+                ..self.config.clone()
+            },
+            http: self.http.clone(),
+            base: self.base.clone(),
+            bucket_limit: OnceLock::new(),
+        }
+    }
+
     pub(crate) fn config(&self) -> &SupabaseConfig {
         &self.config
     }

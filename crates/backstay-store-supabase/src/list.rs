@@ -17,41 +17,50 @@ struct Found {
     listed: Listed,
 }
 
-/// All objects whose name begins with the store's prefix and then `prefix`, page by page.
+/// All objects whose name begins with the store's prefix and then `prefix`.
 fn pages(client: &Client, prefix: &str) -> Result<Vec<Found>, Error> {
-    let subject = client.subject(prefix);
     let name = client.name(prefix);
+    // No object has such a name, and the service would take some characters for wildcards.
+    let listed = if is_name(&name) {
+        all(client, &name, &client.subject(prefix))?
+    } else {
+        Vec::new()
+    };
+    let found = listed.into_iter().filter_map(|listed| {
+        // An underscore stands for any character to the service.
+        let key = listed.name.strip_prefix(client.config().prefix.as_str())?;
+        let key = key.starts_with(prefix).then(|| key.to_owned())?;
+        Some(Found { key, listed })
+    });
+    let found: Vec<Found> = found.collect();
+    // A bucket that is not there lists nothing, without an error.
+    if found.is_empty() {
+        client.expect_bucket(DOING)?;
+    }
+    Ok(found)
+}
+
+/// All that the service lists under a prefix, page by page.
+pub(crate) fn all(client: &Client, name: &str, subject: &str) -> Result<Vec<Listed>, Error> {
     let mut found = Vec::new();
     let mut cursor: Option<String> = None;
-    // No object has such a name, and the service would take some characters for wildcards.
-    let mut is_last = !is_name(&name);
-    while !is_last {
+    loop {
         let mut asked = json!({ "prefix": name, "limit": PAGE, "with_delimiter": false });
         if let Some(cursor) = &cursor {
             asked["cursor"] = json!(cursor);
         }
         let asked = asked.to_string();
         let path = client.bucket_path("/object/list-v2");
-        let page: Page = client.retried(DOING, &subject, || {
+        let page: Page = client.retried(DOING, subject, || {
             document(client.once(&Call::new("POST", &path).json(&asked))?)
         })?;
-        let next = next(&page, cursor.as_deref()).map_err(|failure| failed(failure, DOING, &subject))?;
-        for listed in page.objects {
-            // An underscore stands for any character to the service.
-            let key = listed.name.strip_prefix(client.config().prefix.as_str());
-            if let Some(key) = key.filter(|key| key.starts_with(prefix)) {
-                let key = key.to_owned();
-                found.push(Found { key, listed });
-            }
+        let next = next(&page, cursor.as_deref()).map_err(|failure| failed(failure, DOING, subject))?;
+        found.extend(page.objects);
+        if next.is_none() {
+            return Ok(found);
         }
-        is_last = next.is_none();
         cursor = next;
     }
-    // A bucket that is not there lists nothing, without an error.
-    if found.is_empty() {
-        client.expect_bucket(DOING)?;
-    }
-    Ok(found)
 }
 
 /// What the next page is asked for with; `None` behind the last.

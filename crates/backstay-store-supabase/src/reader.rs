@@ -83,6 +83,53 @@ pub(crate) fn open(client: &Arc<Client>, key: &str, range: Option<Range<u64>>) -
     Ok(Box::new(RangeReader::new(rest, retries, range, Some(answer))))
 }
 
+/// What came of opening a whole object.
+pub(crate) enum Opened {
+    /// All of it, or an error.
+    Object(Box<dyn Read + Send>),
+    /// It has another length or another tag than was told.
+    Changed,
+    /// It is not there.
+    Missing,
+}
+
+/// Opens an object that was looked at before, whatever its name. Where a tag was told, what a cache has kept of another
+/// version is not taken for it.
+pub(crate) fn open_whole(client: &Arc<Client>, name: &str, size: u64, tag: Option<&str>) -> Result<Opened, Error> {
+    if size == 0 {
+        return Ok(Opened::Object(Box::new(io::empty())));
+    }
+    let path = client.path("/authenticated", name);
+    let fetched = client.retried(DOING, &client.subject(name), || {
+        match fetch(client, &path, &(0..size)) {
+            Err(failure) if dialect::is_missing(&failure) => Ok(None),
+            fetched => fetched.map(Some),
+        }
+    })?;
+    let Some(answer) = fetched else {
+        return Ok(Opened::Missing);
+    };
+    let plain = |tag: &str| tag.trim_start_matches("W/").trim_matches('"').to_owned();
+    let is_other = tag
+        .zip(answer.header("etag"))
+        .is_some_and(|(told, found)| plain(told) != plain(found));
+    if is_other || content_range(&answer).is_none_or(|(_, found)| found != size) {
+        return Ok(Opened::Changed);
+    }
+    let rest = Rest {
+        client: Arc::clone(client),
+        path,
+        tag: answer.header("etag").map(str::to_owned),
+    };
+    let retries = client.config().retries;
+    Ok(Opened::Object(Box::new(RangeReader::new(
+        rest,
+        retries,
+        0..size,
+        Some(answer),
+    ))))
+}
+
 /// Asks for a range, and takes no answer that is another one's.
 fn fetch(client: &Client, path: &str, range: &Range<u64>) -> Result<Answer, Failure> {
     let call = Call::new("GET", path)

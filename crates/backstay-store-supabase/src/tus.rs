@@ -38,6 +38,13 @@ pub(crate) enum Length {
     Deferred,
 }
 
+/// What becomes of an object of that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Existing {
+    Refuse,
+    Replace,
+}
+
 /// Whether a piece may be the last one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -47,20 +54,45 @@ enum Place {
 
 impl Upload {
     pub(crate) fn begin(client: &Arc<Client>, publication: &Publication, length: Length) -> Result<Self, Error> {
+        let told = [
+            ("contentType", "application/octet-stream"),
+            ("metadata", &publication.metadata()),
+        ];
         let subject = client.subject(publication.key.as_str());
-        let encoded = |text: &str| BASE64_STANDARD.encode(text);
-        let metadata = format!(
-            "bucketName {},objectName {},contentType {},metadata {}",
-            encoded(&client.config().bucket),
-            encoded(&publication.temporary_name),
-            encoded("application/octet-stream"),
-            encoded(&publication.metadata()),
-        );
+        Self::begin_as(
+            client,
+            &publication.temporary_name,
+            subject,
+            length,
+            &told,
+            Existing::Refuse,
+        )
+    }
+
+    /// Begins to upload an object of that whole name, with more that is told about it.
+    pub(crate) fn begin_as(
+        client: &Arc<Client>,
+        name: &str,
+        subject: String,
+        length: Length,
+        told: &[(&str, &str)],
+        existing: Existing,
+    ) -> Result<Self, Error> {
+        let place = [("bucketName", client.config().bucket.as_str()), ("objectName", name)];
+        let pairs = place.iter().chain(told);
+        let pairs: Vec<String> = pairs
+            .map(|(name, value)| format!("{name} {}", BASE64_STANDARD.encode(value)))
+            .collect();
+        let metadata = pairs.join(",");
+        let upsert = match existing {
+            Existing::Refuse => "false",
+            Existing::Replace => "true",
+        };
         let path = client.retried(DOING, &subject, || {
             let call = Call::new("POST", PATH)
                 .header(VERSION.0, VERSION.1)
                 .header("upload-metadata", &metadata)
-                .header("x-upsert", "false")
+                .header("x-upsert", upsert)
                 .body(b"");
             let call = match length {
                 Length::Known(bytes) => call.header("upload-length", bytes.to_string()),

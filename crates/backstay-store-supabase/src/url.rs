@@ -128,6 +128,26 @@ enum Place {
 }
 
 impl SupabaseUrl {
+    /// What names a project and none of its buckets, for [`ProjectFiles`](crate::ProjectFiles).
+    ///
+    /// # Errors
+    /// [`InvalidSupabaseUrl::Value`].
+    pub fn of_project(project: Option<&str>, endpoint: Option<&str>) -> Result<Self, InvalidSupabaseUrl> {
+        let mut url = Self {
+            bucket: String::new(),
+            prefix: String::new(),
+            project: None,
+            endpoint: None,
+            object_bytes_max: None,
+        };
+        for (name, value) in [("project", project), ("endpoint", endpoint)] {
+            if let Some(value) = value {
+                url.set(name, value.to_owned())?;
+            }
+        }
+        Ok(url)
+    }
+
     /// The configuration that it describes, completed by variables.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ pub use s3_server::S3Server;
 #[cfg(feature = "http-server")]
 pub use smtp_server::{SmtpServer, SmtpTls};
 #[cfg(feature = "http-server")]
-pub use supabase_server::{SupabaseServer, SupabaseTraits};
+pub use supabase_server::{ProjectFile, SupabaseProject, SupabaseServer, SupabaseTraits};
 pub use toy_seal::ToyKey;
 pub use verb::Verb;
 #[cfg(feature = "http-server")]

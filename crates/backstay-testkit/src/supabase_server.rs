@@ -1,6 +1,7 @@
 //! Supabase Storage as its clients (storage-js, TUS) meet it.
 
 mod bucket;
+mod project;
 mod uploads;
 
 use std::sync::{Arc, Mutex};
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::http_server::{HttpServer, Request, Response};
 use bucket::Bucket;
+pub use project::{ProjectFile, SupabaseProject};
 
 const BASE: &str = "/storage/v1";
 

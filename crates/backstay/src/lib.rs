@@ -10,6 +10,8 @@ mod check;
 mod checks;
 mod copy;
 mod drill;
+#[cfg(feature = "supabase")]
+mod file_rows;
 mod foreign;
 mod origin;
 mod progress;
@@ -55,6 +57,9 @@ pub use backstay_postgres::{
     TargetPolicy, TargetState, ThrowawayError, Variables, WireError, excluded, parse_dotenv, plan_swap, preflight,
     resolve, resolve_described, resolve_source, swap_databases,
 };
+/// The files that applications keep in Supabase Storage.
+#[cfg(feature = "supabase")]
+pub use backstay_storage_files as storage_files;
 pub use backstay_verify::{
     Evidence, Exemption, Expectation, Finding, Judged, Level, PastBackup, RULES, Report, Right, Rule, Rules, Severity,
     SqlCheck, SqlOutcome, TableRule, VerifyError, finding_lines,
@@ -64,6 +69,8 @@ pub use check::{PromiseSeen, StoreCheck, check_store};
 pub use checks::ask_checks;
 pub use copy::{Period, copy_backup, newest_per};
 pub use drill::{Drill, DrillError, DrillOptions, DrillReport, DrillTarget, DrillTimes, DrillTools, drill, note_drill};
+#[cfg(feature = "supabase")]
+pub use file_rows::file_rows;
 pub use foreign::{ForeignArchive, ForeignError};
 pub use origin::{Origin, origin};
 pub use progress::{Phase, Progress, ProgressEvent, Silent};

@@ -17,6 +17,7 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
         "backstay-notify" => &["backstay-http"],
         "backstay-schedule" => &[],
         "backstay-export" => &["backstay-core", "backstay-postgres"],
+        "backstay-storage-files" => &["backstay-core", "backstay-store-supabase"],
         name if name.starts_with("backstay-store-") => &["backstay-core", "backstay-http"],
         "backstay" => &[
             "backstay-core",
@@ -24,6 +25,7 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
             "backstay-export",
             "backstay-postgres",
             "backstay-verify",
+            "backstay-storage-files",
             "backstay-store-*",
         ],
         // What they need of the others they get through the library, as any service does.

@@ -1,4 +1,5 @@
 mod connecting;
+mod files;
 
 use std::error::Error;
 
@@ -14,6 +15,7 @@ use backstay::{
 
 use backstay_schedule::PrintError;
 use connecting::{of_connect, of_conninfo};
+use files::{of_files, of_no_project};
 
 use super::Side;
 use crate::command::{DrillRefused, NoAnswer, RestoreRefused};
@@ -79,6 +81,8 @@ pub(super) fn of(error: &(dyn Error + 'static), side: Side) -> Vec<String> {
         .or_else(|| error.downcast_ref().and_then(of_open_store))
         .or_else(|| error.downcast_ref().and_then(of_store))
         .or_else(|| error.downcast_ref().and_then(of_export))
+        .or_else(|| error.downcast_ref().and_then(of_files))
+        .or_else(|| error.downcast_ref().and_then(of_no_project))
         .or_else(|| error.downcast_ref().and_then(of_repository))
         .or_else(|| error.downcast_ref().and_then(of_pack))
         .or_else(|| error.downcast_ref().and_then(of_trailer))

@@ -70,36 +70,10 @@ impl PgBouncer {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// A client that has a session of its own, and what it found in it.
-    fn session(&self, sandbox: &Sandbox, database: &str) -> (Child, String) {
-        let mut child = sandbox
-            .client("psql", database)
-            .env("PGPORT", self.port.to_string())
-            .args(["-XAtq", "-v", "ON_ERROR_STOP=1"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let text = format!("{KEPT}\n\\echo {END}\n");
-        child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
-        let mut found = String::new();
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-            match line.unwrap() {
-                line if line == END => return (child, found),
-                line => found.push_str(&format!("{line}\n")),
-            }
-        }
-        panic!("psql ended after {found}");
-    }
-
     /// Every session of the pool is like a new one.
     fn assert_nothing_is_kept(&self, sandbox: &Sandbox, database: &str, after: &str) {
-        let direct = Self {
-            child: Command::new("true").spawn().unwrap(),
-            port: sandbox.server.port(),
-        };
-        let (fresh, expected) = direct.session(sandbox, database);
-        let pooled: Vec<(Child, String)> = (0..POOL).map(|_| self.session(sandbox, database)).collect();
+        let (fresh, expected) = session(sandbox, sandbox.server.port(), database);
+        let pooled: Vec<(Child, String)> = (0..POOL).map(|_| session(sandbox, self.port, database)).collect();
         for (_, found) in &pooled {
             let differing: Vec<_> = found.lines().filter(|line| !expected.contains(line)).collect();
             assert!(
@@ -120,6 +94,28 @@ impl Drop for PgBouncer {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// A client that has a session of its own, and what it found in it.
+fn session(sandbox: &Sandbox, port: u16, database: &str) -> (Child, String) {
+    let mut child = sandbox
+        .client("psql", database)
+        .env("PGPORT", port.to_string())
+        .args(["-XAtq", "-v", "ON_ERROR_STOP=1"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let text = format!("{KEPT}\n\\echo {END}\n");
+    child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    let mut found = String::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        match line.unwrap() {
+            line if line == END => return (child, found),
+            line => found.push_str(&format!("{line}\n")),
+        }
+    }
+    panic!("psql ended after {found}");
 }
 
 /// The sample with a table that takes a while.
@@ -202,7 +198,7 @@ fn transactions_are_refused_before_anything_is_set() {
     assert_eq!(sandbox.sql("restored", tables), "0");
     for database in ["kulti", "restored"] {
         // In this mode a session is kept as long as a transaction.
-        let (mut client, found) = pooler.session(&sandbox, database);
+        let (mut client, found) = session(&sandbox, pooler.port, database);
         drop(client.stdin.take());
         client.wait().unwrap();
         assert!(

@@ -266,7 +266,7 @@ fn is_like(name: &str, prefix: &str) -> bool {
         .all(|wanted| rest.next().is_some_and(|found| wanted == '_' || wanted == found))
 }
 
-fn range(header: &str) -> Option<(usize, usize)> {
+pub(super) fn range(header: &str) -> Option<(usize, usize)> {
     let (start, end) = header.strip_prefix("bytes=")?.split_once('-')?;
     Some((start.parse().ok()?, end.parse().ok()?))
 }

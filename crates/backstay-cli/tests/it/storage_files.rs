@@ -1,0 +1,247 @@
+//! The files of a project, from a database with their rows to another project.
+
+use std::process::Command;
+
+use backstay_testkit::{SupabaseProject, SupabaseServer};
+use serde_json::json;
+
+use crate::support::{Run, Sandbox};
+
+const PAGE: &str = include_str!("../../../../docs/storage-files.md");
+
+/// What the service has in the database.
+const ROWS: &str = "
+    CREATE SCHEMA storage;
+    CREATE TABLE storage.objects (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, bucket_id text, name text, version text);
+    INSERT INTO storage.objects (bucket_id, name, version) VALUES
+      ('avatars', 'ada.png', 'version-1'), ('documents', E'a\\ttab', 'version-2'), ('documents', 'deed.pdf', 'version-3')";
+
+struct Project {
+    sandbox: Sandbox,
+    server: SupabaseProject,
+}
+
+impl Project {
+    fn start() -> Self {
+        let sandbox = Sandbox::start();
+        sandbox.sql("kulti", ROWS);
+        let server = SupabaseProject::start();
+        server.create_bucket("avatars", true);
+        server.create_bucket("documents", false);
+        server.put("avatars", "ada.png", b"the picture of ada");
+        server.put("documents", "a\ttab", b"odd");
+        server.put("documents", "deed.pdf", b"the deed to the house");
+        Self { sandbox, server }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.sandbox.backstay(arguments);
+        self.prepare(&mut command);
+        command
+    }
+
+    fn prepare(&self, command: &mut Command) {
+        command
+            .env("SUPABASE_URL", self.server.http.endpoint())
+            .env("SUPABASE_SECRET_KEY", SupabaseServer::SECRET_KEY);
+    }
+
+    fn run(&self, arguments: &[&str], code: i32) -> Run {
+        let run = Run::of(&mut self.command(arguments));
+        assert_eq!(run.code, Some(code), "{arguments:?}: {run:?}");
+        assert!(!format!("{run:?}").contains(SupabaseServer::SECRET_KEY), "{run:?}");
+        run
+    }
+}
+
+/// The examples of a page, in their order.
+fn examples() -> Vec<String> {
+    let blocks = PAGE.split("\n```sh ").skip(1);
+    let text = |block: &str| {
+        block
+            .split_once('\n')
+            .unwrap()
+            .1
+            .split("\n```")
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    blocks.map(text).collect()
+}
+
+#[test]
+fn the_page_is_right_from_one_project_to_another() {
+    let project = Project::start();
+    let other = SupabaseProject::start();
+    // A name that the service of tests takes back, as the real one does.
+    project.server.remove("documents", "a\ttab");
+    project
+        .sandbox
+        .sql("kulti", "DELETE FROM storage.objects WHERE name LIKE 'a%tab'");
+    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_backstay")).parent().unwrap();
+    let bin = project.sandbox.server.installation().bin().to_owned();
+    let examples = examples();
+    assert_eq!(examples.len(), 4);
+    for example in examples {
+        let mut shell = project.sandbox.backstay_in_empty_environment::<&str>(&[]);
+        let variables: Vec<_> = project
+            .command(&[])
+            .get_envs()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+            .collect();
+        shell = {
+            let mut command = Command::new("/bin/sh");
+            command
+                .args(["-e", "-c", &example])
+                .current_dir(shell.get_current_dir().unwrap());
+            command.env_clear().envs(variables);
+            command
+        };
+        let path = format!("{}:{}:/usr/bin:/bin", folder.display(), bin.display());
+        shell
+            .env("PATH", path)
+            .env("NEW_PROJECT_REF", "other")
+            .env("NEW_PROJECT_URL", other.http.endpoint());
+        let run = Run::of(&mut shell);
+        assert_eq!(run.code, Some(0), "{example}: {run:?}");
+    }
+    let file = other.file("documents", "deed.pdf").unwrap();
+    assert_eq!(file.content.as_deref(), Some(&b"the deed to the house"[..]));
+    assert_eq!(file.metadata, Some(json!({ "from": "deed.pdf" })));
+    assert_eq!(other.bucket("avatars").unwrap()["public"], json!(true));
+}
+
+#[test]
+fn what_does_not_go_together_is_told() {
+    let project = Project::start();
+    project.run(&["backup"], 0);
+    let whole = project
+        .run(&["storage-files", "backup", "--id", "latest", "--json"], 0)
+        .json();
+    assert_eq!(whole["files"], 3);
+    assert_eq!(
+        whole["rows"],
+        json!({ "missing": [], "extra": [], "other_version": [] })
+    );
+    // The time in a name has seconds.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    project.server.remove("documents", "a\ttab");
+    project.server.put("documents", "later", b"later");
+    project.server.put("avatars", "ada.png", b"another picture of ada");
+    let torn = project.run(&["storage-files", "backup", "--id", "latest", "--json"], 1);
+    assert!(
+        torn.stderr
+            .contains("missing: the database has a row, the backup no file: documents/a\u{fffd}tab"),
+        "{torn:?}"
+    );
+    let torn = torn.json();
+    assert_eq!(torn["unchanged"], 1);
+    assert_eq!(
+        torn["rows"]["missing"],
+        json!([{ "bucket": "documents", "name": "a\ttab" }])
+    );
+    assert_eq!(
+        torn["rows"]["extra"],
+        json!([{ "bucket": "documents", "name": "later" }])
+    );
+    assert_eq!(
+        torn["rows"]["other_version"],
+        json!([{ "bucket": "avatars", "name": "ada.png" }])
+    );
+    project.run(&["storage-files", "verify", "latest"], 0);
+    project.run(&["storage-files", "verify", "latest", "--id", "latest"], 1);
+    // Backups of the database do not mind, and what removes them does not touch files.
+    let before = project.run(&["storage-files", "list"], 0).stdout;
+    project.run(&["verify", "latest"], 0);
+    project.run(&["prune", "--litter", "--grace", "0"], 0);
+    assert_eq!(project.run(&["storage-files", "list"], 0).stdout, before);
+    project.run(&["storage-files", "verify", "latest"], 0);
+}
+
+#[test]
+fn what_cannot_be_done_is_told_with_what_to_do() {
+    let project = Project::start();
+    let none = project.run(&["storage-files", "verify", "latest"], 5);
+    assert!(
+        none.stderr.contains("the store does not exist") || none.stderr.contains("there is no backup"),
+        "{none:?}"
+    );
+    project.run(&["storage-files", "backup"], 0);
+    let unknown = project.run(&["storage-files", "verify", "abc_files_20260101_000000"], 5);
+    assert!(
+        unknown.stderr.contains("hint: backstay storage-files list"),
+        "{unknown:?}"
+    );
+    project.run(&["storage-files", "verify", "nonsense"], 2);
+    // Where it goes is never taken from variables.
+    project.run(&["storage-files", "restore", "latest"], 2);
+    project.run(&["storage-files", "restore", "latest", "--to", "abc", "--replace"], 2);
+    let mut keyless = project.command(&["storage-files", "backup"]);
+    keyless.env_remove("SUPABASE_SECRET_KEY");
+    let keyless = Run::of(&mut keyless);
+    assert_eq!(keyless.code, Some(3), "{keyless:?}");
+    assert!(keyless.stderr.contains("into SUPABASE_SECRET_KEY"), "{keyless:?}");
+    project.server.put("avatars", "ada.png", b"painted over");
+    let endpoint = project.server.http.endpoint();
+    let kept = project.run(
+        &[
+            "storage-files",
+            "restore",
+            "latest",
+            "--to",
+            "abc",
+            "--endpoint",
+            &endpoint,
+        ],
+        6,
+    );
+    assert!(
+        kept.stderr.contains("left alone, since it is there with other content"),
+        "{kept:?}"
+    );
+    let replace = [
+        "storage-files",
+        "restore",
+        "latest",
+        "--to",
+        "abc",
+        "--endpoint",
+        &endpoint,
+        "--replace",
+        "--yes",
+    ];
+    project.run(&replace, 0);
+    let file = project.server.file("avatars", "ada.png").unwrap();
+    assert_eq!(file.content.as_deref(), Some(&b"the picture of ada"[..]));
+}
+
+#[test]
+fn encrypted_files_show_neither_content_nor_names() {
+    let project = Project::start();
+    let made = project.run(&["key", "new", "key.txt"], 0);
+    let key = made
+        .stdout
+        .split_whitespace()
+        .find(|word| word.starts_with("age1"))
+        .unwrap();
+    project.run(&["storage-files", "backup", "--encrypt-to", key], 0);
+    let files = Command::new("find")
+        .arg(project.sandbox.path("backups"))
+        .args(["-type", "f"])
+        .output()
+        .unwrap();
+    let files = String::from_utf8(files.stdout).unwrap();
+    assert!(files.lines().count() >= 5, "{files}");
+    for path in files.lines() {
+        let bytes = std::fs::read(path).unwrap();
+        for secret in ["the picture of ada", "the deed to the house", "deed.pdf", "avatars"] {
+            let is_there = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!is_there && !path.contains(secret), "{path}: {secret}");
+        }
+    }
+    let blind = project.run(&["storage-files", "verify", "latest"], 0);
+    assert!(blind.stdout.contains("whose content no key at hand opens"), "{blind:?}");
+    let sighted = project.run(&["storage-files", "verify", "latest", "--identity", "key.txt"], 0);
+    assert!(sighted.stdout.contains("3 files read"), "{sighted:?}");
+}

@@ -1,0 +1,69 @@
+use backstay_storage_files::ExistingFiles;
+use backstay_testkit::{ProjectFile, SupabaseProject};
+use serde_json::json;
+
+use crate::support::{back_up, memory, project, restore};
+
+/// A file without what is another one in each project.
+fn kept(file: Option<ProjectFile>) -> Option<ProjectFile> {
+    file.map(|file| ProjectFile {
+        version: String::new(),
+        ..file
+    })
+}
+
+#[test]
+fn files_come_back_with_all_that_is_told_of_them() {
+    let (server, (_, repository)) = (project(), memory());
+    let long: Vec<u8> = (0..20_000_000u32).map(|i| (i / 3) as u8).collect();
+    server.put("documents", "long", &long);
+    let report = back_up(&server, &repository, 0).unwrap();
+    let other = SupabaseProject::start();
+    let restored = restore(&other, &repository, &report, ExistingFiles::Keep);
+    assert!(restored.is_complete(), "{restored:?}");
+    assert_eq!((restored.written, restored.same), (6, 0));
+    assert_eq!(restored.buckets_made, ["avatars", "documents"]);
+    assert_eq!(restored.attributes_differing, []);
+    assert_eq!(other.bucket("avatars").unwrap()["public"], json!(true));
+    let files = server.files();
+    assert_eq!(files.len(), other.files().len());
+    for ((bucket, name), file) in files {
+        assert_eq!(kept(other.file(&bucket, &name)), kept(Some(file)), "{bucket}/{name}");
+    }
+    let again = restore(&other, &repository, &report, ExistingFiles::Keep);
+    assert_eq!((again.written, again.same), (0, 6));
+}
+
+#[test]
+fn what_is_there_is_replaced_only_where_that_is_asked_for() {
+    let (server, (_, repository)) = (project(), memory());
+    let report = back_up(&server, &repository, 0).unwrap();
+    server.put("avatars", "ada.png", b"bob");
+    server.put("documents", "later", b"later");
+    // Its row came back with the database, its content did not.
+    server.lose_content("documents", "same");
+    let kept = restore(&server, &repository, &report, ExistingFiles::Keep);
+    assert_eq!((kept.kept.len(), kept.written, kept.same), (1, 1, 3));
+    assert!(!kept.is_complete());
+    let content = |name: &str, bucket: &str| server.file(bucket, name).unwrap().content.unwrap().to_vec();
+    assert_eq!(content("ada.png", "avatars"), b"bob");
+    assert_eq!(content("same", "documents"), b"ada");
+    let replaced = restore(&server, &repository, &report, ExistingFiles::Replace);
+    assert!(replaced.is_complete());
+    assert_eq!((replaced.written, replaced.same), (1, 4));
+    assert_eq!(content("ada.png", "avatars"), b"ada");
+    assert_eq!(content("later", "documents"), b"later");
+}
+
+#[test]
+fn a_name_that_the_service_refuses_keeps_no_other_file_back() {
+    let (server, (_, repository)) = (project(), memory());
+    server.put("documents", "été/\u{1f600}", b"once upon a time it took such names");
+    let report = back_up(&server, &repository, 0).unwrap();
+    assert_eq!(report.listing.files.len(), 6);
+    let other = SupabaseProject::start();
+    let restored = restore(&other, &repository, &report, ExistingFiles::Keep);
+    assert_eq!((restored.written, restored.failed.len()), (5, 1));
+    assert_eq!(restored.failed[0].0.name, "été/\u{1f600}");
+    assert!(!restored.is_complete());
+}
