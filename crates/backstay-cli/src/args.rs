@@ -241,6 +241,9 @@ pub(crate) struct BackupArguments {
     /// Where that fails, no older backup is removed.
     #[arg(long)]
     pub(crate) drill: bool,
+    /// Make this export of the configuration too, in the snapshot of the backup; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) export: Vec<String>,
     /// After the backup, remove older ones of the same prefix that are more than N days old.
     ///
     /// The newest is never removed, nor the newest with a proof, nor one under a hold.

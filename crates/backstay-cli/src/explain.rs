@@ -471,6 +471,7 @@ fn class_of_settle(error: &SettleError) -> Exit {
         SettleError::OtherDatabase { .. } => Exit::Refused,
         SettleError::NoExports
         | SettleError::WhichSection
+        | SettleError::ForeignExport { .. }
         | SettleError::NothingScheduled
         | SettleError::NoSchedule { .. } => Exit::Configuration,
         _ => Exit::Usage,

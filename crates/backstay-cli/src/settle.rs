@@ -91,6 +91,8 @@ pub(crate) enum SettleError {
         "the configuration has several databases, and does not say which of them tells how these rows are encrypted and linked"
     )]
     WhichSection,
+    #[error("the export {export} is of [database.{database}], and the backup is not")]
+    ForeignExport { export: String, database: String },
     #[error("the reason that was given is empty text")]
     ReasonEmpty,
     #[error("{location} is named twice, and a copy in the same store is none")]

@@ -28,7 +28,7 @@ pub use listing::{ExportListing, ExportSummary, PrunedExports, list_exports, pla
 pub use manifest::{ExportManifest, ExportSeal};
 pub use output::ExportFile;
 pub use request::{Export, ExportFormat, ExportOptions, ExportPlace, ExportRows, InvalidExportFormat};
-pub use run::{PublishedExport, export_data};
+pub use run::{PublishedExport, export_data, export_data_in_snapshot};
 pub use subject::{
     InvalidSubject, InvalidSubjectLink, Subject, SubjectExport, SubjectLink, SubjectPlan, SubjectTable, export_subject,
     plan_subject,

@@ -43,41 +43,87 @@ pub fn export_data(
     options: &ExportOptions,
     cancel: &CancelToken,
 ) -> Result<Vec<(Prefix, Result<PublishedExport, ExportError>)>, ExportError> {
+    export_from(source, None, exports, now, options, cancel)
+}
+
+/// Makes exports in a snapshot that somebody exported, and holds until this is done: that of a backup. All else is as
+/// [`export_data`] does it.
+///
+/// # Errors
+/// Those of [`export_data`]; a table that was emptied or rewritten since the snapshot, and was not locked by whoever holds it, is
+/// [`ExportError::Replaced`] for the exports that read it.
+#[expect(clippy::type_complexity, reason = "a name and what became of it")]
+pub fn export_data_in_snapshot(
+    source: &ConnectionConfig,
+    snapshot: &str,
+    exports: &[Export],
+    now: Timestamp,
+    options: &ExportOptions,
+    cancel: &CancelToken,
+) -> Result<Vec<(Prefix, Result<PublishedExport, ExportError>)>, ExportError> {
+    export_from(source, Some(snapshot), exports, now, options, cancel)
+}
+
+#[expect(clippy::type_complexity, reason = "a name and what became of it")]
+fn export_from(
+    source: &ConnectionConfig,
+    snapshot: Option<&str>,
+    exports: &[Export],
+    now: Timestamp,
+    options: &ExportOptions,
+    cancel: &CancelToken,
+) -> Result<Vec<(Prefix, Result<PublishedExport, ExportError>)>, ExportError> {
     let mut session = Session::connect(source, cancel)?;
-    let planned = session.snapshot(options, |connection| {
-        let plan = |export| plan(connection, export).map_err(|error| blocked(error, options));
-        Ok::<Vec<_>, ExportError>(exports.iter().map(plan).collect())
-    })?;
+    let plan =
+        |connection: &mut WireConnection, export| plan(connection, export).map_err(|error| blocked(error, options));
+    // In a snapshot of others each is planned by itself, so that a table that is locked too late spoils no other export.
+    let mut planned = match snapshot {
+        Some(snapshot) => {
+            session.join(snapshot, options)?;
+            None
+        }
+        None => Some(session.snapshot(options, |connection| {
+            let planned = exports.iter().map(|export| plan(connection, export));
+            Ok::<_, ExportError>(planned.collect::<Vec<_>>().into_iter())
+        })?),
+    };
     let (database, snapshot) = session.facts()?;
     let mut results = Vec::new();
-    for (export, planned) in exports.iter().zip(planned) {
+    for export in exports {
         let further = match results.len() + 1 < exports.len() {
             true => Further::Follow,
             false => Further::None,
         };
+        let planned = planned.as_mut().and_then(Iterator::next);
+        let make = |connection: &mut WireConnection, planned: Planned| {
+            let of = ContentsJson {
+                database: database.clone(),
+                snapshot: snapshot.clone(),
+                of: match &export.rows {
+                    ExportRows::Table(table) => table.clone(),
+                    ExportRows::Query(query) => query.clone(),
+                },
+                columns: planned.columns.iter().map(column_json).collect(),
+            };
+            let rows = |output: &mut Output| {
+                guarded(connection, Afterwards::Undo, |connection| {
+                    let rows = write_rows(connection, export, &planned, further, output)?;
+                    refuse_replaced(connection)?;
+                    Ok(rows)
+                })
+            };
+            make(export, rows, of, now, options, cancel)
+        };
+        let connection = &mut session.connection;
         let made = match planned {
+            Some(Err(error)) => Err(error),
             _ if cancel.is_cancelled() => Err(ExportError::Cancelled),
-            Ok(_) if session.connection.is_broken() => Err(ExportError::SnapshotLost),
-            Ok(planned) => {
-                let of = ContentsJson {
-                    database: database.clone(),
-                    snapshot: snapshot.clone(),
-                    of: match &export.rows {
-                        ExportRows::Table(table) => table.clone(),
-                        ExportRows::Query(query) => query.clone(),
-                    },
-                    columns: planned.columns.iter().map(column_json).collect(),
-                };
-                let rows = |output: &mut Output| {
-                    guarded(&mut session.connection, Afterwards::Undo, |connection| {
-                        let rows = write_rows(connection, export, &planned, further, output)?;
-                        refuse_replaced(connection)?;
-                        Ok(rows)
-                    })
-                };
-                make(export, rows, of, now, options, cancel)
-            }
-            Err(error) => Err(error),
+            _ if connection.is_broken() => Err(ExportError::SnapshotLost),
+            Some(Ok(planned)) => make(connection, planned),
+            None => guarded(connection, Afterwards::Undo, |connection| {
+                let planned = plan(connection, export)?;
+                make(connection, planned)
+            }),
         };
         results.push((export.name.clone(), made.map_err(|error| error.or_cancelled(cancel))));
     }

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use backstay_core::sql::quote_literal;
 use backstay_postgres::{CancelToken, ConnectionConfig, SqlState, WireConnection};
 
 use crate::columns::one_value;
@@ -56,6 +57,21 @@ impl Session {
         Ok(Self { connection })
     }
 
+    /// Reads in a snapshot that somebody has exported, and holds meanwhile. Nothing is locked yet: a table may have been replaced
+    /// since, which is seen when its rows are read.
+    pub(crate) fn join(&mut self, snapshot: &str, options: &ExportOptions) -> Result<(), ExportError> {
+        self.begin(options)?;
+        let name = quote_literal(snapshot.as_bytes());
+        let join = [b"SET TRANSACTION SNAPSHOT ", &name[..]].concat();
+        self.execute("take part in the snapshot", &join)
+    }
+
+    fn begin(&mut self, options: &ExportOptions) -> Result<(), ExportError> {
+        self.execute("begin", b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+        let wait = format!("SET LOCAL lock_timeout = {}", options.lock_wait.as_millis().max(1));
+        self.execute("begin", wait.as_bytes())
+    }
+
     /// Takes the snapshot for what `plan` reads, which plans all queries without running them and may be called several times.
     pub(crate) fn snapshot<T>(
         &mut self,
@@ -64,9 +80,7 @@ impl Session {
     ) -> Result<T, ExportError> {
         let mut to_lock: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
         for _ in 0..ATTEMPTS_MAX {
-            self.execute("begin", b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
-            let wait = format!("SET LOCAL lock_timeout = {}", options.lock_wait.as_millis().max(1));
-            self.execute("begin", wait.as_bytes())?;
+            self.begin(options)?;
             match self.lock(&to_lock) {
                 Ok(()) => {}
                 // One of them is gone: perhaps nothing reads it any more.

@@ -16,6 +16,7 @@ mod sequencer;
 mod values;
 
 use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -171,6 +172,7 @@ impl Reading<'_> {
         entries.extend(schema.write(Stage::Last, encoding, &mut encoder, sink)?);
 
         let answers = self.answers(&prepared.snapshot, &mut holder)?;
+        self.others(&prepared.snapshot, &mut holder)?;
         // A lost holder means lost locks: what was read since may not belong together.
         holder.connection.commit().map_err(|source| SourceError::Wire {
             doing: "keep the snapshot to the end",
@@ -203,15 +205,24 @@ impl Reading<'_> {
         let mut answers = Vec::new();
         for query in queries {
             answers.push(asking.ask(query));
-            holder
-                .connection
-                .execute(b"SELECT 1")
-                .map_err(|source| SourceError::Wire {
-                    doing: "keep the snapshot",
-                    source,
-                })?;
+            keep(holder)?;
         }
         Ok(answers)
+    }
+
+    /// Lets others read in the snapshot, and speaks to the holder meanwhile.
+    fn others(&self, snapshot: &str, holder: &mut Holder) -> Result<(), SourceError> {
+        let (ended, has_ended) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let _ended = ended;
+                self.observer.in_snapshot(snapshot);
+            });
+            while let Err(RecvTimeoutError::Timeout) = has_ended.recv_timeout(KEEP_ALIVE) {
+                keep(holder)?;
+            }
+            Ok(())
+        })
     }
 
     #[expect(
@@ -252,7 +263,7 @@ impl Reading<'_> {
                 .get_or_insert(error);
             sequencer.stop();
         };
-        let (ended, keep_alive_ends) = std::sync::mpsc::channel::<()>();
+        let (ended, keep_alive_ends) = mpsc::channel::<()>();
         thread::scope(|scope| {
             for _ in 0..self.options.jobs.clamp(1, chunks.len().max(1)) {
                 scope.spawn(|| {
@@ -309,21 +320,27 @@ fn add_rows(tables: &mut [Table], block: &backstay_core::manifest::RowBlock, mem
     }
 }
 
+/// Speaks to the holder.
+fn keep(holder: &mut Holder) -> Result<(), SourceError> {
+    let spoken = holder.connection.execute(b"SELECT 1");
+    spoken.map(drop).map_err(|source| SourceError::Wire {
+        doing: "keep the snapshot",
+        source,
+    })
+}
+
 /// Speaks to the holder now and then, and fails the backup when it is gone.
-fn keep_alive(holder: &Mutex<Holder>, ended: &std::sync::mpsc::Receiver<()>, fail: &dyn Fn(SourceError)) {
+fn keep_alive(holder: &Mutex<Holder>, ended: &mpsc::Receiver<()>, fail: &dyn Fn(SourceError)) {
     loop {
         match ended.recv_timeout(KEEP_ALIVE) {
-            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) => {}
             _ => return,
         }
         // A holder that is reading a chunk is alive.
         if let Ok(mut holder) = holder.try_lock()
-            && let Err(source) = holder.connection.execute(b"SELECT 1")
+            && let Err(error) = keep(&mut holder)
         {
-            fail(SourceError::Wire {
-                doing: "keep the snapshot",
-                source,
-            });
+            fail(error);
             return;
         }
     }

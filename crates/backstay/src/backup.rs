@@ -1,5 +1,7 @@
 use std::error::Error as StdError;
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use backstay_core::manifest::{Manifest, MemberContent, Source};
 use backstay_core::repository::{PendingBackup, PublishedBackup, ReadBack, Repository, RepositoryError};
@@ -46,6 +48,25 @@ pub struct BackupOptions {
     pub checks: Vec<SqlCheck>,
     /// The `pg_dump` to use; looked for where it is `None`.
     pub pg_dump: Option<PathBuf>,
+    /// What else is read in the snapshot, such as exports. What becomes of it is nothing to the backup.
+    pub in_snapshot: Option<InSnapshot>,
+}
+
+/// Something that reads in the snapshot of a backup, which is held meanwhile.
+#[derive(Clone)]
+pub struct InSnapshot(Arc<dyn Fn(&ConnectionConfig, &str) + Send + Sync>);
+
+impl InSnapshot {
+    /// It is called once, when all rows were read, with where to connect and the name of the exported snapshot.
+    pub fn new(read: impl Fn(&ConnectionConfig, &str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+}
+
+impl fmt::Debug for InSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InSnapshot(..)")
+    }
 }
 
 /// Whether roles and tablespaces of the cluster are part of a backup.
@@ -196,7 +217,11 @@ pub fn back_up(
         options.compression,
         &source_options,
         &mut Sink(&mut pending),
-        &Observer(progress),
+        &Observer {
+            progress,
+            source,
+            in_snapshot: options.in_snapshot.as_ref(),
+        },
         cancel,
     );
     let image = match image {
@@ -335,28 +360,38 @@ impl MemberSink for Sink<'_> {
     }
 }
 
-struct Observer<'p>(&'p dyn Progress);
+struct Observer<'o> {
+    progress: &'o dyn Progress,
+    source: &'o ConnectionConfig,
+    in_snapshot: Option<&'o InSnapshot>,
+}
 
 impl SourceObserver for Observer<'_> {
     fn event(&self, event: SourceEvent<'_>) {
         match event {
             SourceEvent::Retry { reason } => {
                 let note = format!("{reason} while the snapshot was taken; taking it again");
-                self.0.event(ProgressEvent::Note(&note));
+                self.progress.event(ProgressEvent::Note(&note));
             }
             SourceEvent::Planned { heap_bytes, .. } => {
-                self.0.event(ProgressEvent::Phase {
+                self.progress.event(ProgressEvent::Phase {
                     phase: Phase::Rows,
                     bytes_total: heap_bytes,
                 });
             }
             SourceEvent::ChunkRead { table, heap_bytes } => {
-                self.0.event(ProgressEvent::Advance {
+                self.progress.event(ProgressEvent::Advance {
                     bytes: heap_bytes,
                     table: Some(table),
                 });
             }
             _ => {}
+        }
+    }
+
+    fn in_snapshot(&self, snapshot: &str) {
+        if let Some(InSnapshot(read)) = self.in_snapshot {
+            read(self.source, snapshot);
         }
     }
 }

@@ -64,7 +64,7 @@ pub use backstay_verify::{
     Evidence, Exemption, Expectation, Finding, Judged, Level, PastBackup, RULES, Report, Right, Rule, Rules, Severity,
     SqlCheck, SqlOutcome, TableRule, VerifyError, finding_lines,
 };
-pub use backup::{BackupError, BackupOptions, BackupReport, EarlierBackups, GlobalsOption, back_up};
+pub use backup::{BackupError, BackupOptions, BackupReport, EarlierBackups, GlobalsOption, InSnapshot, back_up};
 pub use check::{PromiseSeen, StoreCheck, check_store};
 pub use checks::ask_checks;
 pub use copy::{Period, copy_backup, newest_per};

@@ -1,11 +1,14 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use backstay::export::{ExportOptions, ExportPlace, export_data_in_snapshot};
 
 use backstay::manifest::{CheckOutcome, Table, TableKind, TableRows};
 use backstay::{
-    BackupError, BackupId, BackupReport, CheckOptions, Deed, DrillOptions, DrillReport, EarlierBackups, Finding,
-    Manifest, Origin, Outcome, Prefix, PreflightFinding, PreflightSeverity, Report, Repository, RepositoryError,
-    Resolved, RetentionPolicy, Rules, Seals, Severity, WhenMissing, Witness, earlier_volumes, origin, proof_of,
-    supabase_project_of_store,
+    BackupError, BackupId, BackupOptions, BackupReport, CancelToken, CheckOptions, Deed, DrillOptions, DrillReport,
+    EarlierBackups, Finding, InSnapshot, Manifest, Origin, Outcome, Prefix, PreflightFinding, PreflightSeverity,
+    Report, Repository, RepositoryError, Resolved, RetentionPolicy, Rules, Seals, Severity, WhenMissing, Witness,
+    earlier_volumes, origin, proof_of, supabase_project_of_store,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -18,10 +21,11 @@ use crate::keys::Keys;
 use crate::notify::Watch;
 use crate::output::{Columns, Form, Output, Voice, bytes, complain, count, duration, print_json, print_text, quoted};
 use crate::progress;
-use crate::settle::{SettledBackup, SettledStore};
+use crate::settle::{SettledBackup, SettledNamedExport, SettledStore};
 
 use super::copy::{AlsoJson, copy_to_others};
 use super::drill::{DrillJson, NO_END, drill_at_once, json as drill_json, text as drill_text};
+use super::export::{ExportJson, Results, Told, asked, open_all, tell};
 use super::log::{complain_unnoted, note, note_without_backup};
 use super::prune::tell_unremoved;
 use super::{finding_lines, remark_warnings};
@@ -32,10 +36,11 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment, watch: 
         source,
         store,
         also,
-        options,
+        mut options,
         seals,
         retention,
         drill,
+        exports,
         rules,
         output,
     } = settled;
@@ -60,6 +65,9 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment, watch: 
             repository
         }
     };
+    let mut exported = Told::default();
+    let opened = open_all(&exports, environment, &mut exported);
+    let results = read_beside(&opened, &mut options, interrupt.token());
     let shown = progress::for_output(output);
     let made = backstay::back_up(
         &source.config,
@@ -71,6 +79,10 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment, watch: 
         interrupt.token(),
     );
     shown.clear();
+    if let Some(results) = results.take() {
+        tell(&opened, results, environment, &mut exported);
+        exported.give_reason(watch);
+    }
     let witness = environment.witness();
     let report = match made {
         Ok(report) => report,
@@ -170,12 +182,21 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment, watch: 
                 &also,
                 judged.as_ref(),
                 drilled,
+                &exported.exports,
             ))?;
         }
         Output {
             voice: Voice::Normal, ..
         } => {
-            print_text(&text(&report, &repository, &store, took, known, &also))?;
+            print_text(&text(
+                &report,
+                &repository,
+                &store,
+                took,
+                known,
+                &also,
+                &exported.exports,
+            ))?;
             if let Ok(Some(drilled)) = &drilled {
                 print_text(&drill_text(drilled))?;
             }
@@ -194,8 +215,45 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment, watch: 
     drilled?;
     Ok(match exit {
         Exit::Done if !(is_sound && has_passed) => Exit::Findings,
+        Exit::Done => exported.exit,
         exit => exit,
     })
+}
+
+/// What became of exports, when it is known.
+#[derive(Clone, Default)]
+struct Awaited(Arc<Mutex<Option<Results>>>);
+
+impl Awaited {
+    fn lock(&self) -> MutexGuard<'_, Option<Results>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<Results> {
+        self.lock().take()
+    }
+}
+
+/// Has exports made in the snapshot of a backup.
+fn read_beside(
+    opened: &[(&SettledNamedExport, ExportPlace)],
+    options: &mut BackupOptions,
+    cancel: &CancelToken,
+) -> Awaited {
+    let awaited = Awaited::default();
+    if opened.is_empty() {
+        return awaited;
+    }
+    let mut export_options = ExportOptions::default();
+    export_options.lock_wait = options.source.lock_wait;
+    export_options.read_back = options.read_back;
+    let (exports, cancel, results) = (asked(opened), cancel.clone(), awaited.clone());
+    options.in_snapshot = Some(InSnapshot::new(move |config, snapshot| {
+        let now = Timestamp::now();
+        let made = export_data_in_snapshot(config, snapshot, &exports, now, &export_options, &cancel);
+        *results.lock() = Some(made);
+    }));
+    awaited
 }
 
 /// What to say of queries that gave no value in the snapshot.
@@ -321,6 +379,7 @@ fn text(
     took: Duration,
     removed: &[String],
     also: &[AlsoJson],
+    exported: &[ExportJson],
 ) -> String {
     let published = &report.published;
     let manifest = &published.manifest;
@@ -336,6 +395,9 @@ fn text(
     for other in also {
         let missing = if other.ok { "" } else { "NOT in " };
         columns.row(["also".to_owned(), format!("{missing}{}", other.store)]);
+    }
+    for export in exported {
+        columns.row(["export".to_owned(), export.in_words()]);
     }
     for id in removed {
         columns.row(["removed".to_owned(), id.clone()]);
@@ -404,6 +466,9 @@ struct BackupJson<'r> {
     not_checked: Option<&'r [String]>,
     also: &'r [AlsoJson],
     drill: Option<DrillJson<'r>>,
+    /// The exports that accompany it; missing where there are none.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    exports: &'r [ExportJson],
     removed: &'r [String],
 }
 
@@ -457,6 +522,7 @@ fn json<'r>(
     also: &'r [AlsoJson],
     judged: Option<&'r Report>,
     drilled: Option<&'r DrillReport>,
+    exported: &'r [ExportJson],
 ) -> BackupJson<'r> {
     let published = &report.published;
     let manifest = &published.manifest;
@@ -485,6 +551,7 @@ fn json<'r>(
         not_checked: judged.map(|judged| &judged.not_checked[..]),
         also,
         drill: drilled.map(drill_json),
+        exports: exported,
         removed,
     }
 }

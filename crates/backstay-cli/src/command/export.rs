@@ -5,7 +5,7 @@ use backstay::export::{
     Export, ExportError, ExportOptions, ExportPlace, PublishedExport, SubjectPlan, export_data, export_subject,
     plan_subject, prune_exports,
 };
-use backstay::{Deed, Outcome, Repository, WhenMissing, Witness};
+use backstay::{Deed, Outcome, Prefix, Repository, WhenMissing, Witness};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -47,10 +47,7 @@ fn export_named(
     watch: &Watch<'_>,
 ) -> Result<Exit, Failure> {
     let begun = Instant::now();
-    let mut told = Told {
-        exports: Vec::new(),
-        exit: Exit::Done,
-    };
+    let mut told = Told::default();
     for group in groups {
         if interrupt.token().is_cancelled() {
             told.fail(group.exports.iter(), &Failure::from(ExportError::Cancelled));
@@ -58,13 +55,7 @@ fn export_named(
             export_group(group, settled, environment, interrupt, watch, &mut told);
         }
     }
-    let failed = told
-        .exports
-        .iter()
-        .find_map(|one| Some((&one.name, one.error.as_ref()?)));
-    if let Some((name, error)) = failed {
-        watch.because(&format!("{name}: {error}"));
-    }
+    told.give_reason(watch);
     match settled.output {
         Output { form: Form::Json, .. } => print_json(&told.exports)?,
         Output {
@@ -78,12 +69,32 @@ fn export_named(
 }
 
 /// What became of exports, and the exit status of the first that failed.
-struct Told {
-    exports: Vec<ExportJson>,
-    exit: Exit,
+pub(super) struct Told {
+    pub(super) exports: Vec<ExportJson>,
+    pub(super) exit: Exit,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            exports: Vec::new(),
+            exit: Exit::Done,
+        }
+    }
 }
 
 impl Told {
+    /// Says why, where one failed.
+    pub(super) fn give_reason(&self, watch: &Watch<'_>) {
+        let failed = self.exports.iter();
+        if let Some((name, error)) = failed
+            .into_iter()
+            .find_map(|one| Some((&one.name, one.error.as_ref()?)))
+        {
+            watch.because(&format!("{name}: {error}"));
+        }
+    }
+
     /// Tells that exports failed together, and were not made.
     fn fail<'e>(&mut self, exports: impl Iterator<Item = &'e SettledNamedExport>, failure: &Failure) {
         let error = failure.in_one_line();
@@ -111,29 +122,53 @@ fn export_group(
     told: &mut Told,
 ) {
     remark_warnings(&group.source, settled.output);
-    let witness = environment.witness();
-    let log = |export: &SettledNamedExport, place: &ExportPlace, outcome: Outcome, detail: &str| {
-        let repository = Repository::new(Arc::clone(&place.store));
-        watch.at(&repository, &export.name);
-        note_without_backup(&witness, &repository, Deed::Export, outcome, &export.name, detail);
-    };
-    // Every store is opened before rows are read for one of them.
-    let mut opened: Vec<(&SettledNamedExport, ExportPlace)> = Vec::new();
-    for export in &group.exports {
+    let opened = open_all(&group.exports, environment, told);
+    if opened.is_empty() {
+        return;
+    }
+    for (export, place) in &opened {
+        watch.at(&Repository::new(Arc::clone(&place.store)), &export.name);
+    }
+    let (config, now) = (&group.source.config, Timestamp::now());
+    let results = export_data(config, &asked(&opened), now, &settled.options, interrupt.token());
+    tell(&opened, results, environment, told);
+}
+
+/// Opens the stores of all, before rows are read for one of them; those of which that fails are told of.
+pub(super) fn open_all<'e>(
+    exports: &'e [SettledNamedExport],
+    environment: &Environment,
+    told: &mut Told,
+) -> Vec<(&'e SettledNamedExport, ExportPlace)> {
+    let mut opened = Vec::new();
+    for export in exports {
         match open(&export.place, environment) {
             Ok(place) => opened.push((export, place)),
             Err(failure) => told.fail([export].into_iter(), &failure),
         }
     }
-    if opened.is_empty() {
-        return;
-    }
-    let exports: Vec<Export> = opened.iter().map(|(export, place)| asked(export, place)).collect();
-    let (config, now) = (&group.source.config, Timestamp::now());
-    let results = match export_data(config, &exports, now, &settled.options, interrupt.token()) {
+    opened
+}
+
+/// What became of exports that were read together.
+pub(super) type Results = Result<Vec<(Prefix, Result<PublishedExport, ExportError>)>, ExportError>;
+
+/// Tells and notes what became of exports, and removes older ones where there is a new one.
+pub(super) fn tell(
+    opened: &[(&SettledNamedExport, ExportPlace)],
+    results: Results,
+    environment: &Environment,
+    told: &mut Told,
+) {
+    let witness = environment.witness();
+    let log = |export: &SettledNamedExport, place: &ExportPlace, outcome: Outcome, detail: &str| {
+        let repository = Repository::new(Arc::clone(&place.store));
+        note_without_backup(&witness, &repository, Deed::Export, outcome, &export.name, detail);
+    };
+    let results = match results {
         Ok(results) => results,
         Err(error) => {
-            for (export, place) in &opened {
+            for (export, place) in opened {
                 log(export, place, Outcome::Failed, &format!("{}: {error}", export.name));
             }
             return told.fail(opened.iter().map(|(export, _)| *export), &Failure::from(error));
@@ -167,14 +202,16 @@ fn open(place: &SettledPlace, environment: &Environment) -> Result<ExportPlace, 
     })
 }
 
-fn asked(export: &SettledNamedExport, place: &ExportPlace) -> Export {
-    Export {
+/// What is asked of the library.
+pub(super) fn asked(opened: &[(&SettledNamedExport, ExportPlace)]) -> Vec<Export> {
+    let asked = opened.iter().map(|(export, place)| Export {
         name: export.name.clone(),
         rows: export.rows.clone(),
         format: export.format,
         compression: export.compression,
         place: place.clone(),
-    }
+    });
+    asked.collect()
 }
 
 /// Removes older exports that their retention lets go, and what crashes left, once there is a new one.
@@ -202,7 +239,7 @@ fn prune(
 }
 
 #[derive(Serialize)]
-struct ExportJson {
+pub(super) struct ExportJson {
     name: String,
     id: Option<String>,
     file: Option<String>,
@@ -227,6 +264,14 @@ impl ExportJson {
             sha256: Some(manifest.sha256.to_string()),
             removed: Vec::new(),
             error: None,
+        }
+    }
+
+    /// `users_20261130_021500 (12 rows)`.
+    pub(super) fn in_words(&self) -> String {
+        match (&self.id, self.rows) {
+            (Some(id), Some(rows)) => format!("{id} ({})", count(rows, "row", "rows")),
+            _ => format!("NOT MADE: {}", self.name),
         }
     }
 

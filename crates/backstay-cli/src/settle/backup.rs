@@ -14,7 +14,8 @@ use crate::output::Output;
 
 use super::chosen::{self, ChosenSource};
 use super::encryption::settle_seals;
-use super::{SettleError, SettledStore, jobs};
+use super::export::{TypedExport, exports_of_backup};
+use super::{SettleError, SettledNamedExport, SettledStore, jobs};
 
 /// How long to wait for the lock on a table where nobody says otherwise.
 const LOCK_WAIT_SECS: u32 = 30;
@@ -31,6 +32,8 @@ pub(crate) struct SettledBackup {
     pub(crate) retention: Option<RetentionPolicy>,
     /// Whether it is restored at once, to see whether it can be.
     pub(crate) drill: bool,
+    /// Exports that are made in its snapshot.
+    pub(crate) exports: Vec<SettledNamedExport>,
     /// By which rules it is judged when it is made; by none where it is `None`.
     pub(crate) rules: Option<Rules>,
     pub(crate) output: Output,
@@ -48,7 +51,20 @@ impl SettledBackup {
         let mut store = SettledStore::settle_for(typed_store, database, environment)?
             .with_server_side_encryption(arguments.sse.as_deref())?;
         let also = further_stores(&arguments, &store, database, environment)?;
-        let (seals, is_of_file) = merge_seals(settle_seals(arguments.encrypt), file.seals);
+        let typed_seals = settle_seals(arguments.encrypt);
+        let exports = match arguments.export.is_empty() {
+            true => Vec::new(),
+            false => {
+                let typed = TypedExport {
+                    store: None,
+                    from: &arguments.from,
+                    encrypt: &typed_seals,
+                    no_prune: arguments.keep_all,
+                };
+                exports_of_backup(&arguments.export, section, &typed, environment)?
+            }
+        };
+        let (seals, is_of_file) = merge_seals(typed_seals, file.seals);
         if let Some(database) = database.filter(|_| is_of_file && seals.passphrase.is_some()) {
             store.variables = with_passphrase(database, store.variables, &environment.variables)?;
         }
@@ -108,6 +124,7 @@ impl SettledBackup {
             seals,
             retention,
             drill: arguments.drill,
+            exports,
             rules,
             output: arguments.output.into(),
         })

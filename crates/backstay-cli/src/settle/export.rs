@@ -135,6 +135,46 @@ fn subject(
     })
 }
 
+/// What is typed of exports that are named.
+pub(super) struct TypedExport<'a> {
+    pub(super) store: Option<&'a str>,
+    pub(super) from: &'a FromArguments,
+    pub(super) encrypt: &'a SealRequest,
+    pub(super) no_prune: bool,
+}
+
+/// The exports that accompany a backup of the database that is named in the file so, or of one that was typed.
+pub(super) fn exports_of_backup(
+    names: &[String],
+    section: Option<(&str, &Database)>,
+    typed: &TypedExport<'_>,
+    environment: &Environment,
+) -> Result<Vec<SettledNamedExport>, SettleError> {
+    let loaded = environment.configuration.require()?;
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    names.dedup();
+    let exports = names.iter().map(|name| {
+        let export = loaded.export(name)?;
+        if let (Some((backed_up, _)), Some(own)) = (section, own_database(Some(export), Some(loaded))?)
+            && own != backed_up
+        {
+            return Err(SettleError::ForeignExport {
+                export: name.clone(),
+                database: own,
+            });
+        }
+        one(
+            export,
+            section.map(|(_, database)| database),
+            typed,
+            loaded,
+            environment,
+        )
+    });
+    exports.collect()
+}
+
 fn named(
     arguments: &ExportArguments,
     encrypt: &SealRequest,
@@ -165,7 +205,13 @@ fn named(
         let ChosenSource { source, section } = chosen::source(&from, environment)?;
         let of_file = section.map(|(_, database)| database);
         let exports = exports.into_iter();
-        let exports = exports.map(|export| one(export, of_file, arguments, encrypt, loaded, environment));
+        let typed = TypedExport {
+            store: arguments.store.as_deref(),
+            from: &arguments.from,
+            encrypt,
+            no_prune: arguments.no_prune,
+        };
+        let exports = exports.map(|export| one(export, of_file, &typed, loaded, environment));
         Ok(ExportsOfDatabase {
             section: section.map(|(name, _)| name.to_owned()),
             source,
@@ -241,16 +287,16 @@ fn is_encrypted(database: &Database) -> bool {
 fn one(
     export: &Export,
     of_source: Option<&Database>,
-    arguments: &ExportArguments,
-    encrypt: &SealRequest,
+    typed: &TypedExport<'_>,
     loaded: &Loaded,
     environment: &Environment,
 ) -> Result<SettledNamedExport, SettleError> {
+    let encrypt = typed.encrypt;
     let lookup = configuration::lookup(&environment.variables);
     let resolve = |text: &backstay_config::Text| text.resolve(&lookup).map_err(ConfigurationError::from);
     let format: ExportFormat = export.format.parse()?;
     let of_export = export.store.as_ref().map(|reference| reference.name().to_owned());
-    let store = SettledStore::settle_for(arguments.store.clone().or(of_export), of_source, environment)?;
+    let store = SettledStore::settle_for(typed.store.map(str::to_owned).or(of_export), of_source, environment)?;
     let database = described_by(Some(export), of_source, Some(loaded));
     if database.is_none()
         && export.encryption.is_none()
@@ -259,9 +305,9 @@ fn one(
     {
         return Err(SettleError::WhichSection);
     }
-    let is_of_another = match (&arguments.from.from, &arguments.from.db) {
+    let is_of_another = match (&typed.from.from, &typed.from.db) {
         (Some(_), _) => true,
-        (None, Some(typed)) => own_database(Some(export), Some(loaded)).ok().flatten().as_ref() != Some(typed),
+        (None, Some(named)) => own_database(Some(export), Some(loaded)).ok().flatten().as_ref() != Some(named),
         (None, None) => false,
     };
     let retention = loaded.config.retention_of_export(export);
@@ -294,7 +340,7 @@ fn one(
             environment,
         )?,
         // Where another database was typed, earlier exports are not of that.
-        retention: (!arguments.no_prune && !is_of_another).then_some(policy),
+        retention: (!typed.no_prune && !is_of_another).then_some(policy),
     })
 }
 

@@ -345,3 +345,59 @@ fn a_database_or_store_that_fails_spoils_no_other_export() {
     insta::assert_snapshot!(without_times(&sandbox.shown(&run)));
     assert_eq!(opened(&sandbox, "named_"), "id,of\n1,row of one\n");
 }
+
+#[test]
+fn a_backup_is_accompanied_by_exports_in_its_snapshot() {
+    let (sandbox, _) = two_databases();
+    let arguments = [
+        "backup",
+        "--db",
+        "one",
+        "--export",
+        "named",
+        "--export",
+        "clear_named",
+        "--json",
+    ];
+    let made = run_beside_two(&sandbox, &arguments);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let exports = made.json()["exports"].clone();
+    let names: Vec<_> = exports.as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["clear_named", "named"]);
+    // Encrypted as the file says, each for itself.
+    assert_eq!(opened(&sandbox, "named_"), "id,of\n1,row of one\n");
+    let clear = sandbox
+        .files("backups/exports")
+        .into_iter()
+        .find(|name| name.starts_with("clear_named_") && name.ends_with(".csv"));
+    let clear = fs::read_to_string(sandbox.path("backups/exports").join(clear.unwrap())).unwrap();
+    assert_eq!(clear, "x\n1\n");
+}
+
+#[test]
+fn an_export_that_fails_spoils_no_backup_and_is_told() {
+    let (sandbox, text) = two_databases();
+    let more = format!(
+        "[database.two]\nurl = '{}'\n[[export]]\nname = 'of_two'\ndatabase = 'two'\ntable = 'people'\n\
+         [[export]]\nname = 'wrong'\ndatabase = 'one'\ntable = 'nothing'\n",
+        sandbox.url("two")
+    );
+    sandbox.write("backstay.toml", &(text + &more));
+    let backup = |exports: &[&str]| {
+        let fixed = ["backup", "--db", "one", "--name", "b", "--quiet"];
+        run_beside_two(&sandbox, &[&fixed[..], exports].concat())
+    };
+    let of_another = backup(&["--export", "of_two"]);
+    assert_eq!(sandbox.files("backups").len(), 0);
+    let failed = backup(&["--export", "wrong", "--export", "named"]);
+    insta::assert_snapshot!(without_times(
+        &[sandbox.shown(&of_another), sandbox.shown(&failed)].join("\n")
+    ));
+    assert_eq!(opened(&sandbox, "named_"), "id,of\n1,row of one\n");
+    assert!(
+        sandbox
+            .files("backups")
+            .iter()
+            .any(|name| name.starts_with("b_backup_") && name.ends_with(".manifest.json"))
+    );
+}

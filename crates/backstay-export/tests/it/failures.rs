@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use backstay_core::Sha256Digest;
 use backstay_core::store::{ErrorKind, MemoryStore};
-use backstay_export::{Export, ExportError, ExportFormat, list_exports};
+use backstay_export::{Export, ExportError, ExportFormat, ExportOptions, export_data_in_snapshot, list_exports};
 use backstay_postgres::{CancelToken, WireConnection};
 use backstay_testkit::{Fault, Faulty, Interleaved, ToyKey, Verb, When, objects};
 
-use crate::support::{Database, export, place};
+use crate::support::{Database, NOW, export, place};
 
 const ROWS: &str = "SELECT i, md5(i::text) FROM generate_series(1, 3000) i";
 
@@ -244,4 +244,38 @@ fn a_table_that_is_replaced_between_snapshot_and_lock_is_refused() {
             .iter()
             .all(|name| name.starts_with("exports/kept_"))
     );
+}
+
+#[test]
+fn a_snapshot_that_somebody_holds_is_read_as_it_was() {
+    let database = Database::create(
+        "held",
+        "CREATE TABLE t AS SELECT 1 AS x; CREATE TABLE emptied AS SELECT 1 AS x",
+    );
+    let (config, cancel) = (database.config(), CancelToken::new());
+    let connect = || WireConnection::connect(&config, &cancel).unwrap();
+    let mut holder = connect();
+    holder.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ").unwrap();
+    let exported = holder.query(b"SELECT pg_export_snapshot()").unwrap();
+    let snapshot = String::from_utf8(exported[0].get(0).unwrap().to_vec()).unwrap();
+    connect()
+        .execute(b"INSERT INTO t VALUES (2); TRUNCATE emptied")
+        .unwrap();
+
+    let store = MemoryStore::new();
+    let place = place(store.clone());
+    let exports = [
+        export("emptied", "SELECT * FROM emptied", ExportFormat::Csv, &place),
+        export("whole", "SELECT * FROM t", ExportFormat::Csv, &place),
+    ];
+    let (now, options) = (NOW.parse().unwrap(), ExportOptions::default());
+    let made = export_data_in_snapshot(&config, &snapshot, &exports, now, &options, &cancel).unwrap();
+    // Whoever holds the snapshot has not locked it.
+    assert!(matches!(&made[0].1, Err(ExportError::Replaced { table }) if table == "emptied"));
+    let whole = made[1].1.as_ref().unwrap();
+    assert_eq!(objects::read(&store, whole.file.key.as_str()).unwrap(), b"x\n1\n");
+
+    holder.execute(b"COMMIT").unwrap();
+    let gone = export_data_in_snapshot(&config, &snapshot, &exports, now, &options, &cancel);
+    assert!(matches!(gone, Err(ExportError::Wire { .. })), "{gone:?}");
 }

@@ -88,6 +88,10 @@ pub trait MemberSink {
 pub trait SourceObserver: Sync {
     /// Something happened.
     fn event(&self, event: SourceEvent<'_>);
+
+    /// Reads more in the snapshot, of the name given, by connections of its own. Called once, when all rows were read; the
+    /// snapshot is held until it returns.
+    fn in_snapshot(&self, _snapshot: &str) {}
 }
 
 /// What an observer is told.

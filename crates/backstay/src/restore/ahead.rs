@@ -189,7 +189,7 @@ mod tests {
                                 match text {
                                     Ok(text) => assert_eq!(text.len(), member),
                                     Err(error) => {
-                                        assert_eq!((member, error.to_string().as_str()), (FAILING, "damaged"))
+                                        assert_eq!((member, error.to_string().as_str()), (FAILING, "damaged"));
                                     }
                                 }
                             }
@@ -208,7 +208,7 @@ mod tests {
             let texts = read_by(workers, &members, &members);
             assert_eq!(texts.reads.into_inner(), members.len());
             // Each worker may read one by itself; one that is longer than all that may lie there lies there alone.
-            let bound = 63 * (workers as u64 + 1) << 20;
+            let bound = (63 * (workers as u64 + 1)) << 20;
             assert!(texts.most_unasked_bytes.into_inner() <= bound.max(TEXT_BYTES_MAX));
         }
     }
