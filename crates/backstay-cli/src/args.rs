@@ -14,6 +14,7 @@ mod restore;
 mod retention;
 mod run;
 mod schedule;
+mod status;
 mod stores;
 mod verify;
 
@@ -37,6 +38,7 @@ pub(crate) use retention::{
 };
 pub(crate) use run::{JobArgument, RunArguments};
 pub(crate) use schedule::{ScheduleCommand, SchedulerArgument};
+pub(crate) use status::{StatusArguments, WatchArguments};
 pub(crate) use stores::{CopyArguments, PeriodArgument, SignArguments, StoreCheckArguments, StoreCommand};
 pub(crate) use verify::{LevelArgument, RulesArguments, VerifyArguments};
 
@@ -85,6 +87,11 @@ pub(crate) enum Command {
     Recover(RecoverArguments),
     /// List the backups in a store.
     List(ListArguments),
+    /// Tell how the backups of databases are doing: their age, proofs, sizes, and how long a restore takes.
+    ///
+    /// All of it is read from the stores, so a scheduler that died shows. Ends with status 1 if something is late, missing or
+    /// broken, and with 5 if a store cannot be asked.
+    Status(StatusArguments),
     /// Tell what a backup holds.
     Show(ShowArguments),
     /// Look whether a backup of a database would work, and write nothing.

@@ -20,6 +20,7 @@ mod run;
 mod schedule;
 mod show;
 mod sign;
+mod status;
 mod store;
 mod verify;
 
@@ -43,6 +44,7 @@ pub(crate) use run::run;
 pub(crate) use schedule::{ScheduleFileError, schedule};
 pub(crate) use show::show;
 pub(crate) use sign::{SignError, sign};
+pub(crate) use status::status;
 pub(crate) use store::check as check_store;
 pub(crate) use verify::verify;
 

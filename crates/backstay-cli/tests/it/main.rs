@@ -25,6 +25,7 @@ mod rules;
 mod run;
 mod schedule;
 mod secrets;
+mod status;
 mod stores;
 mod supabase;
 mod support;

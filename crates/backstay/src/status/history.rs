@@ -9,7 +9,9 @@ use backstay_core::store::{Error, ObjectKey};
 use backstay_core::{BackupId, Prefix, Tag};
 use jiff::Timestamp;
 
+use super::judge::are_one;
 use super::origins::{Identity, SeriesOrigin, split};
+use super::verdict::DatabaseStatus;
 
 /// Of how many backups of each prefix the manifests are read, newest first, where not all are.
 pub const READ_NEWEST: usize = 14;
@@ -338,6 +340,13 @@ fn in_one_line(error: &RepositoryError) -> String {
 }
 
 impl Series {
+    /// Whether these are backups of a database that was judged.
+    #[must_use]
+    pub fn is_of(&self, database: &DatabaseStatus) -> bool {
+        let is_one = are_one(self.origin.as_ref(), database.origin.as_ref());
+        self.prefix == database.prefix && !self.has_moved && is_one
+    }
+
     /// What a plan of retention has to know of each backup, in their order.
     #[must_use]
     pub fn retention_facts(&self) -> Vec<BackupFacts> {

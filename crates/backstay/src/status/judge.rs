@@ -44,7 +44,12 @@ pub fn judge(stores: &[StoreSeen], watched: &[Watched], now: Timestamp) -> Statu
         .flat_map(|watched| databases(stores, watched, now))
         .collect();
     let is_watched = |prefix: &Prefix| watched.iter().any(|watched| watched.prefix == *prefix);
-    let stores: Vec<StoreStatus> = stores.iter().map(|seen| store(seen, is_watched, now)).collect();
+    let is_used = |index: usize| watched.iter().any(|watched| watched.stores.contains(&index));
+    let stores: Vec<StoreStatus> = stores
+        .iter()
+        .enumerate()
+        .map(|(index, seen)| store(seen, is_used(index), is_watched, now))
+        .collect();
     let states = databases.iter().map(|database| database.state);
     Status {
         at: now,
@@ -109,13 +114,13 @@ fn databases(stores: &[StoreSeen], watched: &Watched, now: Timestamp) -> Vec<Dat
             Some(origin) if !is_alone => format!("{} ({origin})", watched.name),
             _ => watched.name.clone(),
         };
-        database.status(name, moved)
+        database.status(name, origin.cloned(), moved)
     });
     databases.collect()
 }
 
 /// Whether both are of one database; where one does not tell, nothing speaks against it.
-fn are_one(one: Option<&SeriesOrigin>, other: Option<&SeriesOrigin>) -> bool {
+pub(super) fn are_one(one: Option<&SeriesOrigin>, other: Option<&SeriesOrigin>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => one.is(other),
         _ => true,
@@ -131,7 +136,7 @@ struct Database<'s> {
 }
 
 impl Database<'_> {
-    fn status(self, name: String, moved: usize) -> DatabaseStatus {
+    fn status(self, name: String, origin: Option<SeriesOrigin>, moved: usize) -> DatabaseStatus {
         let proven = self
             .series
             .iter()
@@ -162,6 +167,7 @@ impl Database<'_> {
         DatabaseStatus {
             name,
             prefix: self.watched.prefix.clone(),
+            origin,
             state: state.unwrap_or(State::Good).max(worst(&problems)),
             limits: self.watched.limits,
             proven,
@@ -236,7 +242,7 @@ fn duration(duration: std::time::Duration) -> String {
     }
 }
 
-fn store(seen: &StoreSeen, is_watched: impl Fn(&Prefix) -> bool, now: Timestamp) -> StoreStatus {
+fn store(seen: &StoreSeen, is_used: bool, is_watched: impl Fn(&Prefix) -> bool, now: Timestamp) -> StoreStatus {
     let mut status = StoreStatus {
         location: seen.location.clone(),
         state: State::Good,
@@ -253,6 +259,9 @@ fn store(seen: &StoreSeen, is_watched: impl Fn(&Prefix) -> bool, now: Timestamp)
         Ok(history) => {
             status.bytes = Some(history.bytes);
             status.litter = history.litter;
+            if history.series.is_empty() && !is_used {
+                problems.push(Problem::error(Trouble::NoBackup, "there is no backup in it"));
+            }
             let ahead = history
                 .youngest_unix_secs
                 .map_or(0, |youngest| youngest.saturating_sub(now.as_second()));

@@ -99,7 +99,7 @@ pub(super) fn judge(store: usize, series: &Series, watched: &Watched, now: Times
     if watched.volume == VolumeJudge::Status {
         problems.extend(trend.and_then(|trend| shrank(&trend)));
     }
-    problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
+    problems.sort_by_key(|problem| problem.severity);
     PlaceStatus {
         store,
         state: worst(&problems),

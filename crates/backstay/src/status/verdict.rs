@@ -7,6 +7,7 @@ use backstay_verify::Severity;
 use jiff::Timestamp;
 
 use super::history::{DrillSeen, Holdings, StoreHistory};
+use super::origins::SeriesOrigin;
 
 /// A store, and what it told.
 #[derive(Debug)]
@@ -222,7 +223,9 @@ impl Problem {
         }
     }
 
-    pub(super) fn state(&self) -> State {
+    /// What it makes of the state of what it is about.
+    #[must_use]
+    pub fn state(&self) -> State {
         match (self.trouble, self.severity) {
             (Trouble::Unreachable, _) => State::Unknown,
             (_, Severity::Error) => State::Bad,
@@ -254,6 +257,8 @@ pub struct DatabaseStatus {
     pub name: String,
     /// The first part of the names of its backups.
     pub prefix: Prefix,
+    /// The database and its cluster, where a manifest tells them.
+    pub origin: Option<SeriesOrigin>,
     /// The worst of its places and problems.
     pub state: State,
     /// What is expected.

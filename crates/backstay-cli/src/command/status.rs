@@ -1,0 +1,116 @@
+//! How databases and their backups are doing.
+
+mod json;
+mod metrics;
+mod text;
+
+use backstay::WhenMissing;
+use backstay::status::{Depth, Limits, State, Status, StoreSeen, Watched, judge, look, watch_all};
+use jiff::Timestamp;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::file::write_whole;
+use crate::output::{Voice, complain, print, print_json, print_text};
+use crate::settle::{SettledStatus, SettledWatch, StatusForm, WatchedSection, WatchedStore};
+
+/// Tells how databases and their backups are doing.
+pub(crate) fn status(settled: SettledStatus) -> Result<Exit, Failure> {
+    let now = Timestamp::now();
+    let looked = Looked::at(settled.watch, Depth::Newest, now);
+    let status = looked.judge(now);
+    match &settled.form {
+        StatusForm::Json => print_json(&json::of(&status))?,
+        StatusForm::Metrics => print(metrics::of(&status).as_bytes())?,
+        StatusForm::Textfile(file) => write_whole(file, metrics::of(&status).as_bytes())?,
+        StatusForm::Text if settled.output.voice == Voice::Quiet => {
+            for line in text::errors(&status) {
+                complain(&line);
+            }
+        }
+        StatusForm::Text => print_text(&text::of(&status))?,
+    }
+    Ok(looked.exit(&status))
+}
+
+/// What the stores told.
+pub(super) struct Looked {
+    pub(super) stores: Vec<StoreSeen>,
+    pub(super) watched: Vec<Watched>,
+    /// What the first that could not be asked makes of the exit status.
+    unreachable: Option<Exit>,
+}
+
+impl Looked {
+    /// Looks at each store once. Of one that cannot be asked it is told why.
+    pub(super) fn at(watch: SettledWatch, depth: Depth, now: Timestamp) -> Self {
+        let keys = watch.keys;
+        let mut unreachable = None;
+        let mut stores = Vec::new();
+        for WatchedStore { shown, store } in watch.stores {
+            let history = store.map_err(Failure::from).and_then(|store| {
+                let repository = keys.give(store.open(WhenMissing::Fail)?)?;
+                Ok(look(&repository, depth, now)?)
+            });
+            let history = history.map_err(|failure| {
+                complain(&failure.report());
+                unreachable.get_or_insert(failure.exit());
+                failure.in_one_line()
+            });
+            stores.push(StoreSeen {
+                location: shown,
+                history,
+            });
+        }
+        let watched = match watch.databases {
+            Some(databases) => databases.into_iter().map(watched).collect(),
+            None => found(&stores, &watch.known, watch.limits),
+        };
+        Self {
+            stores,
+            watched,
+            unreachable,
+        }
+    }
+
+    pub(super) fn judge(&self, now: Timestamp) -> Status {
+        judge(&self.stores, &self.watched, now)
+    }
+
+    pub(super) fn exit(&self, status: &Status) -> Exit {
+        match (self.unreachable, status.state) {
+            (Some(exit), _) => exit,
+            (None, State::Unknown) => Exit::Storage,
+            (None, State::Bad) => Exit::Findings,
+            (None, State::Good | State::Warning) => Exit::Done,
+        }
+    }
+}
+
+/// A database of the configuration.
+fn watched(section: WatchedSection) -> Watched {
+    Watched {
+        name: section.name,
+        prefix: section.prefix,
+        stores: section.stores,
+        limits: section.limits,
+        volume: section.volume,
+        is_part: section.is_part,
+        next_runs: Vec::new(),
+    }
+}
+
+/// Every database that the stores have. Of those whose prefix the configuration has it is expected what stands there.
+fn found(stores: &[StoreSeen], known: &[WatchedSection], limits: Limits) -> Vec<Watched> {
+    let mut found = watch_all(stores, limits);
+    for database in &mut found {
+        if let Some(section) = known.iter().find(|section| section.prefix == database.prefix) {
+            let stores = std::mem::take(&mut database.stores);
+            *database = Watched {
+                stores,
+                ..watched(section.clone())
+            };
+        }
+    }
+    found
+}

@@ -1,0 +1,199 @@
+use std::path::PathBuf;
+
+use backstay::Prefix;
+use backstay::status::{Limits, VolumeJudge};
+use backstay_config::{Database, TimeLimit};
+
+use crate::args::{StatusArguments, WatchArguments};
+use crate::configuration::{self, Loaded};
+use crate::environment::Environment;
+use crate::keys::Keys;
+use crate::output::{Form, Output};
+
+use super::encryption::settle_keys;
+use super::{SettleError, SettledStore};
+
+/// What `status` is to do.
+#[derive(Debug)]
+pub(crate) struct SettledStatus {
+    pub(crate) watch: SettledWatch,
+    pub(crate) form: StatusForm,
+    pub(crate) output: Output,
+}
+
+/// How a status is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum StatusForm {
+    Text,
+    Json,
+    /// Metrics on standard output.
+    Metrics,
+    /// Metrics in a file.
+    Textfile(PathBuf),
+}
+
+/// Which databases are looked at, where, and what is expected of them.
+#[derive(Debug)]
+pub(crate) struct SettledWatch {
+    /// Each once.
+    pub(crate) stores: Vec<WatchedStore>,
+    /// The databases that are meant; `None` for all that the stores have.
+    pub(crate) databases: Option<Vec<WatchedSection>>,
+    /// What the configuration says of prefixes, for databases that are found.
+    pub(crate) known: Vec<WatchedSection>,
+    /// What is expected of those of which it says nothing.
+    pub(crate) limits: Limits,
+    pub(crate) keys: Keys,
+}
+
+/// A store that is looked at.
+#[derive(Debug)]
+pub(crate) struct WatchedStore {
+    /// Its name, for messages.
+    pub(crate) shown: String,
+    /// One that cannot even be settled spoils no other.
+    pub(crate) store: Result<SettledStore, SettleError>,
+}
+
+/// A database of the configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct WatchedSection {
+    pub(crate) name: String,
+    pub(crate) prefix: Prefix,
+    /// By index; empty where it does not matter.
+    pub(crate) stores: Vec<usize>,
+    pub(crate) limits: Limits,
+    pub(crate) volume: VolumeJudge,
+    pub(crate) is_part: bool,
+}
+
+impl SettledStatus {
+    pub(crate) fn settle(arguments: StatusArguments, environment: &Environment) -> Result<Self, SettleError> {
+        let output: Output = arguments.output.into();
+        Ok(Self {
+            watch: SettledWatch::settle(arguments.watch, environment)?,
+            form: match (arguments.textfile, arguments.prometheus, output.form) {
+                (Some(file), ..) => StatusForm::Textfile(file),
+                (None, true, _) => StatusForm::Metrics,
+                (None, false, Form::Json) => StatusForm::Json,
+                (None, false, Form::Text) => StatusForm::Text,
+            },
+            output,
+        })
+    }
+}
+
+impl SettledWatch {
+    pub(crate) fn settle(arguments: WatchArguments, environment: &Environment) -> Result<Self, SettleError> {
+        let typed = arguments.store.clone().or(arguments.positional_store.clone());
+        let loaded = match arguments.db.is_empty() {
+            true => environment.configuration.get()?,
+            false => Some(environment.configuration.require()?),
+        };
+        let mut watch = Self {
+            stores: Vec::new(),
+            databases: None,
+            known: Vec::new(),
+            limits: limits(&arguments, None, Limits::default()),
+            // Monitoring asks nobody for a passphrase.
+            keys: Keys {
+                can_ask: false,
+                ..settle_keys(arguments.identity.clone(), environment)
+            },
+        };
+        let Some(loaded) = loaded else {
+            watch.add(Ok(SettledStore::settle(typed, environment)?), "");
+            return Ok(watch);
+        };
+        for (name, database) in loaded.config.databases() {
+            watch.known.push(section(name, database, loaded, &arguments));
+        }
+        if arguments.db.is_empty() && (typed.is_some() || watch.known.is_empty()) {
+            watch.add(Ok(SettledStore::settle(typed, environment)?), "");
+            return Ok(watch);
+        }
+        let mut databases: Vec<WatchedSection> = Vec::new();
+        let chosen: Vec<&str> = match arguments.db.is_empty() {
+            true => loaded.config.databases().map(|(name, _)| name).collect(),
+            false => arguments.db.iter().map(String::as_str).collect(),
+        };
+        for name in chosen {
+            let (name, database) = loaded.database(name)?;
+            if databases.iter().any(|known| known.name == name) {
+                continue;
+            }
+            let mut section = section(name, database, loaded, &arguments);
+            let first = SettledStore::settle_for(typed.clone(), Some(database), environment);
+            let shown = database.store.as_ref().map_or("the store", |store| store.name());
+            section.stores.push(watch.add(first, shown));
+            for also in database.also.iter().filter(|_| typed.is_none()) {
+                let index = watch.add(SettledStore::of_name(also.name(), environment), also.name());
+                // A variable may say that both are one.
+                if !section.stores.contains(&index) {
+                    section.stores.push(index);
+                }
+            }
+            databases.push(section);
+        }
+        watch.databases = Some(databases);
+        Ok(watch)
+    }
+
+    /// Adds a store, unless it is there already; gives its index.
+    fn add(&mut self, store: Result<SettledStore, SettleError>, name: &str) -> usize {
+        let shown = store.as_ref().map_or_else(|_| name.to_owned(), SettledStore::shown);
+        let is_it = |known: &WatchedStore| match (&known.store, &store) {
+            (Ok(known), Ok(store)) => (&known.location, &known.variables) == (&store.location, &store.variables),
+            (Err(_), Err(_)) => known.shown == shown,
+            _ => false,
+        };
+        if let Some(index) = self.stores.iter().position(is_it) {
+            return index;
+        }
+        self.stores.push(WatchedStore { shown, store });
+        self.stores.len() - 1
+    }
+}
+
+fn section(name: &str, database: &Database, loaded: &Loaded, arguments: &WatchArguments) -> WatchedSection {
+    let rules = loaded.config.rules_of(database);
+    let mut usual = Limits::default();
+    if let Some(rules) = rules {
+        usual.rpo = rules.age_max.unwrap_or(usual.rpo);
+        usual.rto = rules.restored_within.unwrap_or(usual.rto);
+    }
+    let selection = &database.selection;
+    let patterns = [
+        &selection.schema,
+        &selection.table,
+        &selection.exclude_schema,
+        &selection.exclude_table,
+    ];
+    WatchedSection {
+        name: name.to_owned(),
+        prefix: configuration::prefix(name, database),
+        stores: Vec::new(),
+        limits: limits(arguments, Some(database), usual),
+        volume: match rules {
+            Some(_) => VolumeJudge::Rules,
+            None => VolumeJudge::Status,
+        },
+        is_part: patterns.into_iter().flatten().any(|patterns| !patterns.is_empty()),
+    }
+}
+
+/// What was typed comes before the keys of a section, and those before its rules.
+fn limits(arguments: &WatchArguments, database: Option<&Database>, usual: Limits) -> Limits {
+    let rto = arguments.rto.or(database.and_then(|database| database.rto));
+    Limits {
+        rpo: arguments
+            .rpo
+            .or(database.and_then(|database| database.rpo))
+            .unwrap_or(usual.rpo),
+        rto: rto.map_or(usual.rto, |TimeLimit(limit)| limit),
+        proven_within: arguments
+            .proven_within
+            .or(database.and_then(|database| database.proven_within))
+            .unwrap_or(usual.proven_within),
+    }
+}
