@@ -15,8 +15,8 @@ use crate::notify::Watch;
 use crate::output::{complain, print, print_text};
 use crate::settle::{
     SettledBackup, SettledCopy, SettledDoctor, SettledDrill, SettledExport, SettledHold, SettledKey, SettledList,
-    SettledLog, SettledPrune, SettledRecover, SettledRekey, SettledRun, SettledShow, SettledSign, SettledStatus,
-    SettledStoreCheck, SettledVerify, export_sections, section_name,
+    SettledLog, SettledPrune, SettledRecover, SettledRekey, SettledReport, SettledRun, SettledShow, SettledSign,
+    SettledStatus, SettledStoreCheck, SettledVerify, export_sections, section_name,
 };
 
 /// Runs the program.
@@ -68,6 +68,7 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         }),
         Command::List(typed) => command::list(&SettledList::settle(typed, &environment)?),
         Command::Status(typed) => command::status(SettledStatus::settle(typed, &environment)?),
+        Command::Report(typed) => command::report(SettledReport::settle(typed, &environment)?),
         Command::Show(typed) => command::show(&SettledShow::settle(typed, &environment)?),
         Command::Doctor(typed) => command::examine(&SettledDoctor::settle(typed, &environment)?, &environment),
         Command::ExportData(typed) => Watch::over(Work::Export, &environment, |watch| {

@@ -38,7 +38,7 @@ pub(crate) use retention::{
 };
 pub(crate) use run::{JobArgument, RunArguments};
 pub(crate) use schedule::{ScheduleCommand, SchedulerArgument};
-pub(crate) use status::{StatusArguments, WatchArguments};
+pub(crate) use status::{ReportArguments, StatusArguments, WatchArguments};
 pub(crate) use stores::{CopyArguments, PeriodArgument, SignArguments, StoreCheckArguments, StoreCommand};
 pub(crate) use verify::{LevelArgument, RulesArguments, VerifyArguments};
 
@@ -92,6 +92,10 @@ pub(crate) enum Command {
     /// All of it is read from the stores, so a scheduler that died shows. Ends with status 1 if something is late, missing or
     /// broken, and with 5 if a store cannot be asked.
     Status(StatusArguments),
+    /// Write a page of HTML about the backups of databases: when, how large, proven and kept as what; drills, and what is amiss.
+    ///
+    /// The page loads nothing and runs no script. Every manifest is read. Ends as backstay status does.
+    Report(ReportArguments),
     /// Tell what a backup holds.
     Show(ShowArguments),
     /// Look whether a backup of a database would work, and write nothing.

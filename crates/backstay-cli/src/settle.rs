@@ -41,7 +41,7 @@ pub(crate) use recover::SettledRecover;
 pub(crate) use restore::{Confirmation, RestoreMode, SettledRescue, SettledRestore, SettledUndo, SwapOption, WayBack};
 pub(crate) use retention::{PruneMode, SettledHold, SettledLog, SettledPrune};
 pub(crate) use run::{RunMode, SettledRun, store_of, store_of_export};
-pub(crate) use status::{SettledStatus, SettledWatch, StatusForm, WatchedSection, WatchedStore};
+pub(crate) use status::{SettledReport, SettledStatus, SettledWatch, StatusForm, WatchedSection, WatchedStore};
 pub(crate) use stores::{CopyWhich, SettledCopy, SettledSign, SettledStoreCheck};
 pub(crate) use verify::SettledVerify;
 

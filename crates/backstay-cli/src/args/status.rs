@@ -51,3 +51,15 @@ pub(crate) struct StatusArguments {
     #[command(flatten)]
     pub(crate) output: OutputArguments,
 }
+
+#[derive(Args, Debug)]
+pub(crate) struct ReportArguments {
+    #[command(flatten)]
+    pub(crate) watch: WatchArguments,
+    /// The file, written all at once; - is standard output.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) html: PathBuf,
+    /// Print nothing but errors.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}

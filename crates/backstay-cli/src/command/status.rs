@@ -4,8 +4,8 @@ mod json;
 mod metrics;
 mod text;
 
-use backstay::WhenMissing;
 use backstay::status::{Depth, Limits, State, Status, StoreSeen, Watched, judge, look, watch_all};
+use backstay::{Repository, WhenMissing};
 use jiff::Timestamp;
 
 use crate::exit::Exit;
@@ -36,6 +36,8 @@ pub(crate) fn status(settled: SettledStatus) -> Result<Exit, Failure> {
 /// What the stores told.
 pub(super) struct Looked {
     pub(super) stores: Vec<StoreSeen>,
+    /// Those that could be asked, with their indexes.
+    pub(super) repositories: Vec<(usize, Repository)>,
     pub(super) watched: Vec<Watched>,
     /// What the first that could not be asked makes of the exit status.
     unreachable: Option<Exit>,
@@ -47,10 +49,13 @@ impl Looked {
         let keys = watch.keys;
         let mut unreachable = None;
         let mut stores = Vec::new();
+        let mut repositories = Vec::new();
         for WatchedStore { shown, store } in watch.stores {
             let history = store.map_err(Failure::from).and_then(|store| {
                 let repository = keys.give(store.open(WhenMissing::Fail)?)?;
-                Ok(look(&repository, depth, now)?)
+                let history = look(&repository, depth, now)?;
+                repositories.push((stores.len(), repository));
+                Ok(history)
             });
             let history = history.map_err(|failure| {
                 complain(&failure.report());
@@ -68,6 +73,7 @@ impl Looked {
         };
         Self {
             stores,
+            repositories,
             watched,
             unreachable,
         }

@@ -1,17 +1,18 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use backstay::Prefix;
 use backstay::status::{Limits, VolumeJudge};
+use backstay::{Prefix, RetentionPolicy};
 use backstay_config::{Database, TimeLimit};
 
-use crate::args::{StatusArguments, WatchArguments};
+use crate::args::{ReportArguments, StatusArguments, WatchArguments};
 use crate::configuration::{self, Loaded};
 use crate::environment::Environment;
 use crate::keys::Keys;
-use crate::output::{Form, Output};
+use crate::output::{Form, Output, Voice};
 
 use super::encryption::settle_keys;
-use super::{SettleError, SettledStore};
+use super::{SettleError, SettledStore, chosen};
 
 /// What `status` is to do.
 #[derive(Debug)]
@@ -19,6 +20,17 @@ pub(crate) struct SettledStatus {
     pub(crate) watch: SettledWatch,
     pub(crate) form: StatusForm,
     pub(crate) output: Output,
+}
+
+/// What `report` is to do.
+#[derive(Debug)]
+pub(crate) struct SettledReport {
+    pub(crate) watch: SettledWatch,
+    /// The file; `None` for standard output.
+    pub(crate) file: Option<PathBuf>,
+    /// Which backups are kept, by prefix, as far as the configuration says.
+    pub(crate) policies: BTreeMap<Prefix, RetentionPolicy>,
+    pub(crate) voice: Voice,
 }
 
 /// How a status is told.
@@ -79,6 +91,28 @@ impl SettledStatus {
                 (None, false, Form::Text) => StatusForm::Text,
             },
             output,
+        })
+    }
+}
+
+impl SettledReport {
+    pub(crate) fn settle(arguments: ReportArguments, environment: &Environment) -> Result<Self, SettleError> {
+        let mut policies = BTreeMap::new();
+        if let Some(loaded) = environment.configuration.get()? {
+            for (name, database) in loaded.config.databases() {
+                if let Some(policy) = chosen::retention(database, environment)? {
+                    policies.insert(configuration::prefix(name, database), policy);
+                }
+            }
+        }
+        Ok(Self {
+            watch: SettledWatch::settle(arguments.watch, environment)?,
+            file: (arguments.html.as_os_str() != "-").then_some(arguments.html),
+            policies,
+            voice: match arguments.quiet {
+                true => Voice::Quiet,
+                false => Voice::Normal,
+            },
         })
     }
 }

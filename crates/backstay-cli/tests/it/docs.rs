@@ -219,7 +219,7 @@ const STORIES: &[Story] = &[
         page: MONITORING,
         backup: None,
         disaster: Disaster::None,
-        examples: &["status", "textfile"],
+        examples: &["status", "report", "textfile"],
         restored: "kulti",
     },
 ];

@@ -131,6 +131,47 @@ fn a_fleet_is_told_in_one_table() {
 }
 
 #[test]
+fn a_page_is_written_whole_or_not_at_all() {
+    let sandbox = Sandbox::start();
+    let near = sandbox.repository("near");
+    for hours in [5, 29, 53] {
+        let id = publish(&near, "kulti", hours, |_| {});
+        prove(&near, &id);
+        hold_drill(&near, &id);
+    }
+    sandbox.write(
+        "backstay.toml",
+        "[database.kulti]\ndbname = 'kulti'\nstore = 'near'\nretention = { keep-last = 2 }\n[store.near]\nurl = './near'",
+    );
+    sandbox.write("page.html", "what was there");
+    let written = sandbox.succeed(&["report", "--html", "page.html"]);
+    assert_eq!(
+        (written.stdout.as_str(), written.stderr.as_str()),
+        ("page.html: good\n", "")
+    );
+    let page = std::fs::read_to_string(sandbox.path("page.html")).unwrap();
+    assert!(
+        page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"),
+        "{page}"
+    );
+    // By the retention of the configuration one goes.
+    assert_eq!(page.matches(">to go</span>").count(), 1, "{page}");
+    assert_eq!(page.matches(">recent</span>").count(), 2, "{page}");
+    let printed = sandbox.succeed(&["report", "--html", "-"]);
+    assert!(printed.stdout.starts_with("<!DOCTYPE html>") && printed.stdout.ends_with("</html>"));
+    // What is amiss is in the page and in the status.
+    let late = sandbox.run(&["report", "--html", "late.html", "--rpo", "2h", "--quiet"]);
+    assert_eq!((late.code, late.stdout.as_str()), (Some(1), ""));
+    assert!(
+        std::fs::read_to_string(sandbox.path("late.html"))
+            .unwrap()
+            .contains("more than 2h ago")
+    );
+    let refused = sandbox.run(&["report", "--html", "no/such/page.html"]);
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+}
+
+#[test]
 fn metrics_pass_the_parser_of_prometheus() {
     let sandbox = Sandbox::start();
     // What may stand in names of databases and folders.
