@@ -4,7 +4,7 @@ mod json;
 mod metrics;
 mod text;
 
-use backstay::status::{Depth, Limits, State, Status, StoreSeen, Watched, judge, look, watch_all};
+use backstay::status::{Depth, Limits, ScheduledRun, State, Status, StoreSeen, Watched, judge, look, watch_all};
 use backstay::{Repository, WhenMissing};
 use jiff::Timestamp;
 
@@ -68,8 +68,8 @@ impl Looked {
             });
         }
         let watched = match watch.databases {
-            Some(databases) => databases.into_iter().map(watched).collect(),
-            None => found(&stores, &watch.known, watch.limits),
+            Some(databases) => databases.into_iter().map(|section| watched(section, now)).collect(),
+            None => found(&stores, &watch.known, watch.limits, now),
         };
         Self {
             stores,
@@ -94,7 +94,15 @@ impl Looked {
 }
 
 /// A database of the configuration.
-fn watched(section: WatchedSection) -> Watched {
+fn watched(section: WatchedSection, now: Timestamp) -> Watched {
+    let WatchedSection { schedules, zone, .. } = &section;
+    let next = schedules.iter().filter_map(|(what, cron)| {
+        Some(ScheduledRun {
+            what: (*what).to_owned(),
+            at: cron.next_after(now, zone)?,
+        })
+    });
+    let next_runs = next.collect();
     Watched {
         name: section.name,
         prefix: section.prefix,
@@ -102,19 +110,19 @@ fn watched(section: WatchedSection) -> Watched {
         limits: section.limits,
         volume: section.volume,
         is_part: section.is_part,
-        next_runs: Vec::new(),
+        next_runs,
     }
 }
 
 /// Every database that the stores have. Of those whose prefix the configuration has it is expected what stands there.
-fn found(stores: &[StoreSeen], known: &[WatchedSection], limits: Limits) -> Vec<Watched> {
+fn found(stores: &[StoreSeen], known: &[WatchedSection], limits: Limits, now: Timestamp) -> Vec<Watched> {
     let mut found = watch_all(stores, limits);
     for database in &mut found {
         if let Some(section) = known.iter().find(|section| section.prefix == database.prefix) {
             let stores = std::mem::take(&mut database.stores);
             *database = Watched {
                 stores,
-                ..watched(section.clone())
+                ..watched(section.clone(), now)
             };
         }
     }

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use backstay::status::{Limits, VolumeJudge};
 use backstay::{Prefix, RetentionPolicy};
 use backstay_config::{Database, TimeLimit};
+use backstay_schedule::Cron;
+use jiff::tz::TimeZone;
 
 use crate::args::{ReportArguments, StatusArguments, WatchArguments};
-use crate::configuration::{self, Loaded};
+use crate::configuration::{self, ConfigurationError, Loaded};
 use crate::environment::Environment;
 use crate::keys::Keys;
 use crate::output::{Form, Output, Voice};
@@ -77,6 +79,9 @@ pub(crate) struct WatchedSection {
     pub(crate) limits: Limits,
     pub(crate) volume: VolumeJudge,
     pub(crate) is_part: bool,
+    /// What `backstay run` does with it, by whose clock.
+    pub(crate) schedules: Vec<(&'static str, Cron)>,
+    pub(crate) zone: TimeZone,
 }
 
 impl SettledStatus {
@@ -140,7 +145,7 @@ impl SettledWatch {
             return Ok(watch);
         };
         for (name, database) in loaded.config.databases() {
-            watch.known.push(section(name, database, loaded, &arguments));
+            watch.known.push(section(name, database, loaded, &arguments)?);
         }
         if arguments.db.is_empty() && (typed.is_some() || watch.known.is_empty()) {
             watch.add(Ok(SettledStore::settle(typed, environment)?), "");
@@ -156,7 +161,7 @@ impl SettledWatch {
             if databases.iter().any(|known| known.name == name) {
                 continue;
             }
-            let mut section = section(name, database, loaded, &arguments);
+            let mut section = section(name, database, loaded, &arguments)?;
             let first = SettledStore::settle_for(typed.clone(), Some(database), environment);
             let shown = database.store.as_ref().map_or("the store", |store| store.name());
             section.stores.push(watch.add(first, shown));
@@ -189,7 +194,12 @@ impl SettledWatch {
     }
 }
 
-fn section(name: &str, database: &Database, loaded: &Loaded, arguments: &WatchArguments) -> WatchedSection {
+fn section(
+    name: &str,
+    database: &Database,
+    loaded: &Loaded,
+    arguments: &WatchArguments,
+) -> Result<WatchedSection, ConfigurationError> {
     let rules = loaded.config.rules_of(database);
     let mut usual = Limits::default();
     if let Some(rules) = rules {
@@ -203,7 +213,9 @@ fn section(name: &str, database: &Database, loaded: &Loaded, arguments: &WatchAr
         &selection.exclude_schema,
         &selection.exclude_table,
     ];
-    WatchedSection {
+    let backup = database.schedule.backup.iter().map(|cron| ("backup", cron.clone()));
+    let drill = database.schedule.drill.iter().map(|cron| ("drill", cron.clone()));
+    Ok(WatchedSection {
         name: name.to_owned(),
         prefix: configuration::prefix(name, database),
         stores: Vec::new(),
@@ -213,7 +225,9 @@ fn section(name: &str, database: &Database, loaded: &Loaded, arguments: &WatchAr
             None => VolumeJudge::Status,
         },
         is_part: patterns.into_iter().flatten().any(|patterns| !patterns.is_empty()),
-    }
+        schedules: backup.chain(drill).collect(),
+        zone: database.schedule.zone(|name| TimeZone::get(name).ok())?,
+    })
 }
 
 /// What was typed comes before the keys of a section, and those before its rules.

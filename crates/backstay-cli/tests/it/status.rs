@@ -71,6 +71,8 @@ const CONFIGURATION: &str = r#"
     [database.shop]
     dbname = "shop"
     store = "near"
+    schedule = "30 2 * * *"
+    drill-schedule = "0 4 1 1 *"
     rpo = "8h"
     rto = "60s"
 
@@ -125,6 +127,15 @@ fn a_fleet_is_told_in_one_table() {
         (&Value::from("shop"), &Value::from("8h"))
     );
     assert_eq!(shop["recovery"]["seconds"], 90.5);
+    let next = shop["next_runs"].as_array().unwrap();
+    let next: Vec<[&str; 2]> = next
+        .iter()
+        .map(|run| ["what", "at"].map(|key| run[key].as_str().unwrap()))
+        .collect();
+    assert!(
+        matches!(next[..], [["backup", backup], ["drill", drill]] if backup.ends_with("T02:30:00Z") && drill.ends_with("-01-01T04:00:00Z")),
+        "{next:?}"
+    );
     assert_eq!(shop["places"][0]["held"][0]["holds"][0]["why"], "case \"12\"");
     assert!(shop["places"][0]["newest"]["age_seconds"].as_i64().unwrap() >= 5 * 3600);
     assert_eq!(json["databases"][1]["places"][0]["problems"][0]["trouble"], "no-backup");

@@ -31,8 +31,6 @@ pub(super) fn of(status: &Status) -> String {
                 .iter()
                 .flat_map(|problem| problem_lines(problem, "", &mut hinted)),
         );
-        let next = database.next_runs.iter();
-        lines.extend(next.map(|run| format!("next {}: {}", run.what, time(run.at))));
         push_block(&mut text, &database.name, &lines);
     }
     for store in &status.stores {
@@ -132,16 +130,26 @@ fn location<'s>(status: &'s Status, place: &PlaceStatus) -> &'s str {
 
 fn table(status: &Status) -> Columns {
     let mut columns = Columns::default();
-    columns.row([
-        "DATABASE", "STORE", "STATE", "NEWEST", "PROVEN", "RECOVERY", "SIZE", "TREND", "BACKUPS", "STORED",
-    ]);
-    for database in &status.databases {
-        for (index, place) in database.places.iter().enumerate() {
-            columns.row(row(status, database, place, index == 0));
-        }
-    }
     if status.databases.is_empty() {
-        return Columns::default();
+        return columns;
+    }
+    let is_planned = status.databases.iter().any(|database| !database.next_runs.is_empty());
+    let next = |cell: String| is_planned.then_some(cell);
+    let headings = [
+        "DATABASE", "STORE", "STATE", "NEWEST", "PROVEN", "RECOVERY", "SIZE", "TREND", "BACKUPS", "STORED",
+    ];
+    columns.row(headings.map(str::to_owned).into_iter().chain(next("NEXT".to_owned())));
+    for database in &status.databases {
+        let soonest = database.next_runs.iter().min_by_key(|run| run.at);
+        let soonest = soonest.map(|run| format!("{} {}", run.what, time(run.at)));
+        for (index, place) in database.places.iter().enumerate() {
+            let soonest = soonest.clone().filter(|_| index == 0).unwrap_or_default();
+            columns.row(
+                row(status, database, place, index == 0)
+                    .into_iter()
+                    .chain(next(soonest)),
+            );
+        }
     }
     columns
 }
