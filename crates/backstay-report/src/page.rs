@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use backstay::status::{DatabaseStatus, Problem, State, Status, StoreSeen, StoreStatus};
-use backstay::{LogItem, Outcome, Prefix, RetentionPolicy, Severity};
+use backstay::{LogEntry, LogItem, Outcome, Prefix, RetentionPolicy, Severity};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::database;
@@ -245,7 +245,7 @@ fn deeds(report: &Report<'_>) -> Markup {
                                 td.time { (time(entry.at)) }
                                 td { (entry.deed.to_string()) }
                                 td.bad[entry.outcome == Outcome::Failed] { (entry.outcome.to_string()) }
-                                td { (entry.id.as_ref().map(ToString::to_string).unwrap_or_default()) }
+                                td { (subject(entry)) }
                                 td { (entry.who) " on " (entry.from) }
                                 td { (location(report.status, *store)) }
                             }
@@ -256,6 +256,17 @@ fn deeds(report: &Report<'_>) -> Markup {
             @if untold > 0 { p.muted { "And " (untold) " more, which " code { "backstay log" } " tells." } }
         }
     }
+}
+
+/// The backup that it was done with, or the first part of the name that one would have had.
+fn subject(entry: &LogEntry) -> String {
+    let prefix = || entry.prefix.as_ref().map(ToString::to_string);
+    entry
+        .id
+        .as_ref()
+        .map(ToString::to_string)
+        .or_else(prefix)
+        .unwrap_or_default()
 }
 
 pub(crate) fn location(status: &Status, store: usize) -> &str {

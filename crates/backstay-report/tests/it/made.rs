@@ -213,6 +213,7 @@ pub(crate) fn fleet() -> String {
             at: hours_ago(hours),
             who: "cron".to_owned(),
             from: "db1".to_owned(),
+            prefix: None,
             deed,
             outcome,
             id: Some(BackupId::new("kulti".parse().unwrap(), hours_ago(hours))),

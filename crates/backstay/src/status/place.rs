@@ -94,8 +94,10 @@ pub(super) fn judge(store: usize, series: &Series, watched: &Watched, now: Times
     }
     problems.extend(failed_proofs(&past));
     problems.extend(past.last().and_then(|last| findings(last)));
-    let earlier = past.iter().rev().filter(counts).skip(1).copied();
-    let trend = newest.and_then(|newest| trend(newest, earlier));
+    let trend = newest.and_then(|newest| {
+        let earlier = past.iter().rev().filter(counts).skip(1).copied();
+        trend(newest, earlier.filter(|backup| is_part(backup) == is_part(newest)))
+    });
     if watched.volume == VolumeJudge::Status {
         problems.extend(trend.and_then(|trend| shrank(&trend)));
     }

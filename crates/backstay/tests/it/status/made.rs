@@ -333,7 +333,9 @@ fn rules_judge_the_volume_where_there_are_any() {
 #[test]
 fn what_is_meant_to_be_a_part_counts() {
     let in_part = with_facts(proven(10), |facts| facts.holdings.as_mut().unwrap().is_part = true);
-    let stores = with(vec![backup(82), backup(58), in_part]);
+    // Nor is it compared with what held all.
+    let in_part = holding(10, in_part);
+    let stores = with(vec![backup(106), backup(82), backup(58), in_part]);
     let mut database = watched(&stores);
     assert_eq!(judge(&stores, std::slice::from_ref(&database), now()).state, State::Bad);
     database.is_part = true;
