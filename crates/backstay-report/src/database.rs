@@ -86,19 +86,19 @@ fn gauges(report: &Report<'_>, database: &DatabaseStatus) -> Markup {
         div.gauges {
             (gauge(
                 "Newest backup",
-                newest.map_or("none".to_owned(), |newest| age(now, newest)),
+                &newest.map_or("none".to_owned(), |newest| age(now, newest)),
                 &format!("may be {} old", limits.rpo),
                 newest.map(|newest| secs(newest) / allowed(limits.rpo)),
             ))
             (gauge(
                 "Newest proven",
-                proven.map_or("never".to_owned(), |proven| age(now, proven.id.time())),
+                &proven.map_or("never".to_owned(), |proven| age(now, proven.id.time())),
                 &format!("may be {} old", limits.proven_within),
                 proven.map(|proven| secs(proven.id.time()) / allowed(limits.proven_within)),
             ))
             (gauge(
                 "Recovery",
-                recovery.map_or("unknown".to_owned(), |recovery| duration(recovery.took)),
+                &recovery.map_or("unknown".to_owned(), |recovery| duration(recovery.took)),
                 &format!("may take {}", duration(limits.rto)),
                 recovery.map(|recovery| recovery.took.as_secs_f64() / limits.rto.as_secs_f64()),
             ))
@@ -115,7 +115,7 @@ fn gauges(report: &Report<'_>, database: &DatabaseStatus) -> Markup {
 }
 
 /// A part of one is well, and more than one is not.
-fn gauge(label: &str, value: String, limit: &str, part: Option<f64>) -> Markup {
+fn gauge(label: &str, value: &str, limit: &str, part: Option<f64>) -> Markup {
     let percent = part.map(|part| (part * 100.0).clamp(0.0, 100.0).round());
     let class = match part {
         None => "unknown",

@@ -81,7 +81,7 @@ pub(crate) fn timeline(
     html! {
         h3 { "Backups" @if let Some(location) = location { " in " (location) } }
         div.wide { (figure("By time, and by what keeps them", &format!("{}.", told.join(", ")), svg, &id)) }
-        (table(database, decisions.is_some(), html! {
+        (table(database, decisions.is_some(), &html! {
             @for backup in series.backups.iter().rev().take(ROWS_OPEN) {
                 (row(backup, tier(backup), report.status.at))
             }
@@ -89,7 +89,7 @@ pub(crate) fn timeline(
         @if series.backups.len() > ROWS_OPEN {
             details {
                 summary { (series.backups.len() - ROWS_OPEN) " earlier backups" }
-                (table(database, decisions.is_some(), html! {
+                (table(database, decisions.is_some(), &html! {
                     @for backup in series.backups.iter().rev().take(ROWS_MAX).skip(ROWS_OPEN) {
                         (row(backup, tier(backup), report.status.at))
                     }
@@ -106,7 +106,7 @@ pub(crate) fn timeline(
     }
 }
 
-fn table(database: &DatabaseStatus, has_tiers: bool, rows: Markup) -> Markup {
+fn table(database: &DatabaseStatus, has_tiers: bool, rows: &Markup) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label={ "Backups of " (database.name) } {
             table {

@@ -64,10 +64,14 @@ pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..60 => format!("{:.1} s", duration.as_secs_f64()),
-        60..600 if seconds % 60 > 0 => format!("{} min {} s", seconds / 60, seconds % 60),
-        60..3600 => format!("{} min", seconds / 60),
-        _ if seconds / 60 % 60 == 0 => format!("{} h", seconds / 3600),
-        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        60..3600 => match seconds % 60 {
+            rest @ 1.. if seconds < 600 => format!("{} min {rest} s", seconds / 60),
+            _ => format!("{} min", seconds / 60),
+        },
+        _ => match seconds / 60 % 60 {
+            0 => format!("{} h", seconds / 3600),
+            minutes => format!("{} h {minutes} min", seconds / 3600),
+        },
     }
 }
 

@@ -88,7 +88,7 @@ impl SettledStatus {
     pub(crate) fn settle(arguments: StatusArguments, environment: &Environment) -> Result<Self, SettleError> {
         let output: Output = arguments.output.into();
         Ok(Self {
-            watch: SettledWatch::settle(arguments.watch, environment)?,
+            watch: SettledWatch::settle(&arguments.watch, environment)?,
             form: match (arguments.textfile, arguments.prometheus, output.form) {
                 (Some(file), ..) => StatusForm::Textfile(file),
                 (None, true, _) => StatusForm::Metrics,
@@ -111,7 +111,7 @@ impl SettledReport {
             }
         }
         Ok(Self {
-            watch: SettledWatch::settle(arguments.watch, environment)?,
+            watch: SettledWatch::settle(&arguments.watch, environment)?,
             file: (arguments.html.as_os_str() != "-").then_some(arguments.html),
             policies,
             voice: match arguments.quiet {
@@ -123,7 +123,7 @@ impl SettledReport {
 }
 
 impl SettledWatch {
-    pub(crate) fn settle(arguments: WatchArguments, environment: &Environment) -> Result<Self, SettleError> {
+    fn settle(arguments: &WatchArguments, environment: &Environment) -> Result<Self, SettleError> {
         let typed = arguments.store.clone().or(arguments.positional_store.clone());
         let loaded = match arguments.db.is_empty() {
             true => environment.configuration.get()?,
@@ -133,7 +133,7 @@ impl SettledWatch {
             stores: Vec::new(),
             databases: None,
             known: Vec::new(),
-            limits: limits(&arguments, None, Limits::default()),
+            limits: limits(arguments, None, Limits::default()),
             // Monitoring asks nobody for a passphrase.
             keys: Keys {
                 can_ask: false,
@@ -145,7 +145,7 @@ impl SettledWatch {
             return Ok(watch);
         };
         for (name, database) in loaded.config.databases() {
-            watch.known.push(section(name, database, loaded, &arguments)?);
+            watch.known.push(section(name, database, loaded, arguments)?);
         }
         if arguments.db.is_empty() && (typed.is_some() || watch.known.is_empty()) {
             watch.add(Ok(SettledStore::settle(typed, environment)?), "");
@@ -161,7 +161,7 @@ impl SettledWatch {
             if databases.iter().any(|known| known.name == name) {
                 continue;
             }
-            let mut section = section(name, database, loaded, &arguments)?;
+            let mut section = section(name, database, loaded, arguments)?;
             let first = SettledStore::settle_for(typed.clone(), Some(database), environment);
             let shown = database.store.as_ref().map_or("the store", |store| store.name());
             section.stores.push(watch.add(first, shown));

@@ -42,13 +42,10 @@ impl Browser {
         let profile = TempDir::new().expect("a temporary folder");
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders: Vec<_> = std::env::split_paths(&path).collect();
-        let program = PROGRAMS.iter().find_map(|program| {
-            let found = folders
-                .iter()
-                .map(|folder| folder.join(program))
-                .find(|found| found.is_file());
-            found
-        });
+        let places = PROGRAMS
+            .iter()
+            .flat_map(|program| folders.iter().map(move |folder| folder.join(program)));
+        let program = places.into_iter().find(|place| place.is_file());
         let program = program.expect(
             "no Chromium found: run `cargo xtask test`, or install one (Debian: apt-get install chromium-headless-shell)",
         );
@@ -84,14 +81,14 @@ impl Browser {
             next_id: 0,
             events: VecDeque::new(),
         };
-        let target = browser.ask("Target.createTarget", json!({ "url": "about:blank" }));
+        let target = browser.ask("Target.createTarget", &json!({ "url": "about:blank" }));
         let attached = browser.ask(
             "Target.attachToTarget",
-            json!({ "targetId": target["targetId"], "flatten": true }),
+            &json!({ "targetId": target["targetId"], "flatten": true }),
         );
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
         for domain in ["Page", "Runtime", "Log", "Network"] {
-            browser.ask(&format!("{domain}.enable"), json!({}));
+            browser.ask(&format!("{domain}.enable"), &json!({}));
         }
         browser
     }
@@ -100,13 +97,13 @@ impl Browser {
     pub(crate) fn open(&mut self, file: &Path, screen: Screen) -> (Vec<Value>, Vec<String>) {
         self.ask(
             "Emulation.setDeviceMetricsOverride",
-            json!({ "width": screen.width, "height": 900, "deviceScaleFactor": 1, "mobile": screen.width < 500 }),
+            &json!({ "width": screen.width, "height": 900, "deviceScaleFactor": 1, "mobile": screen.width < 500 }),
         );
         let scheme = json!([{ "name": "prefers-color-scheme", "value": screen.scheme }]);
-        self.ask("Emulation.setEmulatedMedia", json!({ "features": scheme }));
+        self.ask("Emulation.setEmulatedMedia", &json!({ "features": scheme }));
         self.events.clear();
         let url = format!("file://{}", file.display());
-        self.ask("Page.navigate", json!({ "url": url }));
+        self.ask("Page.navigate", &json!({ "url": url }));
         let mut told = Vec::new();
         loop {
             let event = self.events.pop_front().unwrap_or_else(|| self.read());
@@ -136,7 +133,7 @@ impl Browser {
     /// What an expression gives in the page.
     pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
         let asked = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
-        let answer = self.ask("Runtime.evaluate", asked);
+        let answer = self.ask("Runtime.evaluate", &asked);
         assert!(answer.get("exceptionDetails").is_none(), "{expression}: {answer}");
         answer["result"]["value"].clone()
     }
@@ -145,18 +142,18 @@ impl Browser {
     pub(crate) fn picture(&mut self) -> String {
         let picture = self.ask(
             "Page.captureScreenshot",
-            json!({ "format": "png", "captureBeyondViewport": true }),
+            &json!({ "format": "png", "captureBeyondViewport": true }),
         );
         picture["data"].as_str().expect("a picture").to_owned()
     }
 
     /// The page as it would be printed, as PDF in base64.
     pub(crate) fn printed(&mut self) -> String {
-        let printed = self.ask("Page.printToPDF", json!({ "preferCSSPageSize": true }));
+        let printed = self.ask("Page.printToPDF", &json!({ "preferCSSPageSize": true }));
         printed["data"].as_str().expect("a document").to_owned()
     }
 
-    fn ask(&mut self, method: &str, parameters: Value) -> Value {
+    fn ask(&mut self, method: &str, parameters: &Value) -> Value {
         self.next_id += 1;
         let id = self.next_id;
         let mut question = json!({ "id": id, "method": method, "params": parameters });

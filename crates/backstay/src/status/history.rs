@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use backstay_core::manifest::{Manifest, PART_OF_DATABASE, Pack, Sidecar};
 use backstay_core::repository::{
-    BackupSummary, DrillEvidence, NotedProof, ProofSummary, Repository, RepositoryError, Statement, Survey,
+    BackupSummary, DrillEvidence, Hold, NotedProof, ProofSummary, Repository, RepositoryError, Statement, Survey,
 };
 use backstay_core::retention::{BackupFacts, HoldFacts, ProofState};
 use backstay_core::store::{Error, ObjectKey};
@@ -206,7 +206,7 @@ impl Look<'_> {
             let is_candidate = !is_proven && is_promising && proofs_left > 0;
             let (holds, proof) = if is_read || is_candidate || summary.was_held() {
                 let standing = self.repository.standing(summary, self.now)?;
-                (standing.holds.iter().map(|hold| hold.facts()).collect(), standing.proof)
+                (standing.holds.iter().map(Hold::facts).collect(), standing.proof)
             } else if is_promising {
                 (Vec::new(), ProofState::Unread)
             } else {
