@@ -188,7 +188,7 @@ fn origin(cluster: u64) -> Option<SeriesOrigin> {
 fn each_history_is_judged() {
     let refused = |hours| {
         changed(backup(hours), |backup| {
-            backup.manifest = BackupManifest::Refused("it is cut off".to_owned())
+            backup.manifest = BackupManifest::Refused("it is cut off".to_owned());
         })
     };
     let lacking = |hours| with_facts(backup(hours), |facts| facts.is_whole = false);
