@@ -20,8 +20,8 @@ pub(crate) struct Program {
 }
 
 /// All of them: an S3 server, AWS's own client of such servers, a Python that has another reader of Parquet, one that
-/// has a mail server, and what checks workflows of GitHub and objects of Kubernetes.
-pub(crate) const PROGRAMS: [Program; 6] = [
+/// has a mail server, what checks workflows of GitHub and objects of Kubernetes, and Prometheus's reader of metrics.
+pub(crate) const PROGRAMS: [Program; 7] = [
     Program {
         name: "moto_server",
         variable: "BACKSTAY_TEST_MOTO",
@@ -63,6 +63,13 @@ pub(crate) const PROGRAMS: [Program; 6] = [
         package: "kubernetes-validate",
         extras: "",
         version: "1.37.0",
+    },
+    Program {
+        name: "python3",
+        variable: "BACKSTAY_TEST_PROMETHEUS",
+        package: "prometheus-client",
+        extras: "",
+        version: "0.26.0",
     },
 ];
 

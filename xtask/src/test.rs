@@ -23,6 +23,15 @@ const TOOLS: [(&str, &str); 10] = [
     ("pgbouncer", "pgbouncer"),
 ];
 
+/// Browsers for the test of the report, of which one is enough, and Debian's package for the smallest.
+const BROWSERS: [&str; 4] = [
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+];
+const BROWSER: &str = "chromium-headless-shell";
+
 /// Folders of servers, separated as in `PATH`. Tests run on the first; the others are there for those tests that bring
 /// a database from one version to another.
 const SERVERS: &str = "BACKSTAY_TEST_PG_BINS";
@@ -86,11 +95,14 @@ impl Request {
     }
 
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let missing: Vec<&str> = TOOLS
+        let mut missing: Vec<&str> = TOOLS
             .iter()
             .filter(|(program, _)| !system::has_program(program))
             .map(|(_, package)| *package)
             .collect();
+        if !BROWSERS.iter().any(|browser| system::has_program(browser)) {
+            missing.push(BROWSER);
+        }
         if !missing.is_empty() {
             system::install(&missing, &format!("the tests need {}", missing.join(", ")))?;
         }

@@ -16,8 +16,8 @@ use crate::output::{complain, print, print_text};
 use crate::settle::{
     SettledBackup, SettledCopy, SettledDoctor, SettledDrill, SettledExport, SettledFilesBackup, SettledFilesList,
     SettledFilesRestore, SettledFilesVerify, SettledHold, SettledKey, SettledList, SettledLog, SettledPrune,
-    SettledRecover, SettledRekey, SettledRun, SettledShow, SettledSign, SettledStoreCheck, SettledVerify,
-    export_sections, section_name,
+    SettledRecover, SettledRekey, SettledReport, SettledRun, SettledShow, SettledSign, SettledStatus,
+    SettledStoreCheck, SettledVerify, export_sections, section_name,
 };
 
 /// Runs the program.
@@ -68,6 +68,8 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
             command::drill(&SettledDrill::settle(*typed, &environment)?, &environment, watch)
         }),
         Command::List(typed) => command::list(&SettledList::settle(typed, &environment)?),
+        Command::Status(typed) => command::status(SettledStatus::settle(typed, &environment)?),
+        Command::Report(typed) => command::report(SettledReport::settle(typed, &environment)?),
         Command::Show(typed) => command::show(&SettledShow::settle(typed, &environment)?),
         Command::Doctor(typed) => command::examine(&SettledDoctor::settle(typed, &environment)?, &environment),
         Command::ExportData(typed) => Watch::over(Work::Export, &environment, |watch| {

@@ -14,6 +14,7 @@ mod restore;
 mod retention;
 mod run;
 mod schedule;
+mod status;
 mod storage_files;
 mod stores;
 mod verify;
@@ -38,6 +39,7 @@ pub(crate) use retention::{
 };
 pub(crate) use run::{JobArgument, RunArguments};
 pub(crate) use schedule::{ScheduleCommand, SchedulerArgument};
+pub(crate) use status::{ReportArguments, StatusArguments, WatchArguments};
 pub(crate) use storage_files::{
     FilesBackupArguments, FilesListArguments, FilesRestoreArguments, FilesVerifyArguments, RowsArguments,
     StorageFilesCommand,
@@ -90,6 +92,15 @@ pub(crate) enum Command {
     Recover(RecoverArguments),
     /// List the backups in a store.
     List(ListArguments),
+    /// Tell how the backups of databases are doing: their age, proofs, sizes, and how long a restore takes.
+    ///
+    /// All of it is read from the stores, so a scheduler that died shows. Ends with status 1 if something is late, missing or
+    /// broken, and with 5 if a store cannot be asked.
+    Status(StatusArguments),
+    /// Write a page of HTML about the backups of databases: when, how large, proven and kept as what; drills, and what is amiss.
+    ///
+    /// The page loads nothing and runs no script. Every manifest is read. Ends as backstay status does.
+    Report(ReportArguments),
     /// Tell what a backup holds.
     Show(ShowArguments),
     /// Look whether a backup of a database would work, and write nothing.

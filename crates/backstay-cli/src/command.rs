@@ -15,11 +15,13 @@ mod notify;
 mod prune;
 mod recover;
 mod rekey;
+mod report;
 mod restore;
 mod run;
 mod schedule;
 mod show;
 mod sign;
+mod status;
 mod storage_files;
 mod store;
 mod verify;
@@ -39,11 +41,13 @@ pub(crate) use notify::notify;
 pub(crate) use prune::prune;
 pub(crate) use recover::{NoAnswer, recover};
 pub(crate) use rekey::rekey;
+pub(crate) use report::report;
 pub(crate) use restore::{RestoreRefused, restoring};
 pub(crate) use run::run;
 pub(crate) use schedule::{ScheduleFileError, schedule};
 pub(crate) use show::show;
 pub(crate) use sign::{SignError, sign};
+pub(crate) use status::status;
 pub(crate) use storage_files::{
     NoProject, back_up as back_up_files, list as list_files, restore as restore_files, verify as verify_files,
 };

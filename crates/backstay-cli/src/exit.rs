@@ -8,7 +8,8 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// What was asked for was done.
     Done = 0,
-    /// `verify`, `drill`, the rules by which a new backup is judged, `store check` or `notify test` looked, and found errors.
+    /// `verify`, `drill`, the rules by which a new backup is judged, `status`, `store check` or `notify test`
+    /// looked, and found errors.
     Findings = 1,
     /// The arguments make no sense.
     Usage = 2,
@@ -33,7 +34,7 @@ impl Exit {
         (Self::Done, "done"),
         (
             Self::Findings,
-            "verify, drill, the rules of a backup, store check or notify test found errors",
+            "verify, drill, the rules of a backup, status, store check or notify test found errors",
         ),
         (Self::Usage, "wrong arguments"),
         (Self::Configuration, "configuration missing or wrong"),

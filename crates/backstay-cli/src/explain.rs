@@ -24,6 +24,7 @@ use crate::command::{
 use crate::configuration::ConfigurationError;
 use crate::environment::EnvironmentError;
 use crate::exit::Exit;
+use crate::file::WriteFileError;
 use crate::keys::KeyError;
 use crate::notify::NotificationError;
 use crate::output::OutputError;
@@ -563,6 +564,7 @@ fn class_by_type(error: &(dyn Error + 'static)) -> Option<Exit> {
         (error.is::<ManifestError>(), Exit::Storage),
         (error.is::<ForeignError>(), Exit::Storage),
         (error.is::<OutputError>(), Exit::Storage),
+        (error.is::<WriteFileError>(), Exit::Configuration),
     ];
     classes.iter().find(|(is, _)| *is).map(|&(_, exit)| exit)
 }

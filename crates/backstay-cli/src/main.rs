@@ -10,6 +10,7 @@ mod environment;
 mod exit;
 mod explain;
 mod failure;
+mod file;
 mod interrupt;
 mod keys;
 mod notify;

@@ -9,6 +9,7 @@ mod recover;
 mod restore;
 mod retention;
 mod run;
+mod status;
 mod storage_files;
 mod stores;
 mod verify;
@@ -42,6 +43,7 @@ pub(crate) use recover::SettledRecover;
 pub(crate) use restore::{Confirmation, RestoreMode, SettledRescue, SettledRestore, SettledUndo, SwapOption, WayBack};
 pub(crate) use retention::{PruneMode, SettledHold, SettledLog, SettledPrune};
 pub(crate) use run::{RunMode, SettledRun, store_of, store_of_export};
+pub(crate) use status::{SettledReport, SettledStatus, SettledWatch, StatusForm, WatchedSection, WatchedStore};
 pub(crate) use storage_files::{
     FilesName, SettledFilesBackup, SettledFilesList, SettledFilesRestore, SettledFilesVerify,
 };

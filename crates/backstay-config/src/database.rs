@@ -14,6 +14,7 @@ use crate::schedule::Schedule;
 use crate::secret::{Given, Secret, SecretSource};
 use crate::size::VolumeSize;
 use crate::text::{PathText, Text};
+use crate::time_limit::TimeLimit;
 use crate::value::{Port, Whole};
 
 /// A database, and how backups of it are made: `[database.NAME]`. What is `None` is left to the defaults.
@@ -62,6 +63,12 @@ pub struct Database {
     pub schedule: Schedule,
     /// Who is told what happens with its backups.
     pub notify: Vec<Reference>,
+    /// How old the newest backup may be.
+    pub rpo: Option<Age>,
+    /// How long it may take to have the database back.
+    pub rto: Option<TimeLimit>,
+    /// How old the newest backup that was proven may be.
+    pub proven_within: Option<Age>,
     /// Columns that refer to others although no foreign key says so, `TABLE.COLUMN = TABLE.COLUMN`.
     pub subject_links: Vec<String>,
 }
@@ -365,6 +372,18 @@ impl Database {
                     "Who is told what happens with its backups: names of [notification] sections.",
                 )
                 .unwrap_or_default(),
+            rpo: fields.get(
+                "rpo",
+                "How old the newest backup may be, for `backstay status`; what the rules say, or 24h, without this.",
+            ),
+            rto: fields.get(
+                "rto",
+                "How long it may take to have the database back: 90s, 30min, 1h; what the rules say, or 1h, without this.",
+            ),
+            proven_within: fields.get(
+                "proven-within",
+                "How old the newest backup that was proven may be; 8d without this.",
+            ),
             subject_links: fields
                 .get(
                     "subject-links",

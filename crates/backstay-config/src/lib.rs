@@ -48,6 +48,7 @@ mod secret;
 mod size;
 mod store;
 mod text;
+mod time_limit;
 mod value;
 
 pub use config::{Config, EXAMPLE, FILE_NAME};
@@ -66,4 +67,5 @@ pub use schema::schema;
 pub use secret::{Given, Secret, SecretSource, SecretWarning};
 pub use store::{ResolvedStore, Store};
 pub use text::{PathText, Text};
+pub use time_limit::{InvalidTimeLimit, TimeLimit};
 pub use value::is_name;

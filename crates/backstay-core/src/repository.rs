@@ -11,6 +11,7 @@ mod records;
 mod rekey;
 mod removal;
 mod reuse;
+mod survey;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use flate2::read::GzDecoder;
+use jiff::Timestamp;
 
 use crate::codec::CodecError;
 use crate::id::BackupId;
@@ -37,10 +39,11 @@ pub use pending::{PendingBackup, PublishedBackup, ReadBack};
 pub use pruning::Pruning;
 pub use reader::BackupReader;
 pub use records::{
-    Hold, LEVEL_QUICK, LEVEL_RULES, NotedFinding, NotedFindings, NotedProof, Proof, ProofSummary, Statement,
+    Hold, LEVEL_QUICK, LEVEL_RULES, NotedFinding, NotedFindings, NotedProof, Proof, ProofSummary, Standing, Statement,
 };
 pub use rekey::Rekeyed;
 pub use removal::{Litter, LitterItem, Removal};
+pub use survey::Survey;
 
 use volumes::VolumeIntents;
 
@@ -92,6 +95,23 @@ impl BackupSummary {
         let mut proofs: Vec<ProofSummary> = self.records.iter().filter_map(ProofSummary::of_name).collect();
         proofs.sort_by_key(|proof| std::cmp::Reverse(proof.at));
         proofs
+    }
+
+    /// The records of drills with it and their times, oldest first, as their names tell them.
+    #[must_use]
+    pub fn drills(&self) -> Vec<(Timestamp, ObjectKey)> {
+        let drills = self.records.iter();
+        drills
+            .filter_map(|record| Some((names::drill_time(record)?, record.clone())))
+            .collect()
+    }
+
+    /// Whether somebody held it at any time.
+    #[must_use]
+    pub fn was_held(&self) -> bool {
+        self.records
+            .iter()
+            .any(|record| names::record_kind(record) == Some(records::HOLD))
     }
 }
 

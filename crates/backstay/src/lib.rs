@@ -17,6 +17,7 @@ mod origin;
 mod progress;
 mod prune;
 mod restore;
+pub mod status;
 mod store;
 mod swap;
 mod verify;

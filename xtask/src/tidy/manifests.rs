@@ -28,8 +28,15 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
             "backstay-storage-files",
             "backstay-store-*",
         ],
+        "backstay-report" => &["backstay"],
         // What they need of the others they get through the library, as any service does.
-        "backstay-cli" => &["backstay", "backstay-config", "backstay-notify", "backstay-schedule"],
+        "backstay-cli" => &[
+            "backstay",
+            "backstay-config",
+            "backstay-notify",
+            "backstay-report",
+            "backstay-schedule",
+        ],
         "backstay-examples" => &["backstay"],
         // It waits for no database client to be compiled; what needs one has a package of its own.
         "xtask" => &[],

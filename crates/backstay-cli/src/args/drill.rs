@@ -4,8 +4,8 @@
 )]
 
 use std::path::PathBuf;
-use std::time::Duration;
 
+use backstay_config::TimeLimit;
 use clap::{Args, ValueHint};
 
 use super::{IdentityArguments, OutputArguments, RulesArguments};
@@ -35,8 +35,8 @@ pub(crate) struct DrillArguments {
     #[command(flatten)]
     pub(crate) rules: RulesArguments,
     /// Fail if it would take longer to have the database back: 90s, 30min, 1h (default: what the rules say).
-    #[arg(long, value_name = "TIME", value_parser = time_limit)]
-    pub(crate) rto: Option<Duration>,
+    #[arg(long, value_name = "TIME")]
+    pub(crate) rto: Option<TimeLimit>,
     /// Connections that write at the same time (default: the number of processors, at most 4).
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) jobs: Option<u16>,
@@ -52,48 +52,4 @@ pub(crate) struct DrillArguments {
     pub(crate) work_folder: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
-}
-
-/// `m` would be minutes to some and months to others.
-fn time_limit(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let seconds = match unit {
-        "s" => 1,
-        "min" => 60,
-        "h" => 3600,
-        _ => 0,
-    };
-    let number: Option<u64> = number.parse().ok();
-    let seconds = number
-        .and_then(|number| number.checked_mul(seconds))
-        .filter(|seconds| *seconds > 0);
-    seconds
-        .map(Duration::from_secs)
-        .ok_or_else(|| "a time is a number with s, min or h behind it".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_their_unit() {
-        for (text, seconds) in [
-            ("90s", Some(90)),
-            ("30min", Some(1800)),
-            ("1h", Some(3600)),
-            ("0h", None),
-            ("1", None),
-            ("1m", None),
-            ("1.5h", None),
-            ("-1h", None),
-            ("h", None),
-            ("", None),
-            ("99999999999999999999h", None),
-            ("9999999999999999h", None),
-        ] {
-            assert_eq!(time_limit(text).ok().map(|limit| limit.as_secs()), seconds, "{text}");
-        }
-    }
 }

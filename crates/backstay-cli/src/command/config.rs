@@ -4,7 +4,7 @@ use std::fmt::Display;
 use backstay::{ConninfoError, Exemption, Rules};
 use backstay_config::{
     Config, Database, EXAMPLE, Export, ExportRows, Given, Notification, NotificationChannel, ResolveError, Retention,
-    RetentionChoice, RulesChoice, SecretSource, Store, schema,
+    RetentionChoice, RulesChoice, SecretSource, Store, TimeLimit, schema,
 };
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::configuration::{self, ConfigurationError, lookup};
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Columns, Form, Output, Voice, complain, print, print_json, print_text};
+use crate::output::{Columns, Form, Output, Voice, complain, duration, print, print_json, print_text};
 
 /// Writes a configuration with a comment on everything.
 pub(crate) fn example() -> Result<Exit, Failure> {
@@ -263,6 +263,12 @@ impl<'e> Check<'e> {
         for store in &database.also {
             entries.push(entry("also", store.name()));
         }
+        let limits = [
+            ("rpo", database.rpo.map(|rpo| rpo.to_string())),
+            ("rto", database.rto.map(|TimeLimit(rto)| duration(rto))),
+            ("proven-within", database.proven_within.map(|within| within.to_string())),
+        ];
+        entries.extend(limits.into_iter().filter_map(|(key, value)| Some(entry(key, value?))));
         match configuration::options(name, database, variables) {
             Ok(options) => {
                 entries.extend(options.prefix.map(|prefix| entry("prefix", prefix)));

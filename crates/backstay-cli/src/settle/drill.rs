@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use backstay::{DrillOptions, Keep, Resolved, resolve_source};
+use backstay_config::TimeLimit;
 
 use crate::args::{BackupNameArguments, DrillArguments, RulesArguments};
 use crate::environment::Environment;
@@ -49,7 +50,7 @@ impl SettledDrill {
         options.jobs = jobs(arguments.jobs, environment);
         options.owners = keep(arguments.no_owner);
         options.privileges = keep(arguments.no_privileges);
-        options.recovery_limit = arguments.rto;
+        options.recovery_limit = arguments.rto.map(|TimeLimit(limit)| limit);
         let backup = BackupNameArguments {
             backup: arguments.backup,
             store: arguments.store,

@@ -1,4 +1,5 @@
 mod configuration;
+mod status;
 
 use std::time::Duration;
 

@@ -12,6 +12,7 @@ use crate::support::{PASSWORD, Sandbox};
 const README: &str = include_str!("../../../../README.md");
 const FORMAT: &str = include_str!("../../../../docs/format.md");
 const RECOVERY: &str = include_str!("../../../../docs/recovery.md");
+const MONITORING: &str = include_str!("../../../../docs/monitoring.md");
 const CONFIGURATION: &str = include_str!("../../../../docs/configuration.md");
 
 /// The backup that the documents speak of; whatever backup is the newest stands for it.
@@ -214,7 +215,19 @@ const STORIES: &[Story] = &[
         examples: &["rehearse"],
         restored: "kulti",
     },
+    Story {
+        page: MONITORING,
+        backup: None,
+        disaster: Disaster::None,
+        examples: &["status", "report", "textfile"],
+        restored: "kulti",
+    },
 ];
+
+#[test]
+fn what_is_watched_shows() {
+    tell(MONITORING);
+}
 
 #[test]
 fn the_readme_works() {
@@ -315,7 +328,7 @@ fn every_example_is_run() {
         .flat_map(|story| story.examples.iter().map(|name| (story.page.len(), *name)))
         .collect();
     let mut written = BTreeSet::new();
-    for page in [README, FORMAT, RECOVERY, CONFIGURATION] {
+    for page in [README, FORMAT, RECOVERY, CONFIGURATION, MONITORING] {
         for (language, name, _) in fenced(page) {
             if language == "sh" {
                 assert!(!name.is_empty(), "an example has no name");

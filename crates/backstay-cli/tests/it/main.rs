@@ -25,6 +25,7 @@ mod rules;
 mod run;
 mod schedule;
 mod secrets;
+mod status;
 mod storage_files;
 mod stores;
 mod supabase;

@@ -117,18 +117,24 @@ impl Repository {
             if object_role(&object.key).is_none() || names::record_kind(&object.key) != Some(DRILL) {
                 continue;
             }
-            match read_small(&**self.store(), &object.key, RECORD_BYTES_MAX) {
-                Ok(json) => drills.extend(
-                    serde_json::from_slice::<DrillJson>(&json)
-                        .ok()
-                        .map(DrillJson::into_drill),
-                ),
-                Err(error) if error.is_not_found() => {}
-                Err(error @ RepositoryError::Store(_)) => return Err(error),
-                Err(_) => {}
-            }
+            drills.extend(self.read_drill(&object.key)?);
         }
         Ok(drills)
+    }
+
+    /// Reads one that a listing tells; `None` where it cannot be understood, or was removed with its backup meanwhile.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn read_drill(&self, record: &ObjectKey) -> Result<Option<(Statement, DrillEvidence)>, RepositoryError> {
+        match read_small(&**self.store(), record, RECORD_BYTES_MAX) {
+            Ok(json) => Ok(serde_json::from_slice::<DrillJson>(&json)
+                .ok()
+                .map(DrillJson::into_drill)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error @ RepositoryError::Store(_)) => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 }
 

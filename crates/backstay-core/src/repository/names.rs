@@ -348,6 +348,17 @@ pub(super) fn proof_of_name(key: &ObjectKey) -> Option<(Timestamp, String, bool)
     (role == ObjectRole::Record && is_word).then(|| (at, level.to_owned(), passed))
 }
 
+/// When a drill was held, by the name of its record.
+pub(super) fn drill_time(key: &ObjectKey) -> Option<Timestamp> {
+    let (id, role) = object_role(key)?;
+    let (at, _number) = behind_id(&id, key.as_str()).strip_prefix("drill-")?.split_once('-')?;
+    let at = DateTime::strptime("%Y%m%d_%H%M%S", at)
+        .ok()?
+        .to_zoned(TimeZone::UTC)
+        .ok()?;
+    (role == ObjectRole::Record).then(|| at.timestamp())
+}
+
 /// What a record is: `hold`, `release`, `proof`, `drill`.
 pub(super) fn record_kind(key: &ObjectKey) -> Option<&str> {
     let (id, role) = object_role(key)?;

@@ -114,6 +114,12 @@ impl ProofSummary {
         Some(Self { at, level, passed })
     }
 
+    /// Whether it tells if the backup is any good: below `standard` only a failure does, and by the rules none.
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        decides(&self.level, self.passed)
+    }
+
     /// Whether more was looked at than the manifest.
     #[must_use]
     pub fn is_of_the_backup(&self) -> bool {
@@ -172,15 +178,29 @@ impl RecordJson {
     }
 }
 
-impl RecordJson {
-    /// Whether a proof tells if the backup is any good: below `standard` only a failure does, and by the rules none.
-    fn decides(&self) -> bool {
-        match self.level.as_deref() {
-            Some(LEVEL_RULES) => false,
-            Some(LEVEL_QUICK) => self.passed != Some(true),
-            _ => true,
-        }
+/// Whether a proof tells if the backup is any good: below `standard` only a failure does, and by the rules none.
+fn decides(level: &str, has_passed: bool) -> bool {
+    match level {
+        LEVEL_RULES => false,
+        LEVEL_QUICK => !has_passed,
+        _ => true,
     }
+}
+
+impl RecordJson {
+    fn decides(&self) -> bool {
+        decides(self.level.as_deref().unwrap_or_default(), self.passed == Some(true))
+    }
+}
+
+/// What records say of a backup now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Standing {
+    /// The holds that are in force.
+    pub holds: Vec<Hold>,
+    /// Whether it was proven, by the newest of its proofs.
+    pub proof: ProofState,
 }
 
 /// The records beside one backup, as far as they matter for keeping it.
@@ -287,7 +307,14 @@ impl Repository {
     /// # Errors
     /// Those of the store.
     pub fn newest_proof(&self, id: &BackupId) -> Result<Option<NotedProof>, RepositoryError> {
-        let keys = self.beside(id)?;
+        self.newest_proof_among(&self.beside(id)?)
+    }
+
+    /// The newest proof that can be read, of records by their names in the order of a listing.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn newest_proof_among(&self, keys: &[ObjectKey]) -> Result<Option<NotedProof>, RepositoryError> {
         let proofs = keys.iter().rev().filter(|key| names::record_kind(key) == Some(PROOF));
         for key in proofs {
             let json = match read_small(&**self.store(), key, RECORD_BYTES_MAX) {
@@ -323,6 +350,17 @@ impl Repository {
     /// Those of the store. A hold that cannot be read is in force; a release that cannot be read releases nothing.
     pub fn holds(&self, id: &BackupId, now: Timestamp) -> Result<Vec<Hold>, RepositoryError> {
         Ok(self.read_records(&self.beside(id)?)?.in_force(now))
+    }
+
+    /// The holds of a backup of a listing that are in force at `now`, and whether it was proven.
+    ///
+    /// # Errors
+    /// Those of the store. A hold that cannot be read is in force.
+    pub fn standing(&self, backup: &BackupSummary, now: Timestamp) -> Result<Standing, Error> {
+        let records = self.read_records(&backup.records)?;
+        let proof = records.proof();
+        let holds = records.in_force(now);
+        Ok(Standing { holds, proof })
     }
 
     /// Whether a backup of a listing was proven, by the newest of its proofs.

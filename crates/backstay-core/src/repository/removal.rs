@@ -63,24 +63,22 @@ pub enum LitterItem {
     Sweep(ObjectKey),
 }
 
-impl Repository {
-    /// Looks for what crashes left. What is younger than `grace_secs` at `now_unix_secs` by the store's clock is passed
-    /// over, and so are temporary objects whose writer lives, or that were to be no file of a backup. Volumes and intents
-    /// have to be seven days old, marks of sweeps one.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub fn litter(&self, now_unix_secs: i64, grace_secs: i64) -> Result<Litter, Error> {
-        let mut items: Vec<LitterItem> = self
-            .store()
-            .list_leftovers()?
+impl Litter {
+    /// What crashes left among all that is in a store; tombstones may have been listed before.
+    pub(super) fn among(
+        leftovers: Vec<Leftover>,
+        tombstones: &[ObjectMeta],
+        objects: &[ObjectMeta],
+        now_unix_secs: i64,
+        grace_secs: i64,
+    ) -> Self {
+        let mut items: Vec<LitterItem> = leftovers
             .into_iter()
             .filter(|left| !left.in_use && left.modified_unix_secs <= now_unix_secs.saturating_sub(grace_secs))
             .filter(|left| left.key.as_ref().is_none_or(names::is_own))
             .map(LitterItem::Temporary)
             .collect();
         let not_later = now_unix_secs.saturating_sub(grace_secs);
-        let tombstones = self.store().list(names::TOMBSTONES)?;
         let doomed_at = |object: &ObjectMeta| Some((names::tombstone_id(&object.key)?, object.modified_unix_secs));
         let doomed: BTreeMap<BackupId, i64> = tombstones.iter().filter_map(doomed_at).collect();
         let sweeps_not_later = now_unix_secs.saturating_sub(grace_secs.max(SWEEP_GRACE_SECS));
@@ -91,9 +89,8 @@ impl Repository {
             .filter(|object| is_old_sweep(object))
             .map(|object| object.key.clone())
             .collect();
-        let objects = self.store().list("")?;
-        let rekeyings = Rekeyings::of(&objects);
-        let intents = VolumeIntents::of(&objects);
+        let rekeyings = Rekeyings::of(objects);
+        let intents = VolumeIntents::of(objects);
         let intents_not_later = now_unix_secs.saturating_sub(grace_secs.max(INTENTS_GRACE_SECS));
         let half_written = intents
             .not_later(intents_not_later)
@@ -109,7 +106,7 @@ impl Repository {
             old.filter_map(|object| names::uses_id(&object.key))
                 .map(LitterItem::HalfReused),
         );
-        let mut adoptable = Listing::of(&objects).adoptable;
+        let mut adoptable = Listing::of(objects).adoptable;
         let is_known = |id: &BackupId| doomed.contains_key(id) || rekeyings.has(id);
         adoptable.retain(|key| object_role(key).is_none_or(|(id, _)| !is_known(&id)));
         // A removal takes along what was begun.
@@ -124,7 +121,28 @@ impl Repository {
         let half_deleted = doomed.into_iter().filter(|(_, written)| *written <= not_later);
         items.extend(half_deleted.map(|(id, _)| LitterItem::HalfDeleted(id)));
         items.extend(sweeps.into_iter().map(LitterItem::Sweep));
-        Ok(Litter { items, adoptable })
+        Self { items, adoptable }
+    }
+}
+
+impl Repository {
+    /// Looks for what crashes left. What is younger than `grace_secs` at `now_unix_secs` by the store's clock is passed
+    /// over, and so are temporary objects whose writer lives, or that were to be no file of a backup. Volumes and intents
+    /// have to be seven days old, marks of sweeps one.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn litter(&self, now_unix_secs: i64, grace_secs: i64) -> Result<Litter, Error> {
+        let leftovers = self.store().list_leftovers()?;
+        let tombstones = self.store().list(names::TOMBSTONES)?;
+        let objects = self.store().list("")?;
+        Ok(Litter::among(
+            leftovers,
+            &tombstones,
+            &objects,
+            now_unix_secs,
+            grace_secs,
+        ))
     }
 
     /// Removes what [`Repository::litter`] found, also where some of it cannot be removed. A backup that has a tombstone and

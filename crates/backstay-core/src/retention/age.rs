@@ -27,6 +27,14 @@ impl Age {
         }
     }
 
+    /// So many hours, from 1 to 99999.
+    #[must_use]
+    pub fn hours(hours: u32) -> Self {
+        Self {
+            numbers: [0, 0, 0, 0, hours.clamp(1, NUMBER_MAX)],
+        }
+    }
+
     /// The time that is so long before another on the calendar of a zone; the first that there is where it would be
     /// before that.
     #[must_use]
@@ -111,7 +119,10 @@ mod tests {
         ] {
             assert!(bad.parse::<Age>().is_err(), "{bad:?}");
         }
-        assert_eq!(Age::days(0).to_string(), "1d");
+        assert_eq!(
+            (Age::days(0).to_string(), Age::hours(24).to_string()),
+            ("1d".to_owned(), "24h".to_owned())
+        );
         assert_eq!(Age::days(36_500).to_string(), "36500d");
     }
 

@@ -27,6 +27,7 @@ mod sabotage;
 mod scale;
 mod sealed;
 mod settings;
+mod status;
 mod storm;
 mod support;
 mod swapping;

@@ -1,0 +1,130 @@
+//! How databases and their backups are doing.
+
+mod json;
+mod metrics;
+mod text;
+
+use backstay::status::{Depth, Limits, ScheduledRun, State, Status, StoreSeen, Watched, judge, look, watch_all};
+use backstay::{Repository, WhenMissing};
+use jiff::Timestamp;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::file::write_whole;
+use crate::output::{Voice, complain, print, print_json, print_text};
+use crate::settle::{SettledStatus, SettledWatch, StatusForm, WatchedSection, WatchedStore};
+
+/// Tells how databases and their backups are doing.
+pub(crate) fn status(settled: SettledStatus) -> Result<Exit, Failure> {
+    let now = Timestamp::now();
+    let looked = Looked::at(settled.watch, Depth::Newest, now);
+    let status = looked.judge(now);
+    match &settled.form {
+        StatusForm::Json => print_json(&json::of(&status))?,
+        StatusForm::Metrics => print(metrics::of(&status).as_bytes())?,
+        StatusForm::Textfile(file) => write_whole(file, metrics::of(&status).as_bytes())?,
+        StatusForm::Text if settled.output.voice == Voice::Quiet => {
+            for line in text::errors(&status) {
+                complain(&line);
+            }
+        }
+        StatusForm::Text => print_text(&text::of(&status))?,
+    }
+    Ok(looked.exit(&status))
+}
+
+/// What the stores told.
+pub(super) struct Looked {
+    pub(super) stores: Vec<StoreSeen>,
+    /// Those that could be asked, with their indexes.
+    pub(super) repositories: Vec<(usize, Repository)>,
+    pub(super) watched: Vec<Watched>,
+    /// What the first that could not be asked makes of the exit status.
+    unreachable: Option<Exit>,
+}
+
+impl Looked {
+    /// Looks at each store once. Of one that cannot be asked it is told why.
+    pub(super) fn at(watch: SettledWatch, depth: Depth, now: Timestamp) -> Self {
+        let keys = watch.keys;
+        let mut unreachable = None;
+        let mut stores = Vec::new();
+        let mut repositories = Vec::new();
+        for WatchedStore { shown, store } in watch.stores {
+            let history = store.map_err(Failure::from).and_then(|store| {
+                let repository = keys.give(store.open(WhenMissing::Fail)?)?;
+                let history = look(&repository, depth, now)?;
+                repositories.push((stores.len(), repository));
+                Ok(history)
+            });
+            let history = history.map_err(|failure| {
+                complain(&failure.report());
+                unreachable.get_or_insert(failure.exit());
+                failure.in_one_line()
+            });
+            stores.push(StoreSeen {
+                location: shown,
+                history,
+            });
+        }
+        let watched = match watch.databases {
+            Some(databases) => databases.into_iter().map(|section| watched(section, now)).collect(),
+            None => found(&stores, &watch.known, watch.limits, now),
+        };
+        Self {
+            stores,
+            repositories,
+            watched,
+            unreachable,
+        }
+    }
+
+    pub(super) fn judge(&self, now: Timestamp) -> Status {
+        judge(&self.stores, &self.watched, now)
+    }
+
+    pub(super) fn exit(&self, status: &Status) -> Exit {
+        match (self.unreachable, status.state) {
+            (Some(exit), _) => exit,
+            (None, State::Unknown) => Exit::Storage,
+            (None, State::Bad) => Exit::Findings,
+            (None, State::Good | State::Warning) => Exit::Done,
+        }
+    }
+}
+
+/// A database of the configuration.
+fn watched(section: WatchedSection, now: Timestamp) -> Watched {
+    let WatchedSection { schedules, zone, .. } = &section;
+    let next = schedules.iter().filter_map(|(what, cron)| {
+        Some(ScheduledRun {
+            what: (*what).to_owned(),
+            at: cron.next_after(now, zone)?,
+        })
+    });
+    let next_runs = next.collect();
+    Watched {
+        name: section.name,
+        prefix: section.prefix,
+        stores: section.stores,
+        limits: section.limits,
+        volume: section.volume,
+        is_part: section.is_part,
+        next_runs,
+    }
+}
+
+/// Every database that the stores have. Of those whose prefix the configuration has it is expected what stands there.
+fn found(stores: &[StoreSeen], known: &[WatchedSection], limits: Limits, now: Timestamp) -> Vec<Watched> {
+    let mut found = watch_all(stores, limits);
+    for database in &mut found {
+        if let Some(section) = known.iter().find(|section| section.prefix == database.prefix) {
+            let stores = std::mem::take(&mut database.stores);
+            *database = Watched {
+                stores,
+                ..watched(section.clone(), now)
+            };
+        }
+    }
+    found
+}

@@ -1,0 +1,5 @@
+//! The page as a browser has it.
+
+mod browser;
+mod made;
+mod page;
