@@ -28,6 +28,7 @@ mod scale;
 mod sealed;
 mod settings;
 mod storm;
+mod supabase;
 mod support;
 mod swapping;
 mod verifying;

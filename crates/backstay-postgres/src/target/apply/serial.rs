@@ -88,6 +88,10 @@ impl Restore<'_> {
         if let Some(failed) = statements(session, taken_back) {
             return Ok(Some(failed));
         }
+        let reset = self.reset_default_privileges(session)?;
+        if let Some(failed) = statements(session, reset) {
+            return Ok(Some(failed));
+        }
         if let Some(failed) = self.stage(session, Stage::Privileges)? {
             return Ok(Some(failed));
         }
