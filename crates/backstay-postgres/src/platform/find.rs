@@ -19,7 +19,7 @@ pub struct FoundPlatform {
 /// What is in the database decides: a name of a host tells nothing of a database beside the platform's own, and a proxy has
 /// another one.
 pub(crate) fn find(
-    client: &mut impl postgres::GenericClient,
+    client: &mut postgres::Client,
     config: &ConnectionConfig,
     choice: PlatformChoice,
 ) -> Result<Option<FoundPlatform>, CatalogError> {

@@ -61,6 +61,14 @@ impl OnPlatform {
         Ok(on)
     }
 
+    /// Reads what a backup of a part must know.
+    pub(super) fn guests_alone(transaction: &mut Transaction<'_>, profile: &Profile) -> Result<Self, CatalogError> {
+        Ok(Self {
+            guests: guests(transaction, profile)?,
+            ..Self::default()
+        })
+    }
+
     fn secrets(&mut self, transaction: &mut Transaction<'_>, secrets: Inclusion) -> Result<(), CatalogError> {
         if !is_there(transaction, "vault.decrypted_secrets")? {
             return Ok(());

@@ -310,8 +310,11 @@ impl Reading<'_> {
             public_is_closed: catalog::public_is_closed(transaction)?,
             invalid_indexes: catalog::invalid_indexes(transaction)?,
             excluded_data: selection.excluded_data(transaction, &usual.search_path)?,
-            on_platform: match profile.filter(|_| selection.is_whole_database()) {
-                Some(profile) => OnPlatform::read(transaction, profile, self.options.secrets)?,
+            on_platform: match profile {
+                Some(profile) if selection.is_whole_database() => {
+                    OnPlatform::read(transaction, profile, self.options.secrets)?
+                }
+                Some(profile) => OnPlatform::guests_alone(transaction, profile)?,
                 None => OnPlatform::default(),
             },
         })

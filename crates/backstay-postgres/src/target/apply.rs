@@ -8,6 +8,7 @@ mod serial;
 mod tasks;
 
 pub(super) use platform::has_secrets;
+use platform::{ROLES, SECRET};
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -97,11 +98,8 @@ impl Restore<'_> {
     fn run(&self) -> Result<RestoreReport, TargetError> {
         let options = &self.plan.options;
         let mut report = RestoreReport::default();
-        match self.on_platform() {
-            // Grants and policies name them.
-            Some(on) if options.privileges == Keep::Yes => self.platform_roles(on, &mut report)?,
-            _ if options.globals == Keep::Yes => self.globals()?,
-            _ => {}
+        if options.globals == Keep::Yes && self.on_platform().is_none() {
+            self.globals()?;
         }
         if options.target == TargetPolicy::Create {
             let version = self.plan.target.server_version_num;
@@ -195,10 +193,16 @@ impl Restore<'_> {
             let start = sql.trim_ascii_start();
             String::from_utf8_lossy(&start[..start.len().min(STATEMENT_SHOWN)]).into_owned()
         };
+        // A statement, and what the server says of where it failed, may hold the verifier of a password, or a secret.
+        let is_secret = what == ROLES || what.starts_with(SECRET);
+        let told = match error.server_error().filter(|_| is_secret) {
+            Some(error) => String::from_utf8_lossy(error.field(b'M').unwrap_or_default()).into_owned(),
+            None => error.to_string(),
+        };
         let failure = RestoreFailure {
             what,
-            statement: statement.map(shown),
-            error: error.to_string(),
+            statement: statement.filter(|_| !is_secret).map(shown),
+            error: told,
             sql_state: error.sql_state().map(|code| code.to_string()),
         };
         self.report(failure);

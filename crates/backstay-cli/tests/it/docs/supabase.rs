@@ -49,6 +49,10 @@ fn the_page_for_supabase_works() {
     let restored = live("new-project");
     assert!(restored.contains("with rights and policies: equal"), "{restored}");
     assert_eq!(new.sql("postgres", STATE), before);
+    let mut psql = new.client("psql", "postgres");
+    psql.env("PGUSER", "kulti_worker").env("PGPASSWORD", "worker-password");
+    let output = psql.args(["-XAtqc", "SELECT current_user"]).output().expect("psql runs");
+    assert_eq!(output.stdout, b"kulti_worker\n", "{output:?}");
     project.sql(
         "postgres",
         "DELETE FROM public.session_participants; UPDATE public.users SET bio = NULL; GRANT ALL ON public.credit_transactions TO anon;

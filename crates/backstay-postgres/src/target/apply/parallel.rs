@@ -21,6 +21,9 @@ impl Restore<'_> {
             self.clean(&mut session)?;
             session.connection.commit().map_err(failed("commit"))?;
         }
+        for (what, sql) in self.role_statements(&mut session, report)? {
+            self.note(what, session.run(sql));
+        }
         self.observer.event(RestoreEvent::Phase {
             phase: RestorePhase::PreData,
             bytes: 0,

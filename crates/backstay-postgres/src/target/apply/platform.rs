@@ -1,18 +1,23 @@
 //! What a restore into a hosted platform does otherwise.
 
+use std::sync::PoisonError;
+
 use backstay_core::manifest::{DatabaseSetting, Entry, MemberContent};
 use backstay_core::sql::quote_literal;
 
 use super::{Failed, Restore, Session};
 use crate::pg_dump::find_pg_dump;
 use crate::platform::roles::RoleStatement;
-use crate::session;
-use crate::source::OWN_KINDS;
 use crate::target::create::apply_settings;
 use crate::target::examine::{ExamineOptions, Scope, examine_here};
 use crate::target::platform::{OnPlatform, is_platforms_publication};
-use crate::target::{DifferenceKind, Keep, Parts, RestoreFailure, RestoreReport, TargetError};
-use crate::wire::{Row, SqlState, WireConnection};
+use crate::target::{Atomicity, DifferenceKind, Keep, Parts, RestoreReport, TargetError};
+use crate::wire::{Row, SqlState};
+
+/// What statements about roles are called in a report.
+pub(super) const ROLES: &str = "roles";
+/// How the names of secrets begin there.
+pub(super) const SECRET: &str = "VAULT SECRET";
 
 /// Attributes that a role without superpowers may not name, though a new role has none of them.
 const NOT_SAID: &[&[u8]] = &[b"NOSUPERUSER", b"NOREPLICATION", b"NOBYPASSRLS"];
@@ -88,6 +93,11 @@ impl Restore<'_> {
     pub(super) fn finish_on_platform(&self, report: &mut RestoreReport) -> Result<(), TargetError> {
         let Some(on) = self.on_platform() else { return Ok(()) };
         report.left_out.extend(on.left_out.iter().cloned());
+        let has_failed = !self.failures.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        // Then everything was undone.
+        if has_failed && self.plan.options.atomicity == Atomicity::SingleTransaction {
+            return Ok(());
+        }
         let mut session = self.connect()?;
         let mut failures = Vec::new();
         let settings: &[DatabaseSetting] = &on.settings;
@@ -114,15 +124,28 @@ impl Restore<'_> {
         Ok(())
     }
 
-    /// Makes the roles of the application, and gives them what they had. Those of the platform are left alone.
-    pub(super) fn platform_roles(&self, on: &OnPlatform, report: &mut RestoreReport) -> Result<(), TargetError> {
+    /// The statements that make the roles of the application and give them what they had. Those of the platform are left
+    /// alone. It is the transaction of the restore in which they are run, so that it is undone with it.
+    pub(super) fn role_statements(
+        &self,
+        session: &mut Session,
+        report: &mut RestoreReport,
+    ) -> Result<Vec<(String, Vec<u8>)>, TargetError> {
+        let Some(on) = self.on_platform().filter(|_| self.plan.options.privileges == Keep::Yes) else {
+            return Ok(Vec::new());
+        };
+        if self.plan.options.parts == Parts::Data {
+            return Ok(Vec::new());
+        }
+        let doing = "read the roles";
+        let rows = session.connection.query(b"SELECT rolname FROM pg_catalog.pg_roles");
+        let rows = rows.map_err(|source| TargetError::Wire { doing, source })?;
+        let there: Vec<&[u8]> = rows.iter().filter_map(|row| row.get(0)).collect();
+        let set = role_settings(session)?;
+        let mut said = Vec::new();
         let members = self.manifest.members.iter().enumerate();
-        let globals = members.filter(|(_, member)| member.content == MemberContent::Globals);
-        for (index, _) in globals {
+        for (index, _) in members.filter(|(_, member)| member.content == MemberContent::Globals) {
             let text = self.source.text(index).map_err(TargetError::Backup)?;
-            let mut connection = WireConnection::connect(self.config, self.cancel)?;
-            session::prepare(&mut connection, &self.manifest.source.encoding, &[])?;
-            let set = role_settings(&mut connection)?;
             let script: Vec<u8> = text
                 .split(|&byte| byte == b'\n')
                 .filter_map(|line| line.strip_prefix(b"--G "))
@@ -132,24 +155,16 @@ impl Restore<'_> {
                 let Some(statement) = self.role_statement(on, statement, report) else {
                     continue;
                 };
-                if set.iter().any(|setting| setting.is_set_by(&statement)) {
-                    continue;
-                }
-                match connection.execute(&statement) {
-                    Ok(_) => {}
-                    Err(error) if error.sql_state() == Some(SqlState::DUPLICATE_OBJECT) => {}
-                    Err(error) => self.report(RestoreFailure {
-                        what: "roles".to_owned(),
-                        // The statement may hold the verifier of a password.
-                        statement: None,
-                        sql_state: error.sql_state().map(|code| code.to_string()),
-                        error: error.to_string(),
-                    }),
+                let is_there = match RoleStatement::parse(&statement) {
+                    Some(RoleStatement::Create { role }) => there.contains(&role.as_slice()),
+                    _ => set.iter().any(|setting| setting.is_set_by(&statement)),
+                };
+                if !is_there {
+                    said.push((ROLES.to_owned(), statement));
                 }
             }
-            connection.close();
         }
-        Ok(())
+        Ok(said)
     }
 
     /// A statement about roles as the platform's role may say it; `None` where it is not its to say.
@@ -245,9 +260,9 @@ impl RoleSetting {
     }
 }
 
-fn role_settings(connection: &mut WireConnection) -> Result<Vec<RoleSetting>, TargetError> {
+fn role_settings(session: &mut Session) -> Result<Vec<RoleSetting>, TargetError> {
     let doing = "read the settings of roles";
-    let rows = connection.query(
+    let rows = session.connection.query(
         b"SELECT r.rolname, pg_catalog.split_part(c, '=', 1), pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1)
           FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
           WHERE s.setdatabase = 0",
@@ -264,5 +279,5 @@ fn role_settings(connection: &mut WireConnection) -> Result<Vec<RoleSetting>, Ta
 
 /// Whether the backup has secrets, so that those of the target are compared.
 pub(in crate::target) fn has_secrets(entries: &[Entry]) -> bool {
-    entries.iter().any(|entry| entry.kind == OWN_KINDS[1])
+    entries.iter().any(|entry| entry.kind == SECRET)
 }
