@@ -282,3 +282,19 @@ fn rules_are_data() {
     assert!(of("b").unwrap().encrypted);
     assert!(of("c").is_none());
 }
+
+#[test]
+fn a_platform_is_one_of_a_few_words() {
+    let section = |word: &str| format!("[database.kulti]\nhost = \"localhost\"\nplatform = \"{word}\"\n");
+    for word in ["auto", "plain", "supabase", "rds", "neon", "cloudsql"] {
+        let config = parse(&section(word));
+        let platform = config.database("kulti").unwrap().platform;
+        assert_eq!(platform.map(|platform| platform.word()), Some(word));
+    }
+    let told = Config::parse(&section("heroku"), Path::new("backstay.toml"));
+    let told = told.unwrap_err().to_string();
+    assert!(
+        told.contains("3:12") && told.contains("must be one of auto, plain, supabase"),
+        "{told}"
+    );
+}

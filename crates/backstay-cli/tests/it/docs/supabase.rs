@@ -51,7 +51,10 @@ fn the_page_for_supabase_works() {
     assert_eq!(new.sql("postgres", STATE), before);
     let mut psql = new.client("psql", "postgres");
     psql.env("PGUSER", "kulti_worker").env("PGPASSWORD", "worker-password");
-    let output = psql.args(["-XAtqc", "SELECT current_user"]).output().expect("psql runs");
+    let output = psql
+        .args(["-XAtqc", "SELECT current_user"])
+        .output()
+        .expect("psql runs");
     assert_eq!(output.stdout, b"kulti_worker\n", "{output:?}");
     project.sql(
         "postgres",
