@@ -55,6 +55,7 @@ pub struct KeptElsewhere {
 /// A word that names no platform.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{word:?} is no platform (auto, plain, supabase, rds, neon or cloudsql)")]
+#[non_exhaustive]
 pub struct UnknownPlatform {
     /// The word.
     pub word: String,

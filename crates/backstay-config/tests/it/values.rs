@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use backstay_config::{Config, EXAMPLE, ResolveError, SecretSource, Store};
+use backstay_config::{Config, EXAMPLE, PlatformWord, ResolveError, SecretSource, Store};
 
 fn parse(text: &str) -> Config {
     parse_in("backstay.toml", text)
@@ -289,7 +289,7 @@ fn a_platform_is_one_of_a_few_words() {
     for word in ["auto", "plain", "supabase", "rds", "neon", "cloudsql"] {
         let config = parse(&section(word));
         let platform = config.database("kulti").unwrap().platform;
-        assert_eq!(platform.map(|platform| platform.word()), Some(word));
+        assert_eq!(platform.map(PlatformWord::word), Some(word));
     }
     let told = Config::parse(&section("heroku"), Path::new("backstay.toml"));
     let told = told.unwrap_err().to_string();

@@ -26,6 +26,13 @@ pub(crate) enum RoleStatement {
 }
 
 impl RoleStatement {
+    /// A membership as whoever may give it gives it: from 16 on nobody gives it as somebody who may not.
+    pub(crate) fn without_grantor(statement: &[u8], options: &Range<usize>) -> Vec<u8> {
+        let how = &statement[options.clone()];
+        let kept = memchr::memmem::rfind(how, b" GRANTED BY ").unwrap_or(how.len());
+        [&statement[..options.start + kept], b";"].concat()
+    }
+
     /// `None` where it is about something else, such as a tablespace.
     pub(crate) fn parse(statement: &[u8]) -> Option<Self> {
         let start = code_start(statement);

@@ -92,9 +92,13 @@ impl OnPlatform {
             "SELECT convert_to(name, getdatabaseencoding()), convert_to(description, getdatabaseencoding()),
                     convert_to(decrypted_secret, getdatabaseencoding())
              FROM vault.decrypted_secrets ORDER BY name, id",
-            |row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)),
+            |row| {
+                let text = |column| row.try_get::<_, Option<Vec<u8>>>(column);
+                Ok([text(0)?, text(1)?, text(2)?])
+            },
         )?;
-        for ((name, description, secret), number) in found.into_iter().zip(1..) {
+        for (secret, number) in found.iter().zip(1..) {
+            let [name, description, secret] = secret.each_ref().map(Option::as_deref);
             self.entries.extend(secret_entry(name, description, secret, number));
         }
         Ok(())
@@ -103,15 +107,15 @@ impl OnPlatform {
 
 /// What makes a secret, or gives the one of its name its value again.
 fn secret_entry(
-    name: Option<Vec<u8>>,
-    description: Option<Vec<u8>>,
-    secret: Option<Vec<u8>>,
+    name: Option<&[u8]>,
+    description: Option<&[u8]>,
+    secret: Option<&[u8]>,
     number: u32,
 ) -> Option<OwnEntry> {
-    let secret = quote_literal(&secret?);
-    let told = name.as_ref().map(|name| String::from_utf8_lossy(name).into_owned());
-    let description = description.map_or_else(|| b"''".to_vec(), |description| quote_literal(&description));
-    let body = match &name {
+    let secret = quote_literal(secret?);
+    let told = name.map(lossy);
+    let description = quote_literal(description.unwrap_or_default());
+    let body = match name {
         Some(name) => {
             let name = quote_literal(name);
             joined(&[

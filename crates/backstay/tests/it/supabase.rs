@@ -444,7 +444,7 @@ fn secrets_and_what_changes_at_any_time_stay_out() {
     assert!(proof.is_equal(), "{:#?}", proof.mismatches);
 
     let whole = back_up(&full, "whole", |options| {
-        options.source.platform = PlatformChoice::Is(Platform::Plain)
+        options.source.platform = PlatformChoice::Is(Platform::Plain);
     });
     assert_eq!(whole.manifest().source.platform, None);
     assert!(

@@ -196,9 +196,7 @@ impl Restore<'_> {
                 if (is_reserved(&role) && is_reserved(&member)) || comes_by_itself {
                     return None;
                 }
-                let how = &statement[options.clone()];
-                let kept = memchr::memmem::rfind(how, b" GRANTED BY ").unwrap_or(how.len());
-                Some([&statement[..options.start + kept], b";"].concat())
+                Some(RoleStatement::without_grantor(statement, &options))
             }
         }
     }
@@ -236,7 +234,7 @@ impl Restore<'_> {
         seen.differences = differences;
         let others: Vec<crate::target::Difference> = others;
         report.left_out.extend(others.iter().map(ToString::to_string));
-        report.left_out.extend(seen.not_compared.drain(..));
+        report.left_out.append(&mut seen.not_compared);
         report.examination = Some(seen);
         Ok(())
     }
