@@ -21,7 +21,7 @@ mod verify;
 
 use std::path::PathBuf;
 
-use backstay::{Age, Compression, Prefix, Tag};
+use backstay::{Age, Compression, PlatformChoice, Prefix, Tag};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
@@ -241,6 +241,9 @@ pub(crate) struct BackupArguments {
     /// Add roles and tablespaces of the cluster.
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) globals: Option<bool>,
+    /// By the rules of which hosted platform: auto, plain, supabase, rds, neon or cloudsql (default: auto).
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<PlatformChoice>,
     /// How long to wait for the lock on a table (default: 30).
     #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) lock_wait: Option<u32>,

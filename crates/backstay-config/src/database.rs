@@ -6,6 +6,7 @@ use backstay_core::{Compression, Prefix, Tag};
 use crate::export::Link;
 use crate::fields::Fields;
 use crate::place::At;
+use crate::platform::PlatformWord;
 use crate::reference::Reference;
 use crate::resolve::{Lookup, ResolveError};
 use crate::retention::RetentionChoice;
@@ -49,6 +50,8 @@ pub struct Database {
     pub unlogged_data: Option<bool>,
     /// Whether roles and tablespaces of the cluster are.
     pub globals: Option<bool>,
+    /// By the rules of which hosted platform they are made: `auto`, or the word for one.
+    pub platform: Option<PlatformWord>,
     /// Seconds to wait for the lock on a table.
     pub lock_wait: Option<u32>,
     /// The `pg_dump` to use.
@@ -326,7 +329,12 @@ impl Database {
             ),
             globals: fields.get(
                 "globals",
-                "Whether roles and tablespaces of the cluster are in the backup; false without this.",
+                "Whether roles and tablespaces of the cluster are in the backup; without this, roles are where the database is a \
+                 Supabase project.",
+            ),
+            platform: fields.get(
+                "platform",
+                "By the rules of which hosted platform backups are made; auto, by what is found there, without this.",
             ),
             lock_wait: fields
                 .get("lock-wait", "Seconds to wait for the lock on a table; 30 without this.")

@@ -100,6 +100,19 @@ pub struct Source {
     pub database_bytes: Option<u64>,
     /// The state of the server that the snapshot saw.
     pub snapshot: SnapshotFacts,
+    /// The hosted platform whose rules the backup was made by; `None` for a server that is the database's owner's.
+    pub platform: Option<SourcePlatform>,
+}
+
+/// A hosted platform, which has schemas and roles of its own in the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourcePlatform {
+    /// The word for it, such as `supabase`.
+    pub name: String,
+    /// What it was told by, for people.
+    pub found_by: String,
+    /// Ids of entries that are the application's although they belong to tables of the platform: triggers, policies.
+    pub guests: Vec<i32>,
 }
 
 impl Source {

@@ -149,6 +149,12 @@ impl Repository {
         }
     }
 
+    /// Whether the backups that are made are sealed.
+    #[must_use]
+    pub fn is_sealing(&self) -> bool {
+        self.seals.is_some()
+    }
+
     /// The same, cutting packs between members into volumes of at most so many bytes; of less where the store takes less.
     #[must_use]
     pub fn with_volume_bytes_max(self, bytes_max: Option<u64>) -> Self {

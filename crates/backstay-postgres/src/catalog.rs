@@ -64,7 +64,7 @@ fn optional_db_text(row: &postgres::Row, column: usize) -> Result<Option<DbText>
 }
 
 /// Runs a query and turns each row into a value.
-fn rows<T>(
+pub(crate) fn rows<T>(
     transaction: &mut Transaction<'_>,
     what: &'static str,
     sql: &str,

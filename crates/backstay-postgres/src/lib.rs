@@ -13,6 +13,7 @@ mod connect;
 mod conninfo;
 mod pg_dump;
 mod plan;
+mod platform;
 mod pooling;
 mod preflight;
 mod search_path;
@@ -43,6 +44,7 @@ pub use pg_dump::{
     FindProgramError, MAX_DUMP_BYTES, PgDump, PgDumpall, ProgramError, ProgramVersion, RolePasswords,
     SchemaDumpOptions, dump_globals, dump_schema, find_pg_dump, find_pg_dumpall,
 };
+pub use platform::{FoundPlatform, KeptElsewhere, Platform, PlatformChoice, UnknownPlatform};
 pub use preflight::{Preflight, PreflightError, PreflightFinding, PreflightNeeds, PreflightSeverity, preflight};
 pub use search_path::SearchPath;
 pub use server::{
@@ -59,9 +61,9 @@ pub use target::{
     ForeignKeyState, ForeignPlan, Keep, Lent, MemberSource, MismatchKind, Parts, ProofMismatch, ProofReport, Prove,
     RescueError, RescuePlan, RescuedTable, RestoreEvent, RestoreFailure, RestoreObserver, RestoreOptions, RestorePhase,
     RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection, Surroundings, Swap, SwapError, SwapState, SwapWay,
-    TargetError, TargetPolicy, TargetState, apply_foreign_restore, apply_rescue, apply_restore, database_names,
-    examine_copy, plan_foreign_restore, plan_rescue, plan_restore, plan_swap, prove_copy, refuse_source,
-    remove_dead_drills, stand_in_for_tablespaces, swap_databases,
+    TargetError, TargetPlatform, TargetPolicy, TargetState, apply_foreign_restore, apply_rescue, apply_restore,
+    database_names, examine_copy, plan_foreign_restore, plan_rescue, plan_restore, plan_swap, prove_copy,
+    refuse_source, remove_dead_drills, stand_in_for_tablespaces, swap_databases,
 };
 pub use tls::TlsSetupError;
 pub use wire::{

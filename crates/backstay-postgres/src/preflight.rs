@@ -8,6 +8,7 @@ use crate::catalog::{CatalogError, Reading, Relation, RelationKind, read_relatio
 use crate::config::ConnectionConfig;
 use crate::connect::{ConnectError, ConnectErrorKind, connect_client};
 use crate::pg_dump::{PgDump, find_pg_dump};
+use crate::platform::{FoundPlatform, PlatformChoice, find};
 use crate::pooling::{self, PoolingError};
 use crate::search_path::SearchPath;
 use crate::session;
@@ -48,6 +49,8 @@ pub struct Preflight {
     pub table_bytes: u64,
     /// The `pg_dump` that will be used.
     pub pg_dump: Option<PgDump>,
+    /// The platform that the database is on, where it is on one.
+    pub platform: Option<FoundPlatform>,
     /// What speaks against a backup, or should be known.
     pub findings: Vec<PreflightFinding>,
 }
@@ -134,6 +137,8 @@ pub struct PreflightNeeds<'n> {
     pub whole_database: bool,
     /// Whether large objects will be read, if the whole database is.
     pub large_objects: Inclusion,
+    /// By the rules of which platform it will be made.
+    pub platform: PlatformChoice,
 }
 
 /// Looks at a server. Works on a thread of its own.
@@ -161,6 +166,7 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
         tables: 0,
         table_bytes: 0,
         pg_dump: None,
+        platform: None,
         findings: Vec::new(),
     };
     let mut second = match WireConnection::connect(config, &CancelToken::new()) {
@@ -246,8 +252,15 @@ fn look(config: &ConnectionConfig, needs: PreflightNeeds<'_>) -> Result<Prefligh
             "back it up with TimescaleDB's own tools",
         );
     }
+    found.platform = find(&mut client, config, needs.platform)?;
+    if let Some(platform) = &found.platform {
+        let message = format!("platform: {} (found by {})", platform.platform, platform.by);
+        found.add(PreflightSeverity::Note, message, None);
+    }
+    let profile = found.platform.as_ref().and_then(|found| found.platform.profile());
     let mut transaction = client.transaction().reading(what)?;
-    let relations = read_relations(&mut transaction, found.server_version_num)?;
+    let mut relations = read_relations(&mut transaction, found.server_version_num)?;
+    relations.retain(|relation| profile.is_none_or(|profile| !profile.leaves_schema(relation.schema.as_bytes())));
     found.check_relations(&relations, needs);
     found.check_locks(&relations, row.try_get(5).reading(what)?, row.try_get(6).reading(what)?);
     if needs.whole_database && needs.large_objects == Inclusion::Included {

@@ -10,12 +10,14 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use backstay_core::DbText;
 use backstay_core::sql::{quote_literal, quote_qualified};
 
 use crate::catalog::{
     CatalogError, Relation, RelationKind, RelationSize, lockable_relations, oid_list, read_relations, sizes_query,
 };
 use crate::config::ConnectionConfig;
+use crate::platform::Profile;
 use crate::session::{self, SessionError};
 use crate::wire::{SqlState, WireConnection, WireError};
 use crate::{CancelToken, ConnectError};
@@ -101,9 +103,11 @@ impl Holder {
         &mut self,
         client: &mut postgres::Client,
         lock_wait: Duration,
+        profile: Option<&Profile>,
     ) -> Result<Locking, SnapshotError> {
         self.locked.clear();
-        let tables = lockable_relations(client)?;
+        let mut tables = lockable_relations(client)?;
+        tables.retain(|(_, schema, _)| !leaves_schema(profile, schema));
         self.execute("begin", b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
         // Not the session's setting: what is read later may wait as long as it takes.
         self.execute(
@@ -262,14 +266,16 @@ pub(crate) fn attempt(
     client: &mut postgres::Client,
     server_version_num: u32,
     lock_wait: Duration,
+    profile: Option<&Profile>,
 ) -> Result<Result<Taken, String>, SnapshotError> {
-    if let Locking::Changed(what) = holder.lock(client, lock_wait)? {
+    if let Locking::Changed(what) = holder.lock(client, lock_wait, profile)? {
         return Ok(Err(what));
     }
     let name = holder.export()?;
     let mut transaction = import(client, &name)?;
     let mut relations = read_relations(&mut transaction, server_version_num)?;
     drop(transaction);
+    relations.retain(|relation| !leaves_schema(profile, &relation.schema));
     if let Some(what) = holder.difference(&relations) {
         return Ok(Err(what));
     }
@@ -278,6 +284,10 @@ pub(crate) fn attempt(
         relation.size = sizes.get(&relation.oid).copied().unwrap_or_default();
     }
     Ok(Ok(Taken { name, relations }))
+}
+
+fn leaves_schema(profile: Option<&Profile>, schema: &DbText) -> bool {
+    profile.is_some_and(|profile| profile.leaves_schema(schema.as_bytes()))
 }
 
 /// The relations of this database that a process has locked at least for reading.

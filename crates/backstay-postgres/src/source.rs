@@ -9,6 +9,7 @@ mod names;
 mod omissions;
 mod options;
 mod plan;
+mod platform;
 mod prepare;
 mod schema;
 mod selection;
@@ -21,7 +22,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use backstay_core::manifest::{MemberContent, Stage, Table, TableRows};
+use backstay_core::manifest::{MemberContent, Source, Stage, Table, TableRows};
 use backstay_core::sql::settings_text;
 use backstay_core::{Compression, MemberEncoder};
 
@@ -30,6 +31,7 @@ use crate::ask::{Answer, Asking};
 use crate::config::ConnectionConfig;
 use crate::connect::connect_client;
 use crate::pg_dump::PgDump;
+use crate::platform::{Platform, Profile, find};
 use crate::snapshot::Holder;
 
 use chunks::{ChunkJob, Shared, TableJob};
@@ -38,8 +40,10 @@ pub use error::SourceError;
 use names::SchemaNames;
 pub use omissions::excluded;
 pub use options::{DatabaseImage, Globals, Inclusion, MemberSink, SourceEvent, SourceObserver, SourceOptions};
+pub(crate) use platform::OWN_KINDS;
 use prepare::{Prepared, UsualSession};
 use schema::Schema;
+pub(crate) use schema::is_of_application;
 pub use selection::{InvalidPattern, Selection};
 use sequencer::Sequencer;
 
@@ -97,7 +101,8 @@ impl Reading<'_> {
         let mut client = connect_client(self.config)?;
         let usual = UsualSession::of(&mut client)?;
         let mut holder = Holder::connect(self.config, &usual.encoding, self.cancel)?;
-        let prepared = self.prepare(&mut client, &mut holder, &usual)?;
+        let found = find(&mut client, self.config, self.options.platform)?;
+        let prepared = self.prepare(&mut client, &mut holder, &usual, found.as_ref())?;
         drop(client);
         self.write(prepared, &usual.encoding, holder, sink)
     }
@@ -115,13 +120,18 @@ impl Reading<'_> {
         if prepared.public_is_closed {
             schema.close_public(&prepared.toc, prepared.facts.server_version_num);
         }
+        for entry in &prepared.on_platform.entries {
+            schema.add_own(entry)?;
+        }
         let mut plan = plan::plan(self.options, &prepared)?;
+        plan.omissions.extend(prepared.on_platform.omissions.iter().cloned());
 
+        let profile = profile_of(&prepared.facts);
         let settings = encoder.encode(&settings_text(encoding))?;
         sink.append(settings, MemberContent::Settings)
             .map_err(SourceError::Sink)?;
         if let Globals::Included(program) = &self.options.globals {
-            let (text, omission) = globals::text(program, self.config, &mut holder.connection, self.cancel)?;
+            let (text, omission) = globals::text(program, self.config, profile, &mut holder.connection, self.cancel)?;
             plan.omissions.extend(omission);
             sink.append(encoder.encode(&text)?, MemberContent::Globals)
                 .map_err(SourceError::Sink)?;
@@ -299,6 +309,12 @@ impl Reading<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// The profile that a backup was made by.
+pub(crate) fn profile_of(source: &Source) -> Option<&'static Profile> {
+    let word = &source.platform.as_ref()?.name;
+    word.parse::<Platform>().ok()?.profile()
 }
 
 /// Keeps a panic, which may come from the caller's observer or sink, from leaving others waiting for ever.

@@ -6,6 +6,7 @@ mod examine;
 mod foreign;
 mod inspect;
 mod plan;
+mod platform;
 mod prove;
 mod rehearsal;
 mod rescue;
@@ -22,7 +23,9 @@ use backstay_core::manifest::{Manifest, Span};
 use crate::catalog::CatalogError;
 use crate::config::ConnectionConfig;
 use crate::connect::{ConnectErrorKind, connect_client};
+use crate::platform::PlatformChoice;
 use crate::pooling::PoolingError;
+use crate::search_path::SearchPath;
 use crate::session::SessionError;
 use crate::source::SourceError;
 use crate::wire::WireError;
@@ -32,6 +35,7 @@ pub use examine::{Difference, DifferenceKind, Examination, ExamineOptions, Forei
 pub use foreign::{ForeignPlan, apply_foreign_restore, plan_foreign_restore};
 pub use inspect::{ExistingDatabase, TargetState};
 pub use plan::{RestorePlan, RestoreRefusal};
+pub use platform::TargetPlatform;
 pub use prove::{MismatchKind, ProofMismatch, ProofReport, prove_copy};
 pub use rehearsal::{DatabaseOfDrill, Lent, remove_dead_drills};
 pub use rescue::{RescueError, RescuePlan, RescuedTable, apply_rescue, plan_rescue};
@@ -72,8 +76,12 @@ pub struct RestoreOptions {
     pub globals: Keep,
     /// What becomes of roles and tablespaces that the cluster has not.
     pub surroundings: Surroundings,
-    /// Whether every row is read again and compared.
+    /// Whether every row is read again and compared; on a platform the definitions, too.
     pub prove: Prove,
+    /// By the rules of which platform.
+    pub platform: PlatformChoice,
+    /// Where the `pg_dump` is looked for by which a proof reads the definitions of a copy; they are not compared without.
+    pub programs: Option<SearchPath>,
 }
 
 impl Default for RestoreOptions {
@@ -90,6 +98,8 @@ impl Default for RestoreOptions {
             globals: Keep::No,
             surroundings: Surroundings::AsTheyAre,
             prove: Prove::No,
+            platform: PlatformChoice::Auto,
+            programs: None,
         }
     }
 }
@@ -115,6 +125,8 @@ pub enum Atomicity {
     StepByStep,
     /// One transaction over one connection; the first error undoes everything.
     SingleTransaction,
+    /// One transaction into a platform for which it is known to be right, while the backup is small; else step by step.
+    Fitting,
 }
 
 /// Which parts of a backup are restored.
@@ -245,13 +257,17 @@ pub struct RestoreReport {
     pub stand_ins: Vec<String>,
     /// The proof, where one was asked for.
     pub proof: Option<ProofReport>,
+    /// What the comparison of the definitions gave, where a proof was asked for and they were compared.
+    pub examination: Option<Examination>,
 }
 
 impl RestoreReport {
     /// Whether everything that was planned is there.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.failures.is_empty() && self.proof.as_ref().is_none_or(ProofReport::is_equal)
+        self.failures.is_empty()
+            && self.proof.as_ref().is_none_or(ProofReport::is_equal)
+            && self.examination.as_ref().is_none_or(Examination::is_equal)
     }
 }
 
@@ -329,7 +345,9 @@ pub fn plan_restore(
     options: &RestoreOptions,
 ) -> Result<RestorePlan, TargetError> {
     on_a_thread(|| {
-        let state = inspect::inspect(config, &inspect::Wanted::of(manifest))?;
+        // A server that is thrown away is nobody's.
+        let platform = (options.surroundings == Surroundings::AsTheyAre).then_some(options.platform);
+        let state = inspect::inspect(config, &inspect::Wanted::of(manifest, platform))?;
         Ok(plan::plan(manifest, &config.database, state, options)?)
     })
 }

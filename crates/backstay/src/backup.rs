@@ -8,9 +8,9 @@ use backstay_core::repository::{PendingBackup, PublishedBackup, ReadBack, Reposi
 use backstay_core::retention::Age;
 use backstay_core::{BackupId, Codec, Compression, DbText, EncodedMember, Prefix, Tag};
 use backstay_postgres::{
-    CancelToken, ConnectionConfig, FindProgramError, Globals, MemberSink, PgDumpall, Preflight, PreflightError,
-    PreflightFinding, PreflightNeeds, SearchPath, SourceError, SourceEvent, SourceObserver, SourceOptions,
-    find_pg_dumpall, preflight, read_database, settle_endpoint,
+    CancelToken, ConnectionConfig, FindProgramError, Globals, Inclusion, MemberSink, PgDumpall, Platform, Preflight,
+    PreflightError, PreflightFinding, PreflightNeeds, SearchPath, SourceError, SourceEvent, SourceObserver,
+    SourceOptions, find_pg_dumpall, preflight, read_database, settle_endpoint,
 };
 use backstay_verify::SqlCheck;
 use jiff::Timestamp;
@@ -71,10 +71,12 @@ impl fmt::Debug for InSnapshot {
 
 /// Whether roles and tablespaces of the cluster are part of a backup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "yes or no")]
+#[expect(clippy::exhaustive_enums, reason = "yes, no, or where they are needed")]
 pub enum GlobalsOption {
-    /// They are not.
+    /// Where a project on a platform is one database, they are: else they are not.
     #[default]
+    ByPlatform,
+    /// They are not.
     Excluded,
     /// They are.
     Included,
@@ -184,6 +186,7 @@ pub fn back_up(
         pg_dump: options.pg_dump.as_deref(),
         whole_database: options.source.selection.is_whole_database(),
         large_objects: options.source.large_objects,
+        platform: options.source.platform,
     };
     let source = &settle_endpoint(source, cancel).map_err(PreflightError::from)?;
     let found = preflight(source, needs)?;
@@ -191,7 +194,19 @@ pub fn back_up(
         return Err(BackupError::Refused(Box::new(found)));
     };
     let mut source_options = options.source.clone();
-    if options.globals == GlobalsOption::Included {
+    if repository.is_sealing() {
+        source_options.secrets = Inclusion::Included;
+    }
+    let is_project = found
+        .platform
+        .as_ref()
+        .is_some_and(|found| found.platform == Platform::Supabase);
+    let has_globals = match options.globals {
+        GlobalsOption::Included => true,
+        GlobalsOption::ByPlatform => is_project && options.source.selection.is_whole_database(),
+        GlobalsOption::Excluded => false,
+    };
+    if has_globals {
         source_options.globals = Globals::Included(dumpall_beside(&pg_dump.path, programs, &found)?);
     }
     let prefix = options

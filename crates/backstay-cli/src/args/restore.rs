@@ -5,6 +5,8 @@
 
 use clap::{ArgGroup, Args, ValueHint};
 
+use backstay::PlatformChoice;
+
 use super::{IdentityArguments, OutputArguments};
 
 #[derive(Args, Debug, Default)]
@@ -90,6 +92,9 @@ pub(crate) struct RestoreArguments {
     /// Afterwards read every row in the target again and compare it with the backup.
     #[arg(long, conflicts_with = "schema_only")]
     pub(crate) prove: bool,
+    /// By the rules of which hosted platform: auto, plain, supabase, rds, neon or cloudsql.
+    #[arg(long, value_name = "PLATFORM", default_value = "auto", hide_default_value = true)]
+    pub(crate) platform: PlatformChoice,
     /// Print what would be done, and do nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

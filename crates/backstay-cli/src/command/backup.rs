@@ -6,9 +6,9 @@ use backstay::export::{ExportOptions, ExportPlace, export_data_in_snapshot};
 use backstay::manifest::{CheckOutcome, Table, TableKind, TableRows};
 use backstay::{
     BackupError, BackupId, BackupOptions, BackupReport, CancelToken, CheckOptions, Deed, DrillOptions, DrillReport,
-    EarlierBackups, Finding, InSnapshot, Manifest, Origin, Outcome, Prefix, PreflightFinding, PreflightSeverity,
-    Report, Repository, RepositoryError, Resolved, RetentionPolicy, Rules, Seals, Severity, WhenMissing, Witness,
-    earlier_volumes, origin, proof_of, supabase_project_of_store,
+    EarlierBackups, Finding, InSnapshot, Manifest, Origin, Outcome, Platform, Prefix, PreflightFinding,
+    PreflightSeverity, Report, Repository, RepositoryError, Resolved, RetentionPolicy, Rules, Seals, Severity,
+    WhenMissing, Witness, earlier_volumes, origin, proof_of, supabase_project_of_store,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -19,7 +19,9 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::keys::Keys;
 use crate::notify::Watch;
-use crate::output::{Columns, Form, Output, Voice, bytes, complain, count, duration, print_json, print_text, quoted};
+use crate::output::{
+    Columns, Form, Output, Voice, bytes, complain, count, duration, harmless, print_json, print_text, quoted,
+};
 use crate::progress;
 use crate::settle::{SettledBackup, SettledNamedExport, SettledStore};
 
@@ -387,6 +389,9 @@ fn text(
     columns.row(["file".to_owned(), file_of_how_many(report, repository)]);
     columns.row(["size".to_owned(), bytes(published.bytes)]);
     columns.row(["holds".to_owned(), holdings(manifest)]);
+    if let Some(platform) = platform_text(manifest) {
+        columns.row(["platform".to_owned(), platform]);
+    }
     columns.row(["took".to_owned(), duration(took)]);
     for omission in &manifest.omissions {
         let subject = format!("{}: {}", omission.subject, omission.reason);
@@ -406,7 +411,30 @@ fn text(
     if let Some(argument) = &store.argument {
         next.push_str(&format!(" --store {}", quoted(argument)));
     }
-    format!("{}\n{columns}next: {next}\n", manifest.id)
+    format!("{}\n{columns}{}next: {next}\n", manifest.id, elsewhere(manifest))
+}
+
+/// `Supabase (found by …)`, where the backup was made by the rules of a platform.
+pub(super) fn platform_text(manifest: &Manifest) -> Option<String> {
+    let platform = manifest.source.platform.as_ref()?;
+    let name = platform.name.parse::<Platform>();
+    let name = name.map_or_else(|_| platform.name.clone(), |known| known.to_string());
+    Some(format!("{name} (found by {})", harmless(&platform.found_by)))
+}
+
+/// What no backup of the database can have, and where to save it.
+pub(super) fn elsewhere(manifest: &Manifest) -> String {
+    let platform = manifest.source.platform.as_ref();
+    let platform = platform.and_then(|platform| platform.name.parse::<Platform>().ok());
+    let list = platform.map_or(&[][..], Platform::kept_elsewhere);
+    if list.is_empty() {
+        return String::new();
+    }
+    let mut columns = Columns::default();
+    for kept in list {
+        columns.row([kept.what, kept.how]);
+    }
+    format!("not in the database, so save it as well\n{columns}")
 }
 
 fn file(report: &BackupReport, repository: &Repository) -> String {
@@ -456,6 +484,9 @@ struct BackupJson<'r> {
     rows: u64,
     large_objects: Option<u64>,
     duration_secs: f64,
+    /// The platform by whose rules it was made; missing where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<&'r str>,
     left_out: Vec<LeftOutJson<'r>>,
     findings: Vec<FindingJson<'r>>,
     /// What the rules found; missing where there are none.
@@ -540,6 +571,7 @@ fn json<'r>(
         rows: manifest.row_count(),
         large_objects: manifest.large_objects.as_ref().map(|objects| objects.count),
         duration_secs: took.as_secs_f64(),
+        platform: manifest.source.platform.as_ref().map(|platform| platform.name.as_str()),
         left_out: omissions
             .map(|omission| LeftOutJson {
                 subject: &omission.subject,

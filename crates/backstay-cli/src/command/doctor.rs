@@ -1,4 +1,4 @@
-use backstay::{Inclusion, Preflight, PreflightNeeds, Resolved, preflight};
+use backstay::{Inclusion, PlatformChoice, Preflight, PreflightNeeds, Resolved, preflight};
 use serde::Serialize;
 
 use crate::environment::Environment;
@@ -19,6 +19,7 @@ pub(crate) fn examine(settled: &SettledDoctor, environment: &Environment) -> Res
         pg_dump: settled.pg_dump.as_deref(),
         whole_database: true,
         large_objects: Inclusion::Included,
+        platform: PlatformChoice::Auto,
     };
     let found = preflight(&settled.source.config, needs)?;
     let exit = match found.refusals().next() {

@@ -10,7 +10,7 @@ use crate::output::{Columns, Form, bytes, count, harmless, print, print_text, ti
 use crate::select::{SelectError, open_archive};
 use crate::settle::{SettledShow, TablesShown};
 
-use super::backup::holdings;
+use super::backup::{elsewhere, holdings, platform_text};
 
 /// Tables that are listed where not all were asked for.
 const LARGEST: usize = 10;
@@ -71,6 +71,7 @@ fn text(manifest: &Manifest, shown: TablesShown) -> String {
         }
         text.push_str(&format!("left out\n{columns}"));
     }
+    text.push_str(&elsewhere(manifest));
     text
 }
 
@@ -127,6 +128,9 @@ fn facts(manifest: &Manifest) -> Columns {
             source.server_version, source.pg_dump_version
         ),
     );
+    if let Some(platform) = platform_text(manifest) {
+        fact("platform", platform);
+    }
     fact("taken", format!("{} by {}", time(manifest.taken_at), manifest.writer));
     if !manifest.tags.is_empty() {
         let tags: Vec<&str> = manifest.tags.iter().map(Tag::as_str).collect();

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use backstay::encryption::Recipient;
-use backstay::{Age, Compression, Prefix, Resolved, Tag, Variables, resolve_described};
+use backstay::{Age, Compression, PlatformChoice, Prefix, Resolved, Tag, Variables, resolve_described};
 use backstay_config::{Database, Encryption, ResolvedConnection, Text};
 
 use crate::keys::{NewPassphrase, SealRequest};
@@ -26,6 +26,7 @@ pub(crate) struct DatabaseOptions {
     pub(crate) large_objects: Option<bool>,
     pub(crate) unlogged_data: Option<bool>,
     pub(crate) globals: Option<bool>,
+    pub(crate) platform: Option<PlatformChoice>,
     pub(crate) lock_wait: Option<u32>,
     pub(crate) pg_dump: Option<PathBuf>,
     pub(crate) seals: SealRequest,
@@ -102,6 +103,7 @@ pub(crate) fn options(
         large_objects: database.large_objects,
         unlogged_data: database.unlogged_data,
         globals: database.globals,
+        platform: database.platform.and_then(|platform| platform.word().parse().ok()),
         lock_wait: database.lock_wait,
         pg_dump: path,
         seals: seals(&database.encryption, variables)?,

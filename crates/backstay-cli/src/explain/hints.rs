@@ -211,6 +211,21 @@ fn of_refusal(error: &RestoreRefusal, side: Side) -> Option<&'static str> {
         RestoreRefusal::TransactionPooler => SESSION_POOLER,
         RestoreRefusal::Exists { .. } => "leave --create away if it is empty, or name another database",
         RestoreRefusal::NoMatch { .. } => "backstay show --tables lists what the backup holds",
+        RestoreRefusal::OtherPlatform { .. } => {
+            "make the backup again with --platform, or restore it into a server of your own with --platform plain"
+        }
+        RestoreRefusal::OlderTarget { .. } => "upgrade the target, or make one of the same version or a newer one",
+        RestoreRefusal::NotCustomer { .. } => "connect as that role",
+        RestoreRefusal::MayNotBeReplica { .. } => {
+            "connect as the role that the platform gives to the project's owner, and not through a pooler of transactions"
+        }
+        RestoreRefusal::MissingExtensions { .. } => {
+            "enable them for the target, or drop them at the source and back up again"
+        }
+        RestoreRefusal::PlatformLacks { .. } => {
+            "the target's services are older than the source's: restart or upgrade the target's project, and try again"
+        }
+        RestoreRefusal::PlatformDenies { .. } => "connect as the role that the platform gives to the project's owner",
         RestoreRefusal::CleanForeign => "restore it into a new database with --create",
         RestoreRefusal::Encoding { .. } => "make a database with the encoding of the backup with --create",
         _ => return None,

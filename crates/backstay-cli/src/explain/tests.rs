@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use backstay::manifest::ManifestError;
-use backstay::{RepositoryError, StoreErrorKind, SwapWay, TrailerError, Variables, WhenMissing};
+use backstay::{Platform, RepositoryError, StoreErrorKind, SwapWay, TrailerError, Variables, WhenMissing};
 
 use super::*;
 use crate::failure::Failure;
@@ -248,6 +248,26 @@ fn restores() {
             patterns: vec!["x".to_owned()],
         }),
         refused(RestoreRefusal::CleanForeign),
+        refused(RestoreRefusal::OtherPlatform {
+            platform: Platform::Supabase,
+        }),
+        refused(RestoreRefusal::OlderTarget { from: 17, to: 15 }),
+        refused(RestoreRefusal::NotCustomer {
+            role: "app".to_owned(),
+            customer: "postgres",
+        }),
+        refused(RestoreRefusal::MayNotBeReplica { role: "app".to_owned() }),
+        refused(RestoreRefusal::MissingExtensions {
+            extensions: vec!["postgis".to_owned()],
+        }),
+        refused(RestoreRefusal::PlatformLacks {
+            platform: Platform::Supabase,
+            tables: vec!["auth.sessions".to_owned(), "storage.objects (version)".to_owned()],
+        }),
+        refused(RestoreRefusal::PlatformDenies {
+            platform: Platform::Supabase,
+            tables: vec!["auth.users".to_owned()],
+        }),
         shown(TargetError::Cancelled),
         shown(TargetError::Backup(Box::new(store(StoreErrorKind::Denied)))),
         shown(RestoreRefused::NotSound {

@@ -102,9 +102,12 @@ impl SettledBackup {
         if arguments.no_read_back.map(|is_not| !is_not).or(file.read_back) == Some(false) {
             options.read_back = ReadBack::No;
         }
-        if arguments.globals.or(file.globals) == Some(true) {
-            options.globals = GlobalsOption::Included;
-        }
+        options.globals = match arguments.globals.or(file.globals) {
+            Some(true) => GlobalsOption::Included,
+            Some(false) => GlobalsOption::Excluded,
+            None => GlobalsOption::ByPlatform,
+        };
+        options.source.platform = arguments.platform.or(file.platform).unwrap_or_default();
         if arguments.same_database {
             options.earlier = EarlierBackups::OfThisDatabase;
         }

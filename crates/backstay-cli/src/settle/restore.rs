@@ -179,10 +179,13 @@ fn options(arguments: &RestoreArguments, environment: &Environment) -> RestoreOp
         (_, true) => TargetPolicy::Clean,
         _ => TargetPolicy::Empty,
     };
-    options.atomicity = match arguments.single_transaction {
-        true => Atomicity::SingleTransaction,
-        false => Atomicity::StepByStep,
+    options.atomicity = match (arguments.single_transaction, arguments.jobs) {
+        (true, _) => Atomicity::SingleTransaction,
+        (false, Some(_)) => Atomicity::StepByStep,
+        (false, None) => Atomicity::Fitting,
     };
+    options.platform = arguments.platform;
+    options.programs = Some(environment.programs.clone());
     options.selection.tables.clone_from(&arguments.table);
     options.selection.schemas.clone_from(&arguments.schema);
     options.parts = match (arguments.schema_only, arguments.data_only) {

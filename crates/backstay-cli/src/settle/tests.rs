@@ -221,8 +221,8 @@ fn a_restore_is_confirmed_by_the_name_of_the_target() {
 #[test]
 fn options_of_a_restore() {
     for (line, target, atomicity, parts) in [
-        ("", TargetPolicy::Empty, Atomicity::StepByStep, Parts::All),
-        ("--create", TargetPolicy::Create, Atomicity::StepByStep, Parts::All),
+        ("", TargetPolicy::Empty, Atomicity::Fitting, Parts::All),
+        ("--create", TargetPolicy::Create, Atomicity::Fitting, Parts::All),
         (
             "--clean --single-transaction",
             TargetPolicy::Clean,
@@ -232,10 +232,10 @@ fn options_of_a_restore() {
         (
             "--clean --accept-loss copy -s",
             TargetPolicy::Clean,
-            Atomicity::StepByStep,
+            Atomicity::Fitting,
             Parts::Schema,
         ),
-        ("-a", TargetPolicy::Empty, Atomicity::StepByStep, Parts::Data),
+        ("-a", TargetPolicy::Empty, Atomicity::Fitting, Parts::Data),
     ] {
         let options = restore(&format!("--to copy {line}")).unwrap().options;
         assert_eq!(

@@ -1,5 +1,7 @@
 //! What the documents tell people to type, typed.
 
+mod supabase;
+
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
@@ -282,6 +284,11 @@ impl Story {
 
 /// Runs a script as a person would who looks at every status.
 fn run(sandbox: &Sandbox, name: &str, script: &str) {
+    drop(run_with(sandbox, name, script, &[]));
+}
+
+/// The same with more variables; gives what was printed.
+fn run_with(sandbox: &Sandbox, name: &str, script: &str, more: &[(&str, String)]) -> String {
     let program = Path::new(env!("CARGO_BIN_EXE_backstay"));
     let folders = [
         program.parent().expect("a folder"),
@@ -300,6 +307,7 @@ fn run(sandbox: &Sandbox, name: &str, script: &str) {
         .env("PGPORT", sandbox.server.port().to_string())
         .env("PGUSER", "postgres")
         .env("PGPASSWORD", PASSWORD)
+        .envs(more.iter().map(|(name, value)| (name, value)))
         .current_dir(&folder)
         .stdin(Stdio::null())
         .output()
@@ -312,6 +320,7 @@ fn run(sandbox: &Sandbox, name: &str, script: &str) {
         text(&output.stdout),
         text(&output.stderr)
     );
+    text(&output.stdout)
 }
 
 /// The id of the newest backup.

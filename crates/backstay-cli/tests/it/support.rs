@@ -66,6 +66,45 @@ impl Sandbox {
         sandbox
     }
 
+    /// A server as Supabase makes it, in whose database `postgres` the role of that name is no superuser; with stand-ins for
+    /// what the platform adds to PostgreSQL.
+    pub(crate) fn of_supabase() -> Self {
+        let installation = Installation::find_all(&programs())
+            .into_iter()
+            .next()
+            .expect("a server, 15 or later");
+        let mut options = ServerOptions::new(Authentication::Scram(Secret::new(PASSWORD)));
+        "supabase_admin".clone_into(&mut options.superuser);
+        let server = ThrowawayServer::start(&installation, &std::env::temp_dir(), &options).expect("a server starts");
+        let sandbox = Self {
+            server,
+            folder: TempDir::new().expect("a temporary folder"),
+        };
+        for file in ["10-platform.sql", "20-realtime.sql", "30-services.sql"] {
+            sandbox.sql_file_as("supabase_admin", file);
+        }
+        let password = format!("ALTER ROLE postgres PASSWORD '{PASSWORD}'");
+        let mut command = sandbox.client("psql", "postgres");
+        let output = fed(command.env("PGUSER", "supabase_admin").args(["-Xqf", "-"]), &password);
+        assert!(output.status.success(), "{output:?}");
+        sandbox
+    }
+
+    /// Runs a file of the sample of a project.
+    pub(crate) fn sql_file_as(&self, user: &str, file: &str) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/supabase");
+        let mut command = self.client("psql", "postgres");
+        command
+            .env("PGUSER", user)
+            .args(["-Xq", "-v", "ON_ERROR_STOP=1", "-v", "rows=50", "-f"]);
+        let output = command.arg(folder.join(file)).output().expect("psql runs");
+        assert!(
+            output.status.success(),
+            "{file}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
     /// A server with the sample in the database `kulti`.
     pub(crate) fn with_sample() -> Self {
         let sandbox = Self::start();

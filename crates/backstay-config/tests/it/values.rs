@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use backstay_config::{Config, EXAMPLE, ResolveError, SecretSource, Store};
+use backstay_config::{Config, EXAMPLE, PlatformWord, ResolveError, SecretSource, Store};
 
 fn parse(text: &str) -> Config {
     parse_in("backstay.toml", text)
@@ -281,4 +281,20 @@ fn rules_are_data() {
     insta::assert_debug_snapshot!(rules);
     assert!(of("b").unwrap().encrypted);
     assert!(of("c").is_none());
+}
+
+#[test]
+fn a_platform_is_one_of_a_few_words() {
+    let section = |word: &str| format!("[database.kulti]\nhost = \"localhost\"\nplatform = \"{word}\"\n");
+    for word in ["auto", "plain", "supabase", "rds", "neon", "cloudsql"] {
+        let config = parse(&section(word));
+        let platform = config.database("kulti").unwrap().platform;
+        assert_eq!(platform.map(PlatformWord::word), Some(word));
+    }
+    let told = Config::parse(&section("heroku"), Path::new("backstay.toml"));
+    let told = told.unwrap_err().to_string();
+    assert!(
+        told.contains("3:12") && told.contains("must be one of auto, plain, supabase"),
+        "{told}"
+    );
 }

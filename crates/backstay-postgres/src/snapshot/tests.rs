@@ -99,7 +99,7 @@ impl Scene {
         thread::scope(|scope| {
             let attempt = scope.spawn(|| {
                 let mut holder = self.holder();
-                let taken = attempt(&mut holder, &mut self.client(), self.version(), LOCK_WAIT);
+                let taken = attempt(&mut holder, &mut self.client(), self.version(), LOCK_WAIT, None);
                 (holder, taken)
             });
             self.await_waiting(1);
@@ -163,7 +163,10 @@ fn what_happens_after_the_locks_is_kept_out_or_makes_a_new_attempt() {
     let scene = Scene::new("after");
     let mut client = scene.client();
     let mut holder = scene.holder();
-    assert_eq!(holder.lock(&mut client, LOCK_WAIT).expect("locks"), Locking::Locked);
+    assert_eq!(
+        holder.lock(&mut client, LOCK_WAIT, None).expect("locks"),
+        Locking::Locked
+    );
     for locked_out in [
         "TRUNCATE second",
         "DROP TABLE second",
@@ -231,7 +234,7 @@ fn who_keeps_a_table_locked_is_named() {
         .expect("a lock");
     let mut holder = scene.holder();
     let wait = Duration::from_millis(300);
-    let error = attempt(&mut holder, &mut scene.client(), scene.version(), wait)
+    let error = attempt(&mut holder, &mut scene.client(), scene.version(), wait, None)
         .map(drop)
         .expect_err("it is locked");
     let SnapshotError::Locked { waited, blockers, .. } = error else {
@@ -247,7 +250,7 @@ fn who_keeps_a_table_locked_is_named() {
         )
     );
     other.batch_execute("COMMIT").expect("the end of the lock");
-    let taken = attempt(&mut holder, &mut scene.client(), scene.version(), wait).expect("an attempt");
+    let taken = attempt(&mut holder, &mut scene.client(), scene.version(), wait, None).expect("an attempt");
     assert!(taken.is_ok(), "the holder is fit for another attempt");
 }
 
@@ -263,7 +266,7 @@ fn a_deadlock_makes_a_new_attempt() {
     thread::scope(|scope| {
         let attempt = scope.spawn(|| {
             let mut holder = scene.holder();
-            attempt(&mut holder, &mut scene.client(), scene.version(), LOCK_WAIT)
+            attempt(&mut holder, &mut scene.client(), scene.version(), LOCK_WAIT, None)
         });
         scene.await_waiting(1);
         other
@@ -279,7 +282,10 @@ fn measuring_does_not_wait_behind_those_who_wait_for_the_holder() {
     let scene = Scene::new("measure");
     let mut holder = scene.holder();
     let mut client = scene.client();
-    assert_eq!(holder.lock(&mut client, LOCK_WAIT).expect("locks"), Locking::Locked);
+    assert_eq!(
+        holder.lock(&mut client, LOCK_WAIT, None).expect("locks"),
+        Locking::Locked
+    );
     thread::scope(|scope| {
         let waiting = scope.spawn(|| scene.sql("ALTER TABLE second ADD COLUMN y int"));
         scene.await_waiting(1);
@@ -314,7 +320,7 @@ fn a_role_locks_what_it_may_read() {
     config.user = "reader".to_owned();
     let mut holder = Holder::connect(&config, "UTF8", &CancelToken::new()).expect("a connection");
     let mut client = connect_client(&config).expect("a connection");
-    let taken = attempt(&mut holder, &mut client, scene.version(), LOCK_WAIT).expect("an attempt");
+    let taken = attempt(&mut holder, &mut client, scene.version(), LOCK_WAIT, None).expect("an attempt");
     let relations = taken.map_err(|reason| panic!("{reason}")).map(|taken| taken.relations);
     let readable = |name: &[u8]| {
         relations

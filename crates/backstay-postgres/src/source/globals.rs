@@ -3,13 +3,15 @@
 use std::ffi::OsStr;
 
 use backstay_core::manifest::Omission;
-use backstay_core::script::check_statements;
+use backstay_core::script::{check_statements, statements as statements_of};
 
 use super::SourceError;
 use super::omissions::NO_PASSWORDS;
 use crate::CancelToken;
 use crate::config::ConnectionConfig;
 use crate::pg_dump::{PgDumpall, RolePasswords, dump_globals};
+use crate::platform::Profile;
+use crate::platform::roles::RoleStatement;
 use crate::wire::WireConnection;
 
 const HEAD: &[u8] = b"-- Roles and tablespaces of the cluster; psql passes over them. To have them run:\n\
@@ -20,6 +22,7 @@ const HEAD: &[u8] = b"-- Roles and tablespaces of the cluster; psql passes over 
 pub(super) fn text(
     program: &PgDumpall,
     config: &ConnectionConfig,
+    profile: Option<&Profile>,
     connection: &mut WireConnection,
     cancel: &CancelToken,
 ) -> Result<(Vec<u8>, Option<Omission>), SourceError> {
@@ -37,7 +40,10 @@ pub(super) fn text(
         (RolePasswords::LeftOut, Some(omission))
     };
     let script = dump_globals(program, &environment, database, passwords, &cancelled).map_err(SourceError::Globals)?;
-    let statements = without_restriction(&script);
+    let mut statements = without_restriction(&script);
+    if let Some(profile) = profile {
+        statements = without_passwords_of(profile, &statements);
+    }
     // Who takes the lines out hands them to psql, so they must be as harmless as the definitions are.
     check_statements(&statements).map_err(|source| SourceError::Hazard {
         kind: "roles and tablespaces".to_owned(),
@@ -51,6 +57,21 @@ pub(super) fn text(
         text.push(b'\n');
     }
     Ok((text, omission))
+}
+
+/// The script without the verifiers of the platform's own roles: nobody can set them anew, and whoever has one may try to
+/// guess the password of the platform.
+fn without_passwords_of(profile: &Profile, script: &[u8]) -> Vec<u8> {
+    let harmless = statements_of(script).flat_map(|statement| match RoleStatement::parse(statement) {
+        Some(RoleStatement::Alter { role, password, .. }) if profile.is_reserved(&role) => {
+            let Some(password) = password else {
+                return statement.to_vec();
+            };
+            [&statement[..password.start], &statement[password.end..]].concat()
+        }
+        _ => statement.to_vec(),
+    });
+    harmless.collect()
 }
 
 /// The script without `\restrict TOKEN` at its head and `\unrestrict TOKEN` at its end. A line in the comment of a role

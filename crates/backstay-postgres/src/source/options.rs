@@ -9,6 +9,7 @@ use backstay_core::{EncodedMember, RowHasher};
 use super::Selection;
 use crate::ask::Answer;
 use crate::pg_dump::PgDumpall;
+use crate::platform::PlatformChoice;
 
 /// How long one question of a rule may take where nobody says otherwise.
 const QUERY_LIMIT: Duration = Duration::from_secs(60);
@@ -29,6 +30,10 @@ pub struct SourceOptions {
     pub large_objects: Inclusion,
     /// Whether roles and tablespaces of the cluster are added.
     pub globals: Globals,
+    /// By the rules of which platform.
+    pub platform: PlatformChoice,
+    /// Whether secrets that a platform keeps encrypted are read in clear.
+    pub secrets: Inclusion,
     /// How rows are hashed for their digests.
     pub row_hasher: RowHasher,
     /// Queries whose answers in the snapshot are wanted, each one `SELECT` as for [`ask`](crate::ask).
@@ -67,6 +72,8 @@ impl Default for SourceOptions {
             unlogged: Inclusion::Included,
             large_objects: Inclusion::Included,
             globals: Globals::Excluded,
+            platform: PlatformChoice::Auto,
+            secrets: Inclusion::Excluded,
             row_hasher: RowHasher::default(),
             queries: Vec::new(),
             query_limit: QUERY_LIMIT,

@@ -11,9 +11,9 @@ use backstay_core::script::depends_on_session;
 use backstay_core::sql::{literal_settings, quote_identifier, quote_qualified};
 
 use super::chunks::{ChunkJob, TableJob};
-use super::omissions::FOREIGN_TABLE;
+use super::omissions::{FOREIGN_TABLE, ROWS_OF_PLATFORM};
 use super::prepare::Prepared;
-use super::{Inclusion, SourceError, SourceOptions};
+use super::{Inclusion, SourceError, SourceOptions, profile_of};
 use crate::catalog::{Relation, RelationKind};
 use crate::plan::{chunk_pages, chunks};
 
@@ -188,6 +188,11 @@ pub(super) fn plan(options: &SourceOptions, prepared: &Prepared) -> Result<Plan,
     Ok(plan)
 }
 
+fn leaves_rows(prepared: &Prepared, relation: &Relation) -> bool {
+    profile_of(&prepared.facts)
+        .is_some_and(|profile| profile.leaves_rows(relation.schema.as_bytes(), relation.name.as_bytes()))
+}
+
 fn plan_table(
     options: &SourceOptions,
     relation: &Relation,
@@ -202,6 +207,7 @@ fn plan_table(
     let unlogged = relation.persistence == Persistence::Unlogged;
     let reason = match kind {
         TableKind::Foreign => Some(FOREIGN_TABLE),
+        TableKind::Table if leaves_rows(prepared, relation) => Some(ROWS_OF_PLATFORM),
         TableKind::Table if prepared.excluded_data.contains(&relation.oid) => Some("its rows were excluded"),
         TableKind::Table if unlogged && options.unlogged == Inclusion::Excluded => {
             Some("unlogged tables were excluded")

@@ -1,20 +1,23 @@
 //! Everything that is known before the first row is read: a snapshot, and the definitions in it.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use backstay_core::DbText;
-use backstay_core::manifest::{Column, Refresh, Sequence, Source};
+use backstay_core::manifest::{Column, Refresh, Sequence, Source, SourcePlatform};
 
 use super::large_objects::Access;
+use super::platform::OnPlatform;
 use super::values::read_sequences;
 use super::{Inclusion, Reading, SourceError, SourceEvent};
-use crate::archive::Toc;
+use crate::archive::{Toc, TocEntry};
 use crate::catalog::{self, CatalogError, CatalogStamp, KeyOfIndex, LargeObjectOwner, Reading as _, Relation};
 use crate::config::ConnectionConfig;
 use crate::pg_dump::{ProgramError, dump_schema};
+use crate::platform::{FoundPlatform, Profile};
 use crate::session;
 use crate::snapshot::{self, ATTEMPTS_MAX, Holder, SnapshotError, Taken};
 
@@ -92,6 +95,35 @@ pub(super) struct Prepared {
     pub(super) sequences: Vec<Sequence>,
     pub(super) refreshes: Vec<Refresh>,
     pub(super) toc: Toc,
+    pub(super) on_platform: OnPlatform,
+}
+
+impl Prepared {
+    /// What the manifest says of the platform.
+    fn platform(&self, found: &FoundPlatform) -> SourcePlatform {
+        let guests = &self.on_platform.guests;
+        SourcePlatform {
+            name: found.platform.word().to_owned(),
+            found_by: found.by.clone(),
+            guests: with_comments(&self.toc, |entry| guests.contains(&(entry.table_oid, entry.oid))),
+        }
+    }
+}
+
+/// The ids of entries, and those of the comments on them.
+pub(super) fn with_comments(toc: &Toc, is_wanted: impl Fn(&TocEntry) -> bool) -> Vec<i32> {
+    let wanted: HashSet<i32> = toc
+        .entries
+        .iter()
+        .filter(|entry| is_wanted(entry))
+        .map(|entry| entry.dump_id)
+        .collect();
+    let is_comment =
+        |entry: &&TocEntry| entry.kind == b"COMMENT" && entry.dependencies.iter().any(|needed| wanted.contains(needed));
+    let comments = toc.entries.iter().filter(is_comment).map(|entry| entry.dump_id);
+    let mut ids: Vec<i32> = wanted.iter().copied().chain(comments).collect();
+    ids.sort_unstable();
+    ids
 }
 
 /// What the catalogs say in the snapshot, beside the relations.
@@ -105,6 +137,7 @@ struct Definitions {
     public_is_closed: bool,
     invalid_indexes: Vec<(DbText, DbText)>,
     excluded_data: HashSet<u32>,
+    on_platform: OnPlatform,
 }
 
 impl Reading<'_> {
@@ -114,7 +147,9 @@ impl Reading<'_> {
         client: &mut postgres::Client,
         holder: &mut Holder,
         usual: &UsualSession,
+        found: Option<&FoundPlatform>,
     ) -> Result<Prepared, SourceError> {
+        let profile = found.and_then(|found| found.platform.profile());
         let number = usual.server_version_num;
         let mut last = String::new();
         for attempt in 0..ATTEMPTS_MAX {
@@ -125,12 +160,15 @@ impl Reading<'_> {
             if self.cancel.is_cancelled() {
                 return Err(SourceError::Cancelled);
             }
-            let prepared = match snapshot::attempt(holder, client, number, self.options.lock_wait)? {
-                Ok(taken) => self.read_definitions(client, holder, taken, usual)?,
+            let prepared = match snapshot::attempt(holder, client, number, self.options.lock_wait, profile)? {
+                Ok(taken) => self.read_definitions(client, holder, taken, usual, profile)?,
                 Err(reason) => Err(reason),
             };
             match prepared {
-                Ok(prepared) => return Ok(prepared),
+                Ok(mut prepared) => {
+                    prepared.facts.platform = found.map(|found| prepared.platform(found));
+                    return Ok(prepared);
+                }
                 Err(reason) => last = reason,
             }
         }
@@ -144,6 +182,7 @@ impl Reading<'_> {
         holder: &mut Holder,
         taken: Taken,
         usual: &UsualSession,
+        profile: Option<&Profile>,
     ) -> Result<Result<Prepared, String>, SourceError> {
         let Taken { name, relations } = taken;
         let mut transaction = snapshot::import(client, &name)?;
@@ -154,8 +193,8 @@ impl Reading<'_> {
         // Both at a time: the sooner pg_dump has its locks, the less likely it is that somebody waits before it.
         let failed = AtomicBool::new(false);
         let (definitions, dump) = thread::scope(|scope| {
-            let dump = scope.spawn(|| self.dump(&name, usual, lock_wait, &failed));
-            let definitions = self.definitions(&mut transaction, usual);
+            let dump = scope.spawn(|| self.dump(&name, usual, lock_wait, profile, &failed));
+            let definitions = self.definitions(&mut transaction, usual, profile);
             failed.store(definitions.is_err(), Ordering::Release);
             let dump = dump.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             (definitions, dump)
@@ -211,7 +250,11 @@ impl Reading<'_> {
             in_dump.contains(&relation.oid) || (relation.configuration.is_some() && of_extension)
         })?;
         transaction.rollback().reading("the end of the snapshot")?;
-        let sequences = match read_sequences(holder, &objects.sequences, self.options.lock_wait)? {
+        let is_read = |(schema, name): &&(DbText, DbText)| {
+            profile.is_none_or(|profile| !profile.leaves_rows(schema.as_bytes(), name.as_bytes()))
+        };
+        let names: Vec<(DbText, DbText)> = objects.sequences.iter().filter(is_read).cloned().collect();
+        let sequences = match read_sequences(holder, &names, self.options.lock_wait)? {
             Ok(sequences) => sequences,
             Err(reason) => return Ok(Err(reason)),
         };
@@ -234,6 +277,7 @@ impl Reading<'_> {
             sequences,
             refreshes: objects.refreshes,
             toc,
+            on_platform: definitions.on_platform,
         }))
     }
 
@@ -241,6 +285,7 @@ impl Reading<'_> {
         &self,
         transaction: &mut postgres::Transaction<'_>,
         usual: &UsualSession,
+        profile: Option<&Profile>,
     ) -> Result<Definitions, SourceError> {
         let number = usual.server_version_num;
         let selection = &self.options.selection;
@@ -265,6 +310,13 @@ impl Reading<'_> {
             public_is_closed: catalog::public_is_closed(transaction)?,
             invalid_indexes: catalog::invalid_indexes(transaction)?,
             excluded_data: selection.excluded_data(transaction, &usual.search_path)?,
+            on_platform: match profile {
+                Some(profile) if selection.is_whole_database() => {
+                    OnPlatform::read(transaction, profile, self.options.secrets)?
+                }
+                Some(profile) => OnPlatform::guests_alone(transaction, profile)?,
+                None => OnPlatform::default(),
+            },
         })
     }
 
@@ -274,12 +326,15 @@ impl Reading<'_> {
         snapshot: &str,
         usual: &UsualSession,
         lock_wait: Duration,
+        profile: Option<&Profile>,
         failed: &AtomicBool,
     ) -> Result<Vec<u8>, ProgramError> {
-        let options = self
+        let mut options = self
             .options
             .selection
             .dump_options(snapshot, &usual.encoding, lock_wait);
+        let unread = profile.iter().flat_map(|profile| profile.unread_schemas);
+        options.exclude_schemas.extend(unread.map(OsString::from));
         let stopped = || self.cancel.is_cancelled() || failed.load(Ordering::Acquire);
         let environment = usual.config_of_pg_dump(self.config).child_environment();
         dump_schema(self.pg_dump, &environment, &options, &stopped)

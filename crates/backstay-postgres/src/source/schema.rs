@@ -7,9 +7,11 @@ use backstay_core::script::{check_statements, depends_on_session, statements};
 use backstay_core::sql::literal_settings;
 use backstay_core::{DbText, MemberEncoder};
 
+use super::platform::OwnEntry;
 use super::{Definition, MemberSink, SourceError};
 use crate::archive::{RestorePass, Section, Toc, TocEntry};
 use crate::catalog::{KeyOfIndex, LargeObjectOwner};
+use crate::platform::{Described, Profile};
 
 /// Definitions after which a member ends.
 const MEMBER_TEXT_BYTES: usize = 4 << 20;
@@ -142,6 +144,23 @@ impl Schema {
         }
     }
 
+    /// Adds an entry that `pg_dump` has not.
+    pub(super) fn add_own(&mut self, own: &OwnEntry) -> Result<(), SourceError> {
+        let mut piece = Piece::of_ours(self.next_id, own.kind, &own.name, None, own.stage);
+        self.next_id += 1;
+        piece.definition.clone_from(&own.definition);
+        piece.entry.drop_statement = own.drop_statement.clone().map(DbText::new);
+        piece.check()?;
+        self.pieces.push(piece);
+        Ok(())
+    }
+
+    /// Leaves out what is the platform's.
+    pub(super) fn retain_of_application(&mut self, profile: &Profile, guests: &[i32]) {
+        self.pieces
+            .retain(|piece| is_of_application(&piece.entry, profile, guests));
+    }
+
     /// The entries with their statements, as they would stand in members.
     pub(super) fn into_definitions(self, encoding: &str) -> Vec<Definition> {
         let definition = |piece: Piece| Definition {
@@ -247,7 +266,7 @@ impl Piece {
                 key: None,
             },
             session: Vec::new(),
-            header: format!("-- Name: {name}; Type: {kind}\n").into_bytes(),
+            header: format!("-- Name: {}; Type: {kind}\n", in_a_comment(name)).into_bytes(),
             definition: Vec::new(),
             owner: Vec::new(),
             access_method: Vec::new(),
@@ -265,6 +284,23 @@ impl Piece {
         }
         Ok(())
     }
+}
+
+/// A name that ends no comment, in any encoding.
+fn in_a_comment(name: &str) -> String {
+    let harmless = |c: char| if c.is_ascii_graphic() { c } else { ' ' };
+    name.chars().map(harmless).collect()
+}
+
+/// Whether a restore into a platform makes an entry.
+pub(crate) fn is_of_application(entry: &Entry, profile: &Profile, guests: &[i32]) -> bool {
+    profile.is_of_application(Described {
+        kind: &entry.kind,
+        schema: entry.schema.as_ref().map(DbText::as_bytes),
+        name: entry.name.as_bytes(),
+        owner: entry.owner.as_ref().map(DbText::as_bytes),
+        is_guest: guests.contains(&entry.id),
+    })
 }
 
 /// Puts the settings that say where literals end before each statement that depends on them.

@@ -2,9 +2,13 @@
 
 mod check;
 mod parallel;
+mod platform;
 mod rights;
 mod serial;
 mod tasks;
+
+pub(super) use platform::has_secrets;
+use platform::{ROLES, SECRET};
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,17 +97,17 @@ struct Session {
 impl Restore<'_> {
     fn run(&self) -> Result<RestoreReport, TargetError> {
         let options = &self.plan.options;
-        if options.globals == Keep::Yes {
+        let mut report = RestoreReport::default();
+        if options.globals == Keep::Yes && self.on_platform().is_none() {
             self.globals()?;
         }
         if options.target == TargetPolicy::Create {
             let version = self.plan.target.server_version_num;
             create_database(&self.manifest.source, self.config, version, self.cancel)?;
         }
-        let mut report = RestoreReport::default();
         match options.atomicity {
             Atomicity::SingleTransaction => self.in_one_transaction(&mut report)?,
-            Atomicity::StepByStep => self.step_by_step(&mut report)?,
+            Atomicity::StepByStep | Atomicity::Fitting => self.step_by_step(&mut report)?,
         }
         if options.target == TargetPolicy::Create {
             let mut session = self.connect()?;
@@ -118,6 +122,8 @@ impl Restore<'_> {
                 &mut failures,
             );
         }
+        report.left_out.extend(self.plan.left_out.clone());
+        self.finish_on_platform(&mut report)?;
         if let Some(made) = &self.stand_ins {
             let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
             report.stand_ins.extend(std::mem::take(&mut *made));
@@ -163,7 +169,12 @@ impl Restore<'_> {
     fn connect(&self) -> Result<Session, TargetError> {
         let mut connection = WireConnection::connect(self.config, self.cancel)?;
         session::prepare(&mut connection, &self.manifest.source.encoding, &[])?;
-        if self.plan.options.parts == Parts::Data {
+        if self.on_platform().is_some_and(|on| on.profile.loads_as_replica) {
+            // By SET alone: as an option of the connection the platform refuses it.
+            let set = connection.execute(b"SET session_replication_role = replica");
+            let doing = "keep triggers from acting";
+            set.map_err(|source| TargetError::Wire { doing, source })?;
+        } else if self.plan.options.parts == Parts::Data {
             // Triggers and foreign keys are there already and must not act on rows that come in any order. Who may not
             // set this gets their errors, and is told that they acted.
             let set = connection.execute(b"SET session_replication_role = replica");
@@ -182,10 +193,16 @@ impl Restore<'_> {
             let start = sql.trim_ascii_start();
             String::from_utf8_lossy(&start[..start.len().min(STATEMENT_SHOWN)]).into_owned()
         };
+        // A statement, and what the server says of where it failed, may hold the verifier of a password, or a secret.
+        let is_secret = what == ROLES || what.starts_with(SECRET);
+        let told = match error.server_error().filter(|_| is_secret) {
+            Some(error) => String::from_utf8_lossy(error.field(b'M').unwrap_or_default()).into_owned(),
+            None => error.to_string(),
+        };
         let failure = RestoreFailure {
             what,
-            statement: statement.map(shown),
-            error: error.to_string(),
+            statement: statement.filter(|_| !is_secret).map(shown),
+            error: told,
             sql_state: error.sql_state().map(|code| code.to_string()),
         };
         self.report(failure);
@@ -202,7 +219,10 @@ impl Restore<'_> {
     fn entries(&self, stage: Stage) -> impl Iterator<Item = (usize, &Entry)> {
         let selected = &self.plan.selected.entries;
         let entries = self.manifest.entries.iter().enumerate();
-        entries.filter(move |(index, entry)| entry.stage == stage && selected.contains(index))
+        let there = self.on_platform().map(|on| &on.there);
+        entries.filter(move |(index, entry)| {
+            entry.stage == stage && selected.contains(index) && there.is_none_or(|there| !there.contains(index))
+        })
     }
 
     /// The members with rows that are to be loaded, in the order of the pack.
@@ -260,7 +280,12 @@ impl Restore<'_> {
 
     /// What follows an entry's definition: its owner, its access method.
     fn epilogue(&self, entry: &Entry) -> Result<Vec<Vec<u8>>, TargetError> {
-        let owner = entry.owner_statement.filter(|_| self.plan.options.owners == Keep::Yes);
+        let is_given = |owner: &backstay_core::DbText| {
+            let on = self.on_platform();
+            on.is_none_or(|on| !on.profile.is_foreign_owner(owner.as_bytes()))
+        };
+        let is_given = self.plan.options.owners == Keep::Yes && entry.owner.as_ref().is_none_or(is_given);
+        let owner = entry.owner_statement.filter(|_| is_given);
         [owner, entry.access_method_statement]
             .into_iter()
             .flatten()
@@ -330,7 +355,10 @@ impl Restore<'_> {
             .map(|&index| &self.manifest.entries[index])
             .filter(|entry| entry.kind == "SEQUENCE")
             .collect();
-        let wanted = self.manifest.sequences.iter().filter(|sequence| {
+        let left = self.on_platform().map(|on| &on.left_sequences);
+        let sequences = self.manifest.sequences.iter().enumerate();
+        let here = sequences.filter(|(index, _)| left.is_none_or(|left| !left.contains(index)));
+        let wanted = here.map(|(_, sequence)| sequence).filter(|sequence| {
             all || selected
                 .iter()
                 .any(|e| e.schema.as_ref() == Some(&sequence.schema) && e.name == sequence.name)
@@ -383,7 +411,7 @@ impl Restore<'_> {
             let Some(statement) = entry
                 .drop_statement
                 .as_ref()
-                .filter(|_| self.plan.selected.entries.contains(&index))
+                .filter(|_| self.plan.selected.entries.contains(&index) && !self.stays(index, entry))
             else {
                 continue;
             };
@@ -411,7 +439,7 @@ impl Restore<'_> {
                 Err(error) => return Err(refused(error)),
             }
         }
-        Ok(())
+        self.empty_platform(session)
     }
 
     /// Has a working connection again after one was lost.

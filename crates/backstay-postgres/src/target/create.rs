@@ -9,6 +9,7 @@ use backstay_core::sql::{quote_identifier, quote_literal};
 use super::{Keep, RestoreFailure, Surroundings, TargetError, maintenance_config};
 use crate::CancelToken;
 use crate::config::ConnectionConfig;
+use crate::platform::roles::RoleStatement;
 use crate::session;
 use crate::wire::{SqlState, WireConnection, WireError};
 
@@ -192,6 +193,13 @@ pub(super) fn restore_globals(
         if surroundings == Surroundings::StandIns && is_about_tablespace(statement) {
             continue;
         }
+        // A platform's superuser, who gave it, is none on a server that is thrown away.
+        let statement = match RoleStatement::parse(statement) {
+            Some(RoleStatement::Grant { options, .. }) if surroundings == Surroundings::StandIns => {
+                &RoleStatement::without_grantor(statement, &options)
+            }
+            _ => statement,
+        };
         if let Err(error) = connection.execute(statement) {
             if error.sql_state() == Some(SqlState::DUPLICATE_OBJECT) {
                 continue;

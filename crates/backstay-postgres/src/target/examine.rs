@@ -3,8 +3,8 @@
 mod compare;
 mod keys;
 
-use std::collections::BTreeSet;
 use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 use backstay_core::DbText;
@@ -12,14 +12,16 @@ use backstay_core::manifest::{
     Column, Extension, INVALID_INDEX, Manifest, PART_OF_DATABASE, RowSecurity, Source, Span, Stage, Table, TableKind,
 };
 
+use super::apply::has_secrets;
 use super::{Keep, MemberSource, TargetError, entry_name};
 use crate::CancelToken;
 use crate::catalog::{self, Reading as _, Relation, RelationKind};
 use crate::config::ConnectionConfig;
 use crate::connect::connect_client;
 use crate::pg_dump::PgDump;
+use crate::platform::Profile;
 use crate::session;
-use crate::source::{Definition, read_definitions};
+use crate::source::{Definition, Inclusion, OWN_KINDS, profile_of, read_definitions};
 use crate::wire::WireConnection;
 
 pub use compare::{Difference, DifferenceKind};
@@ -40,6 +42,16 @@ pub struct ExamineOptions {
     pub pg_dump: Option<PgDump>,
     /// A schema in it that is none of the backup's.
     pub ignored_schema: Option<String>,
+    /// The part of the backup that a platform was given; `None` for the whole.
+    pub(super) scope: Option<Scope>,
+}
+
+/// What of a backup the application has on a platform.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    pub(super) profile: &'static Profile,
+    /// Indexes of the entries.
+    pub(super) entries: HashSet<usize>,
 }
 
 impl Default for ExamineOptions {
@@ -51,6 +63,7 @@ impl Default for ExamineOptions {
             settings: Keep::Yes,
             pg_dump: None,
             ignored_schema: None,
+            scope: None,
         }
     }
 }
@@ -84,21 +97,40 @@ pub fn examine_copy(
     options: &ExamineOptions,
     cancel: &CancelToken,
 ) -> Result<Examination, TargetError> {
-    super::on_a_thread(|| {
-        let examining = Examining {
-            manifest,
-            source,
-            config,
-            options,
-            cancel,
-            seen: Examination::default(),
-            told_indexes: BTreeSet::new(),
-        };
-        match examining.run() {
-            Err(_) if cancel.is_cancelled() => Err(TargetError::Cancelled),
-            examined => examined,
-        }
+    super::on_a_thread(|| match examine_here(manifest, source, config, options, cancel) {
+        Err(_) if cancel.is_cancelled() => Err(TargetError::Cancelled),
+        examined => examined,
     })
+}
+
+/// The same, on a thread that no runtime knows.
+pub(super) fn examine_here(
+    manifest: &Manifest,
+    source: &dyn MemberSource,
+    config: &ConnectionConfig,
+    options: &ExamineOptions,
+    cancel: &CancelToken,
+) -> Result<Examination, TargetError> {
+    let examining = Examining {
+        manifest,
+        source,
+        config,
+        options,
+        cancel,
+        seen: Examination::default(),
+        told_indexes: BTreeSet::new(),
+    };
+    examining.run()
+}
+
+impl Examination {
+    /// Whether nothing is different and no key is violated.
+    #[must_use]
+    pub fn is_equal(&self) -> bool {
+        let is_violated =
+            |key: &ForeignKey| key.state == ForeignKeyState::Valid && key.orphans.as_ref().is_ok_and(|&rows| rows > 0);
+        self.differences.is_empty() && !self.foreign_keys.iter().any(is_violated)
+    }
 }
 
 struct Examining<'e> {
@@ -146,7 +178,17 @@ impl Examining<'_> {
                 false => self.seen.invalid_indexes.push(index),
             }
         }
+        let scope = self.options.scope.as_ref();
+        let of_source = profile_of(&self.manifest.source);
         for table in &self.manifest.tables {
+            // The platform makes its tables as it likes, and what was not restored is not there.
+            if scope.is_some_and(|scope| scope.profile.owns_schema(table.schema.as_bytes())) {
+                continue;
+            }
+            // It comes with an extension that only the platform may have.
+            if of_source.is_some_and(|profile| profile.leaves_rows(table.schema.as_bytes(), table.name.as_bytes())) {
+                continue;
+            }
             let relation = relations.iter().find(|relation| is_relation(table, relation));
             let Some(relation) = relation else {
                 self.differ(
@@ -220,7 +262,14 @@ impl Examining<'_> {
     fn extensions(&mut self, found: &[Extension]) {
         for extension in &self.manifest.source.extensions {
             let there = found.iter().find(|other| other.name == extension.name);
+            let is_own = profile_of(&self.manifest.source)
+                .is_some_and(|profile| profile.own_extensions.contains(&&*extension.name.to_lossy()));
             let kind = match there {
+                None if is_own && self.options.scope.is_none() => {
+                    let why = format!("extension {}: only its platform has it", extension.name);
+                    self.seen.not_compared.push(why);
+                    continue;
+                }
                 None => DifferenceKind::Extension,
                 Some(other) if other.schema != extension.schema => DifferenceKind::Extension,
                 Some(other) if other.version != extension.version => DifferenceKind::ExtensionVersion,
@@ -267,7 +316,12 @@ impl Examining<'_> {
             self.seen.not_compared.push(why.to_owned());
             return Ok(());
         };
-        let found = read_definitions(self.config, pg_dump, self.cancel)
+        let secrets = match has_secrets(&self.manifest.entries) {
+            true => Inclusion::Included,
+            false => Inclusion::Excluded,
+        };
+        let of = self.options.scope.as_ref().map(|scope| (scope.profile, secrets));
+        let found = read_definitions(self.config, pg_dump, of, self.cancel)
             .map_err(|error| TargetError::Definitions(Box::new(error)))?;
         let source = &self.manifest.source;
         let dump_major = source
@@ -298,9 +352,24 @@ impl Examining<'_> {
         };
         let mut found = found;
         found.retain(|definition| self.is_given(definition) && !is_ignored(definition));
-        if self.options.owners == Keep::No {
-            for definition in expected.iter_mut().chain(&mut found) {
+        let adopted = self.adopted();
+        for definition in expected.iter_mut().chain(&mut found) {
+            let name = (definition.kind.as_str(), definition.schema.as_ref(), &definition.name);
+            let is_adopted = adopted.contains(&name);
+            if self.options.owners == Keep::No || is_adopted {
                 definition.owner.clear();
+            }
+            // Who owns it now needs not be granted anything.
+            if let Some(scope) = self
+                .options
+                .scope
+                .as_ref()
+                .filter(|_| is_adopted && definition.kind == "ACL")
+            {
+                let to_owner = format!(" TO {};", scope.profile.customer.unwrap_or_default());
+                let lines = definition.sql.split_inclusive(|&byte| byte == b'\n');
+                let others = lines.filter(|line| !line.trim_ascii_end().ends_with(to_owner.as_bytes()));
+                definition.sql = others.flatten().copied().collect();
             }
         }
         self.seen.definitions = expected.len() as u64;
@@ -311,6 +380,19 @@ impl Examining<'_> {
         }
         self.seen.differences.extend(differences);
         Ok(())
+    }
+
+    /// What a role of a platform owns in the backup, which nobody can give it.
+    fn adopted(&self) -> HashSet<(&str, Option<&DbText>, &DbText)> {
+        let Some(scope) = &self.options.scope else {
+            return HashSet::new();
+        };
+        let is_foreign = |owner: &DbText| scope.profile.is_foreign_owner(owner.as_bytes());
+        let entries = self.manifest.entries.iter();
+        entries
+            .filter(|entry| entry.owner.as_ref().is_some_and(is_foreign))
+            .map(|entry| (entry.kind.as_str(), entry.schema.as_ref(), &entry.name))
+            .collect()
     }
 
     fn is_given(&self, definition: &Definition) -> bool {
@@ -331,7 +413,15 @@ impl Examining<'_> {
             super::part_of(text, span).map(<[u8]>::to_vec)
         };
         let mut definitions = Vec::new();
-        for entry in &self.manifest.entries {
+        for (index, entry) in self.manifest.entries.iter().enumerate() {
+            let is_there = match &self.options.scope {
+                Some(scope) => scope.entries.contains(&index),
+                // What calls a platform did nothing elsewhere.
+                None => !OWN_KINDS.contains(&entry.kind.as_str()),
+            };
+            if !is_there {
+                continue;
+            }
             definitions.push(Definition {
                 kind: entry.kind.clone(),
                 schema: entry.schema.clone(),

@@ -48,7 +48,7 @@ impl fmt::Display for ForeignPlan {
         };
         let how = match self.atomicity {
             Atomicity::SingleTransaction => "statement by statement, in one transaction",
-            Atomicity::StepByStep => "statement by statement",
+            Atomicity::StepByStep | Atomicity::Fitting => "statement by statement",
         };
         writeln!(
             f,

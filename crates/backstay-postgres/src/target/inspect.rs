@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use backstay_core::DbText;
 use backstay_core::manifest::Manifest;
 
+use super::platform::TargetPlatform;
 use super::{RestoreRefusal, TargetError};
 use crate::cancel::CancelToken;
 use crate::catalog::{CatalogError, Reading};
 use crate::config::ConnectionConfig;
 use crate::connect::{ConnectErrorKind, connect_client};
+use crate::platform::{PlatformChoice, Profile, find};
 use crate::pooling;
 use crate::session;
 
@@ -34,6 +36,8 @@ pub struct TargetState {
     pub missing_roles: Vec<String>,
     /// Extensions of the backup that cannot be installed at the target.
     pub missing_extensions: Vec<String>,
+    /// The platform that the database is on; `None` where it is on none, or is not there.
+    pub platform: Option<TargetPlatform>,
 }
 
 /// A database that exists at the target.
@@ -57,10 +61,12 @@ pub(super) struct Wanted {
     pub(super) roles: Vec<String>,
     /// Extensions.
     pub(super) extensions: Vec<String>,
+    /// The platform; nobody looks for one where it is `None`.
+    pub(super) platform: Option<PlatformChoice>,
 }
 
 impl Wanted {
-    pub(super) fn of(manifest: &Manifest) -> Self {
+    pub(super) fn of(manifest: &Manifest, platform: Option<PlatformChoice>) -> Self {
         let owners: BTreeSet<&DbText> = manifest
             .entries
             .iter()
@@ -69,6 +75,7 @@ impl Wanted {
         Self {
             roles: owners.into_iter().map(ToString::to_string).collect(),
             extensions: manifest.source.extensions.iter().map(|e| e.name.to_string()).collect(),
+            platform,
         }
     }
 }
@@ -110,14 +117,38 @@ pub(super) fn inspect(config: &ConnectionConfig, wanted: &Wanted) -> Result<Targ
         .and_then(|row| row.try_get::<_, i64>(0))
         .ok()
         .map(i64::cast_unsigned);
+    let server_version_num = u32::try_from(number).unwrap_or(0);
+    let found = match wanted.platform.filter(|_| exists) {
+        Some(choice) => find(&mut client, config, choice)?,
+        None => None,
+    };
+    let platform = match found {
+        Some(found) => found.platform.profile().map(|profile| {
+            TargetPlatform::look(&mut client, found.clone(), profile, server_version_num).map(|seen| (seen, profile))
+        }),
+        None => None,
+    };
+    let (platform, profile) = platform.transpose()?.unzip();
+    let mut database = if exists {
+        Some(existing(&mut client, profile)?)
+    } else {
+        None
+    };
+    if let (Some(database), Some(platform)) = (&mut database, &platform) {
+        let occupied: Vec<String> = platform.occupied().collect();
+        database.object_count += occupied.len() as u64;
+        database.objects.extend(occupied);
+        database.objects.truncate(NAMES_MAX);
+    }
     Ok(TargetState {
         server_version: row.try_get(0).reading(what)?,
-        server_version_num: u32::try_from(number).unwrap_or(0),
+        server_version_num,
         system_identifier,
         role: row.try_get(2).reading(what)?,
-        database: if exists { Some(existing(&mut client)?) } else { None },
+        database,
         missing_roles,
         missing_extensions,
+        platform,
     })
 }
 
@@ -132,9 +163,23 @@ fn names(client: &mut postgres::Client, sql: &str, of: &[String]) -> Result<Vec<
 
 /// Counts what users have made: everything outside the system schemas that no extension owns, and schemas other than
 /// `public`.
-fn existing(client: &mut postgres::Client) -> Result<ExistingDatabase, CatalogError> {
+fn existing(
+    client: &mut postgres::Client,
+    profile: Option<&'static Profile>,
+) -> Result<ExistingDatabase, CatalogError> {
     let what = "what the target holds";
-    let own = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
+    let of_platform: Vec<String> = match profile {
+        Some(profile) => names(
+            client,
+            "SELECT nspname::text FROM pg_catalog.pg_namespace WHERE $1::text[] IS NOT NULL",
+            &[],
+        )?
+        .into_iter()
+        .filter(|schema| profile.has_objects_in(schema.as_bytes()))
+        .collect(),
+        None => Vec::new(),
+    };
+    let own = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND n.nspname::text <> ALL ($1::text[])";
     let not_extension = |catalog: &str, oid: &str| {
         format!(
             "NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.{catalog}'::regclass \
@@ -164,7 +209,7 @@ fn existing(client: &mut postgres::Client) -> Result<ExistingDatabase, CatalogEr
         not_extension("pg_type", "t.oid"),
         not_extension("pg_namespace", "n.oid"),
     );
-    let row = client.query_one(&sql, &[]).reading(what)?;
+    let row = client.query_one(&sql, &[&of_platform]).reading(what)?;
     let count: i64 = row.try_get(0).reading(what)?;
     let rows: i64 = row.try_get(3).reading(what)?;
     Ok(ExistingDatabase {

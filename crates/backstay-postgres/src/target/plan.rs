@@ -5,7 +5,10 @@ use std::fmt;
 use backstay_core::manifest::{Entry, Manifest, MemberContent, Stage, TableRows};
 
 use super::inspect::TargetState;
+use super::platform::{self, OnPlatform};
 use super::select::Selected;
+use crate::platform::Platform;
+
 use super::{Atomicity, Keep, Parts, RestoreOptions, TargetPolicy};
 
 /// A restore that was thought through and not begun.
@@ -30,6 +33,8 @@ pub struct RestorePlan {
     pub warnings: Vec<String>,
     pub(super) summary: Vec<String>,
     pub(super) selected: Selected,
+    pub(super) on_platform: Option<OnPlatform>,
+    pub(super) left_out: Option<String>,
 }
 
 /// Why a target is not restored into.
@@ -100,6 +105,58 @@ pub enum RestoreRefusal {
     /// What a foreign script would replace is not known.
     #[error("a foreign archive does not say what to drop, so it can only be restored into an empty or a new database")]
     CleanForeign,
+    /// The platform is not the one that the backup was made on, and tables in its schemas are in the backup.
+    #[error("the target is on {platform}, and the backup was not made by its rules")]
+    OtherPlatform {
+        /// The platform of the target.
+        platform: Platform,
+    },
+    /// The target of a platform is of an older major version.
+    #[error("the backup is of PostgreSQL {from}, and the target is the older {to}")]
+    OlderTarget {
+        /// Major version of the source.
+        from: u32,
+        /// Major version of the target.
+        to: u32,
+    },
+    /// The role is not the one that owns applications on the platform.
+    #[error("the role {role} may not act as {customer}, who owns what is restored")]
+    NotCustomer {
+        /// The role.
+        role: String,
+        /// Who would have to restore.
+        customer: &'static str,
+    },
+    /// Triggers and foreign keys would act on the rows that are loaded.
+    #[error(
+        "the role {role} may not set session_replication_role, so triggers would act on the rows that are restored"
+    )]
+    MayNotBeReplica {
+        /// The role.
+        role: String,
+    },
+    /// The target has not the extensions.
+    #[error("extensions of the backup cannot be installed at the target: {}", extensions.join(", "))]
+    MissingExtensions {
+        /// Which.
+        extensions: Vec<String>,
+    },
+    /// Tables of the platform, or columns of them, that hold rows in the backup are not at the target.
+    #[error("the target's {platform} has no {}, of which the backup has rows", tables.join(", "))]
+    PlatformLacks {
+        /// The platform.
+        platform: Platform,
+        /// The tables, with a column where only that is missing.
+        tables: Vec<String>,
+    },
+    /// Tables of the platform cannot be given their rows.
+    #[error("the role may not read and fill {} of the target's {platform}", tables.join(", "))]
+    PlatformDenies {
+        /// The platform.
+        platform: Platform,
+        /// The tables.
+        tables: Vec<String>,
+    },
     /// Its encoding cannot hold the backup's texts.
     #[error("the database {database} has the encoding {found}, and the backup is in {expected}")]
     Encoding {
@@ -125,6 +182,14 @@ pub(super) fn plan(
             patterns: selected.unmatched,
         });
     }
+    let on_platform = match &target.platform {
+        Some(found) => platform::settle(manifest, &target, found, &mut selected, options)?,
+        None => None,
+    };
+    let left_out = match on_platform {
+        Some(_) => None,
+        None => platform::leave_own_extensions(manifest, &target.missing_extensions, &mut selected),
+    };
     // Owner and grants of a large object come and go with the object, which is data.
     match options.parts {
         Parts::All => {}
@@ -158,6 +223,15 @@ pub(super) fn plan(
             tables += u64::from(manifest.tables[index].kind == backstay_core::manifest::TableKind::Table);
         }
     }
+    let mut options = options.clone();
+    if options.atomicity == Atomicity::Fitting {
+        let limit = on_platform.as_ref().map_or(0, |on| on.profile.one_transaction_below);
+        options.atomicity = match text_bytes < limit {
+            true => Atomicity::SingleTransaction,
+            false => Atomicity::StepByStep,
+        };
+    }
+    let options = &options;
     Ok(RestorePlan {
         database: database.to_owned(),
         warnings: warnings(manifest, database, &target, options),
@@ -168,6 +242,8 @@ pub(super) fn plan(
         tables,
         entries: selected.entries.len() as u64,
         selected,
+        on_platform,
+        left_out,
         target,
     })
 }
@@ -278,16 +354,16 @@ fn summary(manifest: &Manifest, database: &str, target: &TargetState, options: &
         (TargetPolicy::Clean, Atomicity::SingleTransaction) => {
             "drop what the backup contains and restore it, in one transaction".to_owned()
         }
-        (TargetPolicy::Clean, Atomicity::StepByStep) => {
+        (TargetPolicy::Clean, Atomicity::StepByStep | Atomicity::Fitting) => {
             format!(
                 "drop what the backup contains, then restore with {} connections",
                 options.jobs
             )
         }
         (_, Atomicity::SingleTransaction) => "in one transaction".to_owned(),
-        (_, Atomicity::StepByStep) => format!("with {} connections", options.jobs),
+        (_, Atomicity::StepByStep | Atomicity::Fitting) => format!("with {} connections", options.jobs),
     };
-    vec![
+    let mut lines = vec![
         format!("backup     {} of database {}", manifest.id, manifest.source.database),
         format!(
             "taken      {} from PostgreSQL {}",
@@ -299,7 +375,12 @@ fn summary(manifest: &Manifest, database: &str, target: &TargetState, options: &
         ),
         format!("there now  {now}"),
         format!("how        {how}"),
-    ]
+    ];
+    if let Some(platform) = &target.platform {
+        let found = &platform.found;
+        lines.push(format!("platform   {} (found by {})", found.platform, found.by));
+    }
+    lines
 }
 
 impl fmt::Display for RestorePlan {

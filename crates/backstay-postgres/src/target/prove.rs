@@ -135,7 +135,17 @@ pub fn prove_copy(
     observer: &dyn RestoreObserver,
     cancel: &CancelToken,
 ) -> Result<ProofReport, TargetError> {
-    super::on_a_thread(|| prove(manifest, |_| true, true, config, jobs, observer, cancel))
+    super::on_a_thread(|| {
+        prove(
+            manifest,
+            |_| true,
+            Some(&manifest.sequences),
+            config,
+            jobs,
+            observer,
+            cancel,
+        )
+    })
 }
 
 struct Piece {
@@ -144,10 +154,11 @@ struct Piece {
     bytes: u64,
 }
 
+/// Without sequences only rows are compared.
 pub(super) fn prove(
     manifest: &Manifest,
     selected: impl Fn(usize) -> bool,
-    whole: bool,
+    sequences: Option<&[Sequence]>,
     config: &ConnectionConfig,
     jobs: usize,
     observer: &dyn RestoreObserver,
@@ -251,8 +262,8 @@ pub(super) fn prove(
             });
         }
     }
-    if whole {
-        compare_sequences(&mut holder, &manifest.sequences, &mut report)?;
+    if let Some(sequences) = sequences {
+        compare_sequences(&mut holder, sequences, &mut report)?;
         compare_large_objects(&mut holder, manifest, &mut report)?;
     }
     holder.close();

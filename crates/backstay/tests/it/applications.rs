@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use backstay::{
-    Archive, Atomicity, BackupOptions, CancelToken, CheckOptions, ConnectionConfig, ForeignArchive, Prove, Repository,
-    RestoreOptions, Silent, TargetPolicy, WhenMissing,
+    Archive, Atomicity, BackupOptions, CancelToken, CheckOptions, ConnectionConfig, ForeignArchive, Platform,
+    PlatformChoice, Prove, Repository, RestoreOptions, Silent, TargetPolicy, WhenMissing,
 };
 
 use crate::support::{
@@ -48,7 +48,9 @@ fn a_role_without_superpowers_backs_up_a_whole_supabase_project() {
         cluster.sql("kulti", "SELECT rolsuper FROM pg_roles WHERE rolname = 'postgres'"),
         "f"
     );
-    let (now, options, cancel) = (jiff::Timestamp::now(), BackupOptions::default(), CancelToken::new());
+    let (now, mut options, cancel) = (jiff::Timestamp::now(), BackupOptions::default(), CancelToken::new());
+    // All of it, as for a server of one's own.
+    options.source.platform = PlatformChoice::Is(Platform::Plain);
     let report = backstay::back_up(&config, &repository, now, &programs(), &options, &Silent, &cancel).unwrap();
     assert_eq!(report.published.manifest.id.prefix().as_str(), "kulti");
     let backup = open(&repository, &report);

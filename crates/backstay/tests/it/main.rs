@@ -29,6 +29,7 @@ mod sealed;
 mod settings;
 mod status;
 mod storm;
+mod supabase;
 mod support;
 mod swapping;
 mod verifying;

@@ -54,6 +54,7 @@ fn more_tables_than_the_server_can_lock_are_told_of() {
         programs: &programs(),
         pg_dump: None,
         whole_database: true,
+        platform: backstay::PlatformChoice::Auto,
         large_objects: Inclusion::Included,
     };
     let found = backstay::preflight(&cluster.config(database), needs).unwrap().findings;

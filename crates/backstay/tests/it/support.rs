@@ -143,7 +143,7 @@ impl Cluster {
     }
 
     /// Everything in a database, or in such a part of it, as `pg_dump` prints it: rows in the order of their text.
-    fn content_of(&self, database: &str, part: &[&str]) -> Vec<String> {
+    pub(crate) fn content_of(&self, database: &str, part: &[&str]) -> Vec<String> {
         let output = checked(self.pg_dump(database).arg("--data-only").args(part));
         let mut lines: Vec<String> = String::from_utf8_lossy(&output.stdout)
             .lines()
@@ -238,7 +238,7 @@ pub(crate) fn assert_same_part(cluster: &Cluster, left: &str, right: &str, part:
 }
 
 /// The lines of a sorted list that another sorted list has not, or not as often.
-fn only_in_first<'a>(first: &'a [String], second: &[String]) -> Vec<&'a str> {
+pub(crate) fn only_in_first<'a>(first: &'a [String], second: &[String]) -> Vec<&'a str> {
     let mut second = second.iter().peekable();
     let missing = first.iter().filter(|line| {
         while second.next_if(|other| other < line).is_some() {}
@@ -248,7 +248,7 @@ fn only_in_first<'a>(first: &'a [String], second: &[String]) -> Vec<&'a str> {
 }
 
 /// The first line in which two texts differ, with its neighbours.
-fn first_difference(left: &str, right: &str) -> Option<String> {
+pub(crate) fn first_difference(left: &str, right: &str) -> Option<String> {
     let mut lines = left.lines().zip(right.lines()).enumerate();
     match lines.find(|(_, (a, b))| a != b) {
         Some((number, (a, b))) => Some(format!("line {}:\n- {a:.300}\n+ {b:.300}", number + 1)),

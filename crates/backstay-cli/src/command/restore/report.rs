@@ -128,6 +128,17 @@ impl Outcome<'_> {
                 ),
             );
         }
+        if let Some(seen) = &report.examination {
+            let verdict = match seen.differences.len() as u64 {
+                0 => "equal".to_owned(),
+                different => count(different, "difference", "differences"),
+            };
+            let definitions = count(seen.definitions, "definition", "definitions");
+            fact(
+                "compared",
+                format!("{definitions}, with rights and policies: {verdict}"),
+            );
+        }
         if let Some(id) = &self.safety_backup {
             fact("before", format!("the target is kept in {id}"));
         }
@@ -143,6 +154,16 @@ impl Outcome<'_> {
                 "different: {}: expected {}, found {}\n",
                 mismatch.what, mismatch.expected, mismatch.found
             ));
+        }
+        if let Some(seen) = &report.examination {
+            for difference in &seen.differences {
+                text.push_str(&format!("different: {difference}\n"));
+            }
+            for key in &seen.foreign_keys {
+                if let Ok(orphans @ 1..) = key.orphans {
+                    text.push_str(&format!("different: {}: {orphans} rows refer to nothing\n", key.what));
+                }
+            }
         }
         for failure in report.failures.iter().take(FAILURES_SHOWN) {
             text.push_str(&format!("missing: {}\n", failure.to_string().replace('\n', "\n  ")));
@@ -215,6 +236,10 @@ impl Outcome<'_> {
                     })
                     .collect(),
             }),
+            definitions_different: report
+                .examination
+                .as_ref()
+                .map(|seen| seen.differences.iter().map(ToString::to_string).collect()),
         }
     }
 }
@@ -234,6 +259,9 @@ pub(super) struct OutcomeJson<'r> {
     not_in_backup: &'r [String],
     failures: Vec<FailureJson<'r>>,
     proof: Option<ProofJson<'r>>,
+    /// What differs among definitions; missing where they were not compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    definitions_different: Option<Vec<String>>,
 }
 
 #[derive(Serialize)]

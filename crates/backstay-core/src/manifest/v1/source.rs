@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ManifestError, invalid, text};
-use crate::manifest::{DatabaseSetting, Extension, SnapshotFacts, Source};
+use crate::manifest::{DatabaseSetting, Extension, SnapshotFacts, Source, SourcePlatform};
 use crate::text::DbText;
 
 #[derive(Serialize, Deserialize)]
@@ -22,6 +22,15 @@ pub(super) struct SourceJson {
     pub(super) extensions: Vec<ExtensionJson>,
     pub(super) database_bytes: Option<u64>,
     pub(super) snapshot: SnapshotJson,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) platform: Option<PlatformJson>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct PlatformJson {
+    pub(super) name: String,
+    pub(super) found_by: String,
+    pub(super) guests: Vec<i32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,6 +95,11 @@ impl From<&Source> for SourceJson {
                 postmaster_start_unix_micros: s.snapshot.postmaster_start_unix_micros,
                 xmax: s.snapshot.xmax.map(|xmax| xmax.to_string()),
             },
+            platform: s.platform.as_ref().map(|platform| PlatformJson {
+                name: platform.name.clone(),
+                found_by: platform.found_by.clone(),
+                guests: platform.guests.clone(),
+            }),
         }
     }
 }
@@ -132,6 +146,11 @@ impl TryFrom<SourceJson> for Source {
                 postmaster_start_unix_micros: s.snapshot.postmaster_start_unix_micros,
                 xmax: s.snapshot.xmax.as_deref().map(wide).transpose()?,
             },
+            platform: s.platform.map(|platform| SourcePlatform {
+                name: platform.name,
+                found_by: platform.found_by,
+                guests: platform.guests,
+            }),
         })
     }
 }

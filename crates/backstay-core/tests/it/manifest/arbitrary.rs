@@ -1,7 +1,7 @@
 use backstay_core::manifest::{
     CheckOutcome, CheckValue, Chunk, Column, DatabaseSetting, Entry, Extension, KeyConstraint, LargeObjects, Manifest,
     Member, MemberContent, Omission, Pack, PackId, Persistence, ROWS_FOOTER, Refresh, RowBlock, RowSecurity, Sequence,
-    SnapshotFacts, Source, Span, Stage, Table, TableKind, TableRows,
+    SnapshotFacts, Source, SourcePlatform, Span, Stage, Table, TableKind, TableRows,
 };
 use backstay_core::{BackupId, Codec, DbText, Prefix, RowDigest, Sha256Digest};
 use jiff::Timestamp;
@@ -172,8 +172,17 @@ fn source() -> impl Strategy<Value = Source> {
         any::<Option<i64>>(),
         any::<Option<u64>>(),
     );
-    (server, database, vec(setting, 0..3), vec(extension, 0..3), snapshot).prop_map(
-        |(server, database, settings, extensions, snapshot)| {
+    let platform = (any::<String>(), any::<String>(), vec(any::<i32>(), 0..3));
+    let platform = option::of(platform.prop_map(|(name, found_by, guests)| SourcePlatform { name, found_by, guests }));
+    (
+        server,
+        database,
+        vec(setting, 0..3),
+        vec(extension, 0..3),
+        snapshot,
+        platform,
+    )
+        .prop_map(|(server, database, settings, extensions, snapshot, platform)| {
             let (server_version_num, server_version, pg_dump_version, system_identifier) = server;
             let ((name, owner), words, provider, database_bytes) = database;
             let [encoding, collate, ctype, locale_provider] = words;
@@ -201,9 +210,9 @@ fn source() -> impl Strategy<Value = Source> {
                     postmaster_start_unix_micros,
                     xmax,
                 },
+                platform,
             }
-        },
-    )
+        })
 }
 
 fn sequence() -> impl Strategy<Value = Sequence> {

@@ -102,6 +102,7 @@ fn source() -> Source {
             postmaster_start_unix_micros: Some(1_737_000_000_000_000),
             xmax: Some(4_294_967_300),
         },
+        platform: None,
     }
 }
 

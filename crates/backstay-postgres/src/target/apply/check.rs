@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use backstay_core::manifest::Sequence;
+
 use super::{Failed, Restore, Session};
 use crate::target::prove::{self, Group};
 use crate::target::{Parts, Prove, RestoreEvent, RestoreFailure, RestorePhase, RestoreReport, TargetError};
@@ -24,13 +26,14 @@ impl Restore<'_> {
             let proof = prove::prove(
                 self.manifest,
                 |index| tables.contains(&index),
-                whole,
+                whole.then(|| self.sequences_here()).as_deref(),
                 self.config,
                 self.plan.options.jobs,
                 self.observer,
                 self.cancel,
             )?;
             report.proof = Some(proof);
+            self.prove_definitions(report)?;
         } else if self.plan.options.parts == Parts::Data {
             report
                 .left_out
@@ -39,6 +42,16 @@ impl Restore<'_> {
             self.check_counts()?;
         }
         Ok(())
+    }
+
+    /// The sequences that are given their values.
+    fn sequences_here(&self) -> Vec<Sequence> {
+        let sequences = self.manifest.sequences.iter().enumerate();
+        let is_here = |index| self.on_platform().is_none_or(|on| !on.left_sequences.contains(&index));
+        sequences
+            .filter(|(index, _)| is_here(*index))
+            .map(|(_, sequence)| sequence.clone())
+            .collect()
     }
 
     /// The groups of tables whose rows are counted.

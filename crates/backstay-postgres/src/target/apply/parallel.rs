@@ -21,6 +21,9 @@ impl Restore<'_> {
             self.clean(&mut session)?;
             session.connection.commit().map_err(failed("commit"))?;
         }
+        for (what, sql) in self.role_statements(&mut session, report)? {
+            self.note(what, session.run(sql));
+        }
         self.observer.event(RestoreEvent::Phase {
             phase: RestorePhase::PreData,
             bytes: 0,
@@ -40,6 +43,9 @@ impl Restore<'_> {
         });
         self.late_entries(&mut session)?;
         self.take_rights_back(&mut session, given.as_ref())?;
+        for (what, sql) in self.reset_default_privileges(&mut session)? {
+            self.note(what, session.run(sql));
+        }
         self.stage_by_entry(&mut session, Stage::Privileges)?;
         self.refresh(&mut session);
         self.stage_by_entry(&mut session, Stage::Last)?;

@@ -12,7 +12,13 @@ impl Restore<'_> {
         if self.plan.options.target == TargetPolicy::Clean {
             self.clean(&mut session)?;
         }
-        if let Some((what, Failed { statement, error })) = self.everything(&mut session)? {
+        let roles = self.role_statements(&mut session, report)?;
+        let failed_role = statements(&mut session, roles);
+        let failed_first = match failed_role {
+            Some(failed) => Some(failed),
+            None => self.everything(&mut session)?,
+        };
+        if let Some((what, Failed { statement, error })) = failed_first {
             self.fail(what, Some(&statement), &error);
             // The connection may be gone; the server undoes the transaction either way.
             drop(session.connection.execute(b"ROLLBACK"));
@@ -86,6 +92,10 @@ impl Restore<'_> {
         }
         let taken_back = given.map_or(Ok(Vec::new()), |given| given.take_back(session))?;
         if let Some(failed) = statements(session, taken_back) {
+            return Ok(Some(failed));
+        }
+        let reset = self.reset_default_privileges(session)?;
+        if let Some(failed) = statements(session, reset) {
             return Ok(Some(failed));
         }
         if let Some(failed) = self.stage(session, Stage::Privileges)? {

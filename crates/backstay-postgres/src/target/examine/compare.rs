@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use backstay_core::DbText;
 
@@ -17,6 +18,16 @@ pub struct Difference {
     pub expected: Option<String>,
     /// What is there; `None` where nothing is.
     pub found: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.expected, &self.found) {
+            (Some(expected), Some(found)) => write!(f, "{}: {expected} in the backup, {found} here", self.what),
+            (Some(_), None) => write!(f, "{}: in the backup, and not here", self.what),
+            (None, _) => write!(f, "{}: here, and not in the backup", self.what),
+        }
+    }
 }
 
 /// What can be different in a copy.
@@ -107,8 +118,8 @@ pub(super) fn compare(
                 _ => DifferenceKind::Definition,
             },
             what: entry_name(kind, definition.schema.as_ref(), &definition.name),
-            expected: shown(&left),
-            found: shown(&right),
+            expected: in_clear(kind, &left),
+            found: in_clear(kind, &right),
         }));
     }
     differences
@@ -134,10 +145,39 @@ fn name(definition: &Definition) -> Name<'_> {
 fn texts(definitions: &[&Definition]) -> Vec<Vec<u8>> {
     let mut texts: Vec<Vec<u8>> = definitions
         .iter()
-        .map(|definition| [&definition.sql[..], &definition.owner].concat())
+        .map(|definition| match definition.kind.as_str() {
+            "ACL" | "DEFAULT ACL" => in_any_order(&definition.sql),
+            _ => [&definition.sql[..], &definition.owner].concat(),
+        })
         .collect();
     texts.sort_unstable();
     texts
+}
+
+/// Grants, sorted: the order in which a server lists them is that in which they were given. What stands between `SET SESSION
+/// AUTHORIZATION` and `RESET` stays together, for it tells who gave them.
+fn in_any_order(sql: &[u8]) -> Vec<u8> {
+    let mut grants: Vec<Vec<u8>> = Vec::new();
+    let mut is_open = false;
+    for line in sql.split_inclusive(|&byte| byte == b'\n') {
+        match grants.last_mut().filter(|_| is_open) {
+            Some(grant) => grant.extend_from_slice(line),
+            None => grants.push(line.to_vec()),
+        }
+        is_open = match line.starts_with(b"SET SESSION AUTHORIZATION ") {
+            true => true,
+            false => is_open && !line.starts_with(b"RESET SESSION AUTHORIZATION"),
+        };
+    }
+    grants.sort_unstable();
+    grants.concat()
+}
+
+fn in_clear(kind: &str, texts: &[Vec<u8>]) -> Option<String> {
+    match kind {
+        "VAULT SECRET" => (!texts.is_empty()).then(|| "a secret".to_owned()),
+        _ => shown(texts),
+    }
 }
 
 fn shown(texts: &[Vec<u8>]) -> Option<String> {

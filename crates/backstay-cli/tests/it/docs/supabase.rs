@@ -1,0 +1,68 @@
+//! The page for projects of Supabase, lived through with two servers that are made as its are.
+
+use std::collections::BTreeSet;
+
+use super::{example, fenced, run_with};
+use crate::support::Sandbox;
+
+const SUPABASE: &str = include_str!("../../../../../docs/supabase.md");
+
+const STATE: &str = "SELECT (SELECT md5(string_agg(u::text, E'\\n' ORDER BY id)) FROM public.users u),
+    (SELECT md5(string_agg(email, E'\\n' ORDER BY id)) FROM auth.users),
+    (SELECT count(*) FROM storage.objects), (SELECT secret FROM vault.decrypted_secrets),
+    has_table_privilege('anon', 'public.credit_transactions', 'INSERT')";
+
+#[test]
+fn the_page_for_supabase_works() {
+    let (project, new) = (Sandbox::of_supabase(), Sandbox::of_supabase());
+    for file in ["40-kulti.sql", "41-kulti-data.sql", "42-kulti-platform.sql"] {
+        project.sql_file_as("postgres", file);
+    }
+    let before = project.sql("postgres", STATE);
+    let variables = [
+        ("DATABASE_URL", project.url("postgres")),
+        ("NEW_DATABASE_URL", new.url("postgres")),
+        ("BACKSTAY_STORE", "backups".to_owned()),
+    ];
+    let mut lived = BTreeSet::new();
+    let mut live = |name: &'static str| {
+        lived.insert(name);
+        run_with(&project, name, &example(SUPABASE, name), &variables)
+    };
+    let looked = live("look");
+    assert!(
+        looked.contains("platform: Supabase (found by its roles and schemas)"),
+        "{looked}"
+    );
+    live("key");
+    let made = live("nightly");
+    for told in [
+        "Supabase (found by",
+        "save it as well",
+        "edge functions",
+        "schema realtime",
+    ] {
+        assert!(made.contains(told), "{told}: {made}");
+    }
+    let drilled = live("drill");
+    assert!(drilled.contains("passed"), "{drilled}");
+    let restored = live("new-project");
+    assert!(restored.contains("with rights and policies: equal"), "{restored}");
+    assert_eq!(new.sql("postgres", STATE), before);
+    let mut psql = new.client("psql", "postgres");
+    psql.env("PGUSER", "kulti_worker").env("PGPASSWORD", "worker-password");
+    let output = psql
+        .args(["-XAtqc", "SELECT current_user"])
+        .output()
+        .expect("psql runs");
+    assert_eq!(output.stdout, b"kulti_worker\n", "{output:?}");
+    project.sql(
+        "postgres",
+        "DELETE FROM public.session_participants; UPDATE public.users SET bio = NULL; GRANT ALL ON public.credit_transactions TO anon;
+         UPDATE auth.users SET email = NULL; DELETE FROM vault.secrets",
+    );
+    live("in-place");
+    assert_eq!(project.sql("postgres", STATE), before);
+    let names = fenced(SUPABASE).into_iter().filter(|(language, ..)| *language == "sh");
+    assert_eq!(names.map(|(_, name, _)| name).collect::<BTreeSet<_>>(), lived);
+}

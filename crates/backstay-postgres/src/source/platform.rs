@@ -1,0 +1,365 @@
+//! What of a platform `pg_dump` does not tell: which triggers and policies on its tables are the application's, and what
+//! stands in tables that a backup does not read.
+
+use std::collections::HashSet;
+
+use backstay_core::manifest::{Omission, Stage};
+use backstay_core::sql::{quote_identifier, quote_literal, quote_qualified};
+use postgres::Transaction;
+
+use super::Inclusion;
+use super::omissions::{CHANGING_SCHEMA, ONLY_SEALED};
+use crate::catalog::{CatalogError, Reading as _, rows};
+use crate::platform::{Profile, Services};
+
+/// Kinds of entries that are none of `pg_dump`'s. They do nothing in a database that has not what they call.
+pub(crate) const OWN_KINDS: &[&str] = &["CRON JOB", "VAULT SECRET", "PLATFORM POLICY", "PLATFORM GRANT"];
+
+/// What the application has on a platform.
+#[derive(Debug, Default)]
+pub(super) struct OnPlatform {
+    /// Triggers and policies on tables of the platform, by catalog and OID.
+    pub(super) guests: HashSet<(u32, u32)>,
+    /// Entries that `pg_dump` has not.
+    pub(super) entries: Vec<OwnEntry>,
+    pub(super) omissions: Vec<Omission>,
+}
+
+/// An entry that `pg_dump` has not.
+#[derive(Debug)]
+pub(super) struct OwnEntry {
+    pub(super) kind: &'static str,
+    pub(super) name: String,
+    pub(super) stage: Stage,
+    pub(super) definition: Vec<u8>,
+    pub(super) drop_statement: Option<Vec<u8>>,
+}
+
+impl OnPlatform {
+    /// Reads it, in the snapshot of the transaction; secrets where they are wanted.
+    pub(super) fn read(
+        transaction: &mut Transaction<'_>,
+        profile: &Profile,
+        secrets: Inclusion,
+    ) -> Result<Self, CatalogError> {
+        let mut on = Self {
+            guests: guests(transaction, profile)?,
+            ..Self::default()
+        };
+        for schema in profile.unread_schemas {
+            on.omissions.push(Omission {
+                subject: format!("tables of the schema {schema}"),
+                reason: CHANGING_SCHEMA.to_owned(),
+            });
+        }
+        on.entries.extend(policies(transaction, profile)?);
+        on.entries.extend(grants(transaction, profile)?);
+        if profile.services == Services::Supabase {
+            on.entries.extend(jobs(transaction)?);
+            on.secrets(transaction, secrets)?;
+        }
+        Ok(on)
+    }
+
+    /// Reads what a backup of a part must know.
+    pub(super) fn guests_alone(transaction: &mut Transaction<'_>, profile: &Profile) -> Result<Self, CatalogError> {
+        Ok(Self {
+            guests: guests(transaction, profile)?,
+            ..Self::default()
+        })
+    }
+
+    fn secrets(&mut self, transaction: &mut Transaction<'_>, secrets: Inclusion) -> Result<(), CatalogError> {
+        if !is_there(transaction, "vault.decrypted_secrets")? {
+            return Ok(());
+        }
+        if secrets == Inclusion::Excluded {
+            let count = transaction
+                .query_one("SELECT count(*) FROM vault.secrets", &[])
+                .and_then(|row| row.try_get::<_, i64>(0))
+                .reading("the secrets of the vault")?;
+            if count > 0 {
+                self.omissions.push(Omission {
+                    subject: format!("{count} secrets of the vault"),
+                    reason: ONLY_SEALED.to_owned(),
+                });
+            }
+            return Ok(());
+        }
+        let found = rows(
+            transaction,
+            "the secrets of the vault",
+            "SELECT convert_to(name, getdatabaseencoding()), convert_to(description, getdatabaseencoding()),
+                    convert_to(decrypted_secret, getdatabaseencoding())
+             FROM vault.decrypted_secrets ORDER BY name, id",
+            |row| {
+                let text = |column| row.try_get::<_, Option<Vec<u8>>>(column);
+                Ok([text(0)?, text(1)?, text(2)?])
+            },
+        )?;
+        for (secret, number) in found.iter().zip(1..) {
+            let [name, description, secret] = secret.each_ref().map(Option::as_deref);
+            self.entries.extend(secret_entry(name, description, secret, number));
+        }
+        Ok(())
+    }
+}
+
+/// What makes a secret, or gives the one of its name its value again.
+fn secret_entry(
+    name: Option<&[u8]>,
+    description: Option<&[u8]>,
+    secret: Option<&[u8]>,
+    number: u32,
+) -> Option<OwnEntry> {
+    let secret = quote_literal(secret?);
+    let told = name.map(lossy);
+    let description = quote_literal(description.unwrap_or_default());
+    let body = match name {
+        Some(name) => {
+            let name = quote_literal(name);
+            joined(&[
+                b"IF EXISTS (SELECT FROM vault.secrets WHERE secrets.name = ",
+                &name,
+                b") THEN PERFORM vault.update_secret((SELECT s.id FROM vault.secrets s WHERE s.name = ",
+                &name,
+                b"), ",
+                &secret,
+                b", ",
+                &name,
+                b", ",
+                &description,
+                b"); ELSE PERFORM vault.create_secret(",
+                &secret,
+                b", ",
+                &name,
+                b", ",
+                &description,
+                b"); END IF;",
+            ])
+        }
+        None => joined(&[
+            b"IF NOT EXISTS (SELECT FROM vault.decrypted_secrets d WHERE d.name IS NULL AND d.decrypted_secret = ",
+            &secret,
+            b") THEN PERFORM vault.create_secret(",
+            &secret,
+            b", NULL, ",
+            &description,
+            b"); END IF;",
+        ]),
+    };
+    Some(OwnEntry {
+        kind: "VAULT SECRET",
+        name: told.unwrap_or_else(|| format!("without a name, {number}")),
+        stage: Stage::PostData,
+        definition: where_function(b"vault", b"create_secret", &body),
+        drop_statement: None,
+    })
+}
+
+/// Triggers that call no function of the platform, and all policies: who runs the platform makes none.
+fn guests(transaction: &mut Transaction<'_>, profile: &Profile) -> Result<HashSet<(u32, u32)>, CatalogError> {
+    let found = rows(
+        transaction,
+        "what stands on tables of the platform",
+        "SELECT t.tableoid, t.oid, convert_to(n.nspname, getdatabaseencoding())
+         FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+         WHERE NOT t.tgisinternal AND p.pronamespace <> n.oid
+         UNION ALL SELECT p.tableoid, p.oid, convert_to(n.nspname, getdatabaseencoding())
+         FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace",
+        |row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get::<_, Vec<u8>>(2)?)),
+    )?;
+    let found = found.into_iter();
+    let on_platform = found.filter(|(_, _, schema)| profile.owns_schema(schema));
+    Ok(on_platform.map(|(catalog, oid, _)| (catalog, oid)).collect())
+}
+
+/// Policies on tables that are not read.
+fn policies(transaction: &mut Transaction<'_>, profile: &Profile) -> Result<Vec<OwnEntry>, CatalogError> {
+    let found = rows(
+        transaction,
+        "the policies on tables of the platform",
+        "SELECT convert_to(n.nspname, getdatabaseencoding()), convert_to(c.relname, getdatabaseencoding()),
+                convert_to(p.polname, getdatabaseencoding()),
+                convert_to(format('AS %s FOR %s TO %s%s%s;', CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
+                    CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
+                    (SELECT string_agg(CASE r WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_catalog.pg_get_userbyid(r)) END, ', ')
+                     FROM unnest(p.polroles) r),
+                    ' USING (' || pg_catalog.pg_get_expr(p.polqual, p.polrelid) || ')',
+                    ' WITH CHECK (' || pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) || ')'), getdatabaseencoding())
+         FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ORDER BY 1, 2, 3",
+        |row| {
+            let text = |column| row.try_get::<_, Vec<u8>>(column);
+            Ok((text(0)?, text(1)?, text(2)?, text(3)?))
+        },
+    )?;
+    let unread = found.into_iter().filter(|(schema, ..)| profile.leaves_schema(schema));
+    let entry = |(schema, table, name, rest): (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>)| {
+        let relation = quote_qualified(&schema, &table);
+        let policy = quote_identifier(&name);
+        let body = joined(&[
+            b"IF pg_catalog.to_regclass(",
+            &quote_literal(&relation),
+            b") IS NOT NULL THEN CREATE POLICY ",
+            &policy,
+            b" ON ",
+            &relation,
+            b" ",
+            &rest,
+            b" END IF;",
+        ]);
+        OwnEntry {
+            kind: "PLATFORM POLICY",
+            name: format!("{}.{} {}", lossy(&schema), lossy(&table), lossy(&name)),
+            stage: Stage::PostData,
+            definition: block(&body),
+            drop_statement: Some(joined(&[b"DROP POLICY IF EXISTS ", &policy, b" ON ", &relation, b";"])),
+        }
+    };
+    Ok(unread.map(entry).collect())
+}
+
+/// Rights on what is the platform's that roles of the application have.
+fn grants(transaction: &mut Transaction<'_>, profile: &Profile) -> Result<Vec<OwnEntry>, CatalogError> {
+    let found = rows(
+        transaction,
+        "the rights on what is the platform's",
+        "SELECT convert_to(o.schema, getdatabaseencoding()), convert_to(o.kind || ' ' || o.name, getdatabaseencoding()),
+                a.privilege_type, convert_to(r.rolname, getdatabaseencoding()), a.is_grantable
+         FROM (SELECT n.nspname AS schema, 'SCHEMA' AS kind, quote_ident(n.nspname) AS name, n.nspacl AS acl
+               FROM pg_catalog.pg_namespace n
+               UNION ALL SELECT n.nspname, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
+                 format('%I.%I', n.nspname, c.relname), c.relacl
+               FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+               UNION ALL SELECT n.nspname, 'ROUTINE', p.oid::pg_catalog.regprocedure::text, p.proacl
+               FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace) o,
+              LATERAL pg_catalog.aclexplode(o.acl) a JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+         ORDER BY 2, 4, 3",
+        |row| {
+            let bytes = |column| row.try_get::<_, Vec<u8>>(column);
+            Ok((bytes(0)?, bytes(1)?, row.try_get::<_, String>(2)?, bytes(3)?, row.try_get(4)?))
+        },
+    )?;
+    let mut entries = Vec::new();
+    for (schema, object, right, role, is_grantable) in found {
+        if profile.leaves_schema(&schema) || profile.is_reserved(&role) || !profile.has_objects_in(&schema) {
+            continue;
+        }
+        let mut definition = joined(&[right.as_bytes(), b" ON ", &object, b" TO ", &quote_identifier(&role)]);
+        definition.splice(..0, *b"GRANT ");
+        definition.extend_from_slice(if is_grantable { b" WITH GRANT OPTION;\n" } else { b";\n" });
+        entries.push(OwnEntry {
+            kind: "PLATFORM GRANT",
+            name: format!("{right} ON {} TO {}", lossy(&object), lossy(&role)),
+            stage: Stage::Privileges,
+            definition,
+            drop_statement: None,
+        });
+    }
+    Ok(entries)
+}
+
+/// The jobs of `pg_cron` in this database.
+fn jobs(transaction: &mut Transaction<'_>) -> Result<Vec<OwnEntry>, CatalogError> {
+    if !is_there(transaction, "cron.job")? {
+        return Ok(Vec::new());
+    }
+    let found = rows(
+        transaction,
+        "the jobs of pg_cron",
+        "SELECT convert_to(to_jsonb(j) ->> 'jobname', getdatabaseencoding()), convert_to(j.schedule, getdatabaseencoding()),
+                convert_to(j.command, getdatabaseencoding()), j.active, j.jobid
+         FROM cron.job j WHERE j.database = current_database() ORDER BY 1, 2, 3",
+        |row| {
+            let name: Option<Vec<u8>> = row.try_get(0)?;
+            Ok((name, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?))
+        },
+    )?;
+    let entry = |(name, schedule, command, active, id): (Option<Vec<u8>>, Vec<u8>, Vec<u8>, bool, i64)| {
+        let told = name
+            .as_ref()
+            .map_or_else(|| format!("without a name, {id}"), |name| lossy(name));
+        let (schedule, command) = (quote_literal(&schedule), quote_literal(&command));
+        let which = match &name {
+            Some(name) => joined(&[b"j.jobname = ", &quote_literal(name)]),
+            None => joined(&[
+                b"j.jobname IS NULL AND j.schedule = ",
+                &schedule,
+                b" AND j.command = ",
+                &command,
+            ]),
+        };
+        let mut body = match &name {
+            // A name that is there gets the schedule and the command.
+            Some(name) => joined(&[
+                b"PERFORM cron.schedule(",
+                &quote_literal(name),
+                b", ",
+                &schedule,
+                b", ",
+                &command,
+                b");",
+            ]),
+            None => joined(&[
+                b"IF NOT EXISTS (SELECT FROM cron.job j WHERE ",
+                &which,
+                b") THEN PERFORM cron.schedule(",
+                &schedule,
+                b", ",
+                &command,
+                b"); END IF;",
+            ]),
+        };
+        if !active {
+            body.extend(joined(&[
+                b" PERFORM cron.alter_job(j.jobid, active := false) FROM cron.job j WHERE ",
+                &which,
+                b";",
+            ]));
+        }
+        OwnEntry {
+            kind: "CRON JOB",
+            name: told,
+            stage: Stage::Last,
+            definition: where_function(b"cron", b"schedule", &body),
+            drop_statement: None,
+        }
+    };
+    Ok(found.into_iter().map(entry).collect())
+}
+
+fn is_there(transaction: &mut Transaction<'_>, relation: &str) -> Result<bool, CatalogError> {
+    transaction
+        .query_one("SELECT pg_catalog.to_regclass($1) IS NOT NULL", &[&relation])
+        .and_then(|row| row.try_get(0))
+        .reading("the extensions of the platform")
+}
+
+/// Statements that are passed over where the database has not that function.
+fn where_function(schema: &[u8], name: &[u8], body: &[u8]) -> Vec<u8> {
+    block(&joined(&[
+        b"IF EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = ",
+        &quote_literal(schema),
+        b" AND p.proname = ",
+        &quote_literal(name),
+        b") THEN ",
+        body,
+        b" END IF;",
+    ]))
+}
+
+fn block(body: &[u8]) -> Vec<u8> {
+    let body = joined(&[b"BEGIN ", body, b" END"]);
+    joined(&[b"DO ", &quote_literal(&body), b";\n"])
+}
+
+fn joined(parts: &[&[u8]]) -> Vec<u8> {
+    parts.concat()
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,281 @@
+//! What a restore into a hosted platform does otherwise.
+
+use std::sync::PoisonError;
+
+use backstay_core::manifest::{DatabaseSetting, Entry, MemberContent};
+use backstay_core::sql::quote_literal;
+
+use super::{Failed, Restore, Session};
+use crate::pg_dump::find_pg_dump;
+use crate::platform::roles::RoleStatement;
+use crate::target::create::apply_settings;
+use crate::target::examine::{ExamineOptions, Scope, examine_here};
+use crate::target::platform::{OnPlatform, is_platforms_publication};
+use crate::target::{Atomicity, DifferenceKind, Keep, Parts, RestoreReport, TargetError};
+use crate::wire::{Row, SqlState};
+
+/// What statements about roles are called in a report.
+pub(super) const ROLES: &str = "roles";
+/// How the names of secrets begin there.
+pub(super) const SECRET: &str = "VAULT SECRET";
+
+/// Attributes that a role without superpowers may not name, though a new role has none of them.
+const NOT_SAID: &[&[u8]] = &[b"NOSUPERUSER", b"NOREPLICATION", b"NOBYPASSRLS"];
+
+/// The default privileges of the role, each with the statement that takes it back to PostgreSQL's own.
+const DEFAULT_PRIVILEGES: &str = "
+SELECT pg_catalog.format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s %s %s ON %s %s %s;', r.rolname,
+         CASE a.defaclnamespace WHEN 0 THEN '' ELSE pg_catalog.format(' IN SCHEMA %I', n.nspname) END,
+         d.verb, d.privilege_type,
+         CASE a.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'ROUTINES'
+              WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' ELSE 'LARGE OBJECTS' END,
+         d.preposition, CASE d.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(d.grantee)) END)
+FROM pg_catalog.pg_default_acl a JOIN pg_catalog.pg_roles r ON r.oid = a.defaclrole
+LEFT JOIN pg_catalog.pg_namespace n ON n.oid = a.defaclnamespace,
+LATERAL (SELECT CASE a.defaclnamespace WHEN 0
+           THEN pg_catalog.acldefault(CASE a.defaclobjtype WHEN 'S' THEN 's' ELSE a.defaclobjtype END, a.defaclrole)
+           END AS usual) u,
+LATERAL (SELECT 'REVOKE' AS verb, 'FROM' AS preposition, e.grantee, e.privilege_type FROM (
+           SELECT * FROM pg_catalog.aclexplode(a.defaclacl) EXCEPT SELECT * FROM pg_catalog.aclexplode(u.usual)) e
+         UNION ALL SELECT 'GRANT', 'TO', e.grantee, e.privilege_type FROM (
+           SELECT * FROM pg_catalog.aclexplode(u.usual) EXCEPT SELECT * FROM pg_catalog.aclexplode(a.defaclacl)) e) d
+WHERE r.rolname = current_user";
+
+impl Restore<'_> {
+    pub(super) fn on_platform(&self) -> Option<&OnPlatform> {
+        self.plan.on_platform.as_ref()
+    }
+
+    /// Whether an entry is there and stays, also where what the backup contains is dropped first.
+    pub(super) fn stays(&self, index: usize, entry: &Entry) -> bool {
+        let Some(on) = self.on_platform() else { return false };
+        // Rights that the platform has given on the schema public go with it and cannot be given again.
+        let is_public = entry.kind == "SCHEMA" && entry.name.as_bytes() == b"public";
+        on.there.contains(&index) || is_public || entry.kind == "EXTENSION" || is_platforms_publication(entry)
+    }
+
+    /// Removes the rows of the platform's tables that the backup has, in one statement: they refer to each other. Nothing of
+    /// the application refers to them any more, or the server refuses.
+    pub(super) fn empty_platform(&self, session: &mut Session) -> Result<(), TargetError> {
+        let Some(on) = self.on_platform().filter(|on| !on.emptied.is_empty()) else {
+            return Ok(());
+        };
+        let sql = [b"TRUNCATE ".to_vec(), on.emptied.join(&b", "[..])].concat();
+        let truncated = session.connection.execute(&sql);
+        truncated.map(drop).map_err(|source| TargetError::Clean {
+            what: format!("the rows of {}", on.profile.platform),
+            source,
+        })
+    }
+
+    /// The statements that take the role's default privileges away, before it gets those of the backup.
+    pub(super) fn reset_default_privileges(
+        &self,
+        session: &mut Session,
+    ) -> Result<Vec<(String, Vec<u8>)>, TargetError> {
+        let options = &self.plan.options;
+        if self.on_platform().is_none() || options.privileges == Keep::No || options.parts == Parts::Data {
+            return Ok(Vec::new());
+        }
+        if !options.selection.is_whole() {
+            return Ok(Vec::new());
+        }
+        let doing = "read the default privileges";
+        let rows = session.connection.query(DEFAULT_PRIVILEGES.as_bytes());
+        let rows = rows.map_err(|source| TargetError::Wire { doing, source })?;
+        let statements = rows.iter().filter_map(|row| Some(row.get(0)?.to_vec()));
+        Ok(statements
+            .map(|sql| ("DEFAULT ACL of the target".to_owned(), sql))
+            .collect())
+    }
+
+    /// Gives the database its settings, and tells services that the schema is another one.
+    pub(super) fn finish_on_platform(&self, report: &mut RestoreReport) -> Result<(), TargetError> {
+        let Some(on) = self.on_platform() else { return Ok(()) };
+        report.left_out.extend(on.left_out.iter().cloned());
+        let has_failed = !self.failures.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        // Then everything was undone.
+        if has_failed && self.plan.options.atomicity == Atomicity::SingleTransaction {
+            return Ok(());
+        }
+        let mut session = self.connect()?;
+        let mut failures = Vec::new();
+        let settings: &[DatabaseSetting] = &on.settings;
+        let mut run = |sql: &[u8]| session.run(sql.to_vec()).map_err(|failed: Failed| failed.error);
+        apply_settings(
+            &mut run,
+            &self.plan.database,
+            settings,
+            self.plan.options.privileges,
+            &mut failures,
+        );
+        for failure in failures {
+            let is_denied = failure.sql_state.as_deref() == Some(&SqlState::INSUFFICIENT_PRIVILEGE.to_string());
+            match is_denied {
+                // Then it was the platform that had set it.
+                true => report.left_out.push(format!("{}: {}", failure.what, failure.error)),
+                false => self.report(failure),
+            }
+        }
+        if let Some(notify) = on.profile.notify {
+            drop(session.connection.execute(notify.as_bytes()));
+        }
+        session.connection.close();
+        Ok(())
+    }
+
+    /// The statements that make the roles of the application and give them what they had. Those of the platform are left
+    /// alone. It is the transaction of the restore in which they are run, so that it is undone with it.
+    pub(super) fn role_statements(
+        &self,
+        session: &mut Session,
+        report: &mut RestoreReport,
+    ) -> Result<Vec<(String, Vec<u8>)>, TargetError> {
+        let Some(on) = self.on_platform().filter(|_| self.plan.options.privileges == Keep::Yes) else {
+            return Ok(Vec::new());
+        };
+        if self.plan.options.parts == Parts::Data {
+            return Ok(Vec::new());
+        }
+        let doing = "read the roles";
+        let rows = session.connection.query(b"SELECT rolname FROM pg_catalog.pg_roles");
+        let rows = rows.map_err(|source| TargetError::Wire { doing, source })?;
+        let there: Vec<&[u8]> = rows.iter().filter_map(|row| row.get(0)).collect();
+        let set = role_settings(session)?;
+        let mut said = Vec::new();
+        let members = self.manifest.members.iter().enumerate();
+        for (index, _) in members.filter(|(_, member)| member.content == MemberContent::Globals) {
+            let text = self.source.text(index).map_err(TargetError::Backup)?;
+            let script: Vec<u8> = text
+                .split(|&byte| byte == b'\n')
+                .filter_map(|line| line.strip_prefix(b"--G "))
+                .flat_map(|line| [line, b"\n"].concat())
+                .collect();
+            for statement in backstay_core::script::statements(&script) {
+                let Some(statement) = self.role_statement(on, statement, report) else {
+                    continue;
+                };
+                let is_there = match RoleStatement::parse(&statement) {
+                    Some(RoleStatement::Create { role }) => there.contains(&role.as_slice()),
+                    _ => set.iter().any(|setting| setting.is_set_by(&statement)),
+                };
+                if !is_there {
+                    said.push((ROLES.to_owned(), statement));
+                }
+            }
+        }
+        Ok(said)
+    }
+
+    /// A statement about roles as the platform's role may say it; `None` where it is not its to say.
+    fn role_statement(&self, on: &OnPlatform, statement: &[u8], report: &mut RestoreReport) -> Option<Vec<u8>> {
+        let is_reserved = |role: &[u8]| on.profile.is_reserved(role);
+        match RoleStatement::parse(statement)? {
+            RoleStatement::Create { role } | RoleStatement::Comment { role } if is_reserved(&role) => None,
+            RoleStatement::Create { .. } | RoleStatement::Comment { .. } => Some(statement.to_vec()),
+            RoleStatement::Set { role, setting } if is_reserved(&role) && !on.profile.lets_set(&setting) => None,
+            RoleStatement::Set { .. } => Some(statement.to_vec()),
+            RoleStatement::Alter { role, .. } if is_reserved(&role) => None,
+            RoleStatement::Alter { role, attributes, .. } => {
+                let words: Vec<&[u8]> = statement[attributes.clone()].split(|&byte| byte == b' ').collect();
+                if words.contains(&&b"SUPERUSER"[..]) {
+                    let role = String::from_utf8_lossy(&role);
+                    report.left_out.push(format!(
+                        "the superpowers of the role {role}, which nobody can have here"
+                    ));
+                }
+                let said = |word: &&[u8]| *word != b"SUPERUSER" && !NOT_SAID.contains(word);
+                let words: Vec<&[u8]> = words.into_iter().filter(said).collect();
+                let (before, behind) = (&statement[..attributes.start], &statement[attributes.end..]);
+                Some([before, &words.join(&b' '), behind].concat())
+            }
+            RoleStatement::Grant { role, member, options } => {
+                let is_own = member == self.plan.target.role.as_bytes();
+                // From 16 on who makes a role is its member with the right to give it on, and cannot say so again.
+                let comes_by_itself = is_own && self.plan.target.server_version_num >= 160_000;
+                if (is_reserved(&role) && is_reserved(&member)) || comes_by_itself {
+                    return None;
+                }
+                Some(RoleStatement::without_grantor(statement, &options))
+            }
+        }
+    }
+
+    /// Compares the definitions of the application with those of the backup.
+    pub(super) fn prove_definitions(&self, report: &mut RestoreReport) -> Result<(), TargetError> {
+        let options = &self.plan.options;
+        let Some(on) = self.on_platform() else { return Ok(()) };
+        if options.parts != Parts::All || !options.selection.is_whole() {
+            return Ok(());
+        }
+        let major = self.plan.target.server_version_num / 10_000;
+        let pg_dump = options
+            .programs
+            .as_ref()
+            .and_then(|programs| find_pg_dump(programs, major).ok());
+        let mut examine = ExamineOptions {
+            owners: options.owners,
+            privileges: options.privileges,
+            settings: Keep::Yes,
+            pg_dump,
+            ..ExamineOptions::default()
+        };
+        examine.scope = Some(Scope {
+            profile: on.profile,
+            entries: self.plan.selected.entries.clone(),
+        });
+        let mut seen = examine_here(self.manifest, self.source, self.config, &examine, self.cancel)?;
+        // Which version there is, and which settings may be changed, the platform says.
+        let of_platform = |kind| matches!(kind, DifferenceKind::ExtensionVersion | DifferenceKind::Setting);
+        let (others, differences) = seen
+            .differences
+            .drain(..)
+            .partition(|difference| of_platform(difference.kind));
+        seen.differences = differences;
+        let others: Vec<crate::target::Difference> = others;
+        report.left_out.extend(others.iter().map(ToString::to_string));
+        report.left_out.append(&mut seen.not_compared);
+        report.examination = Some(seen);
+        Ok(())
+    }
+}
+
+/// A setting of a role at the target.
+struct RoleSetting {
+    role: Vec<u8>,
+    name: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl RoleSetting {
+    /// Whether a statement would only say it again: that of a role of the platform may not be said by everybody.
+    fn is_set_by(&self, statement: &[u8]) -> bool {
+        let Some(RoleStatement::Set { role, setting }) = RoleStatement::parse(statement) else {
+            return false;
+        };
+        let end = [b" TO ", &quote_literal(&self.value)[..], b";"].concat();
+        (&role, &setting) == (&self.role, &self.name) && statement.trim_ascii_end().ends_with(&end)
+    }
+}
+
+fn role_settings(session: &mut Session) -> Result<Vec<RoleSetting>, TargetError> {
+    let doing = "read the settings of roles";
+    let rows = session.connection.query(
+        b"SELECT r.rolname, pg_catalog.split_part(c, '=', 1), pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1)
+          FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) c
+          WHERE s.setdatabase = 0",
+    );
+    let rows = rows.map_err(|source| TargetError::Wire { doing, source })?;
+    let bytes = |row: &Row, column| row.get(column).unwrap_or_default().to_vec();
+    let settings = rows.iter().map(|row| RoleSetting {
+        role: bytes(row, 0),
+        name: bytes(row, 1),
+        value: bytes(row, 2),
+    });
+    Ok(settings.collect())
+}
+
+/// Whether the backup has secrets, so that those of the target are compared.
+pub(in crate::target) fn has_secrets(entries: &[Entry]) -> bool {
+    entries.iter().any(|entry| entry.kind == SECRET)
+}

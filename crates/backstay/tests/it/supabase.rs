@@ -1,0 +1,457 @@
+//! A project of Supabase: backed up by its own role, restored into a new project and over itself, nothing lost.
+
+use backstay::{
+    Atomicity, BackupOptions, BackupReader, CancelToken, ConnectionConfig, Inclusion, Manifest, Platform,
+    PlatformChoice, Prove, RestoreOptions, RestoreRefusal, RestoreReport, Silent, TargetError, TargetPolicy,
+};
+use backstay_core::manifest::Stage;
+
+use crate::support::{Cluster, checked, first_difference, installation_since, only_in_first, open, programs, testdata};
+
+const NO_SWITCHES: [&str; 0] = [];
+
+/// A project as the platform makes it.
+fn project() -> Cluster {
+    let cluster = Cluster::start_as(&installation_since(15), "supabase_admin", &[]);
+    for file in ["10-platform.sql", "20-realtime.sql", "30-services.sql"] {
+        cluster.sql_file("postgres", &testdata("supabase").join(file), &NO_SWITCHES);
+    }
+    cluster
+}
+
+/// One with the application in it.
+fn project_in_use() -> Cluster {
+    let cluster = project();
+    for file in ["40-kulti.sql", "41-kulti-data.sql", "42-kulti-platform.sql"] {
+        let mut psql = cluster.client("psql", "postgres");
+        psql.env("PGUSER", "postgres")
+            .args(["-Xq", "-v", "ON_ERROR_STOP=1", "-v", "rows=200", "-f"]);
+        checked(psql.arg(testdata("supabase").join(file)));
+    }
+    // An old dashboard made tables as its own role.
+    cluster.sql(
+        "postgres",
+        "CREATE TABLE public.of_dashboard (x int); INSERT INTO public.of_dashboard VALUES (7)",
+    );
+    cluster
+}
+
+/// The connection of the role that the owner of a project has.
+fn owner(cluster: &Cluster) -> ConnectionConfig {
+    role(cluster, "postgres")
+}
+
+fn role(cluster: &Cluster, name: &str) -> ConnectionConfig {
+    ConnectionConfig {
+        user: name.to_owned(),
+        ..cluster.config("postgres")
+    }
+}
+
+fn back_up(cluster: &Cluster, store: &str, with: impl FnOnce(&mut BackupOptions)) -> BackupReader {
+    let repository = cluster.repository(store);
+    let (now, mut options, cancel) = (jiff::Timestamp::now(), BackupOptions::default(), CancelToken::new());
+    with(&mut options);
+    let made = backstay::back_up(
+        &owner(cluster),
+        &repository,
+        now,
+        &programs(),
+        &options,
+        &Silent,
+        &cancel,
+    );
+    open(&repository, &made.unwrap())
+}
+
+fn options() -> RestoreOptions {
+    let mut options = RestoreOptions::default();
+    options.prove = Prove::Yes;
+    options.programs = Some(programs());
+    options.atomicity = Atomicity::Fitting;
+    options
+}
+
+fn restore(backup: &BackupReader, cluster: &Cluster, options: &RestoreOptions) -> RestoreReport {
+    let config = owner(cluster);
+    let plan = backstay::plan_restore(backup, &config, options).unwrap();
+    let report = backstay::restore(backup, &plan, &config, &Silent, &CancelToken::new()).unwrap();
+    let seen = report.examination.as_ref().expect("definitions are compared");
+    assert!(
+        report.is_complete(),
+        "{:#?}\n{:#?}\n{:#?}",
+        report.failures,
+        report.proof,
+        seen.differences
+    );
+    assert!(seen.definitions > 100);
+    report
+}
+
+/// Everything that a project is, a line each: definitions with owners, rights, policies, triggers and publications; rows,
+/// sequences, large objects; roles with memberships, settings and passwords; jobs and secrets.
+fn fingerprint(cluster: &Cluster) -> (String, Vec<String>) {
+    let definitions = cluster.schema("postgres");
+    // Who owns it in a new project is said.
+    let definitions = definitions
+        .replace(
+            "public.of_dashboard OWNER TO supabase_admin",
+            "public.of_dashboard OWNER TO postgres",
+        )
+        .replace("GRANT ALL ON TABLE public.of_dashboard TO postgres;\n", "")
+        .replace(
+            "Name: of_dashboard; Type: TABLE; Schema: public; Owner: supabase_admin",
+            "Name: of_dashboard; Type: TABLE; Schema: public; Owner: postgres",
+        )
+        .replace(
+            "Name: TABLE of_dashboard; Type: ACL; Schema: public; Owner: supabase_admin",
+            "Name: TABLE of_dashboard; Type: ACL; Schema: public; Owner: postgres",
+        );
+    let mut rows = cluster.content_of(
+        "postgres",
+        &[
+            "--exclude-schema=vault",
+            "--exclude-schema=cron",
+            "--exclude-schema=realtime",
+            "--exclude-table=storage.migrations",
+        ],
+    );
+    rows.retain(|line| !line.starts_with("--"));
+    let mut globals = cluster.client("pg_dumpall", "postgres");
+    let globals = checked(globals.args(["--roles-only", "--no-role-passwords", "--database=postgres"]));
+    let globals = String::from_utf8(globals.stdout).unwrap();
+    rows.extend(
+        globals
+            .lines()
+            .filter(|line| !line.contains("restrict"))
+            .map(str::to_owned),
+    );
+    let more = cluster.sql(
+        "postgres",
+        "SELECT concat('password ', rolname, ' ', rolpassword) FROM pg_authid WHERE rolname ~ '^kulti'
+         UNION ALL SELECT concat('setting ', setdatabase <> 0, ' ', setrole::regrole, ' ', setconfig) FROM pg_db_role_setting
+         UNION ALL SELECT concat('job ', jobname, ' ', schedule, ' ', command, ' ', active, ' ', username) FROM cron.job
+         UNION ALL SELECT concat('secret ', name, ' ', description, ' ', secret) FROM vault.secrets
+         UNION ALL SELECT concat('view ', host_stats) FROM public.host_stats
+         UNION ALL SELECT concat('populated ', oid::regclass, ' ', relispopulated) FROM pg_class WHERE relkind = 'm'",
+    );
+    rows.extend(more.lines().map(str::to_owned));
+    rows.sort_unstable();
+    (definitions, rows)
+}
+
+fn assert_same(expected: &(String, Vec<String>), found: &(String, Vec<String>)) {
+    assert_eq!(first_difference(&expected.0, &found.0), None);
+    let (lost, gained) = (
+        only_in_first(&expected.1, &found.1),
+        only_in_first(&found.1, &expected.1),
+    );
+    assert!(lost.is_empty() && gained.is_empty(), "-{lost:#.300?}\n+{gained:#.300?}");
+}
+
+/// What some users see through the policies.
+fn seen_by_users(cluster: &Cluster) -> String {
+    let tables = [
+        "public.users",
+        "public.sessions",
+        "public.session_participants",
+        "public.recordings",
+        "storage.objects",
+    ];
+    let see =
+        |table| format!("SELECT '{table}', count(*), md5(string_agg(t::text, '' ORDER BY t::text)) FROM {table} t;");
+    let see: String = tables.map(see).concat();
+    let users = [1, 2, 17].map(|number| {
+        format!(
+            "SELECT set_config('request.jwt.claims', json_build_object('sub', md5('user{number}')::uuid)::text, false) IS NULL;
+             {see} SELECT count(*) FROM public.credit_transactions;"
+        )
+    });
+    cluster.sql(
+        "postgres",
+        &format!(
+            "SET ROLE authenticated; {} SET ROLE anon; SELECT count(*) FROM public.sessions",
+            users.concat()
+        ),
+    )
+}
+
+fn assert_it_works(cluster: &Cluster, seen: &str) {
+    assert_eq!(seen_by_users(cluster), seen);
+    for (right, expected) in [
+        (
+            "has_table_privilege('anon', 'public.credit_transactions', 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')",
+            "f",
+        ),
+        (
+            "has_table_privilege('authenticated', 'public.credit_transactions', 'INSERT, UPDATE, DELETE')",
+            "f",
+        ),
+        (
+            "has_table_privilege('authenticated', 'public.credit_transactions', 'SELECT')",
+            "t",
+        ),
+        (
+            "has_function_privilege('anon', 'public.apply_credit()', 'EXECUTE')",
+            "f",
+        ),
+        (
+            "has_column_privilege('authenticated', 'public.users', 'credits', 'UPDATE')",
+            "f",
+        ),
+        (
+            "has_column_privilege('authenticated', 'public.users', 'bio', 'UPDATE')",
+            "t",
+        ),
+        (
+            "has_table_privilege('kulti_readonly', 'storage.objects', 'SELECT')",
+            "t",
+        ),
+    ] {
+        assert_eq!(cluster.sql("postgres", &format!("SELECT {right}")), expected, "{right}");
+    }
+    let signed_up = "BEGIN; SET ROLE supabase_auth_admin;
+        INSERT INTO auth.users (id, email, raw_user_meta_data) VALUES (md5('new')::uuid, 'new@example.org', '{\"username\": \"new_one\"}');
+        RESET ROLE; SELECT username FROM public.users WHERE email = 'new@example.org'; ROLLBACK";
+    assert_eq!(cluster.sql("postgres", signed_up), "new_one");
+}
+
+#[test]
+fn a_project_comes_back_in_a_new_one_and_over_itself() {
+    let full = project_in_use();
+    let seen = seen_by_users(&full);
+    let as_it_was = fingerprint(&full);
+    let backup = back_up(&full, "backups", |options| options.source.secrets = Inclusion::Included);
+    let manifest = backup.manifest();
+    let platform = manifest.source.platform.as_ref().unwrap();
+    assert_eq!(
+        (platform.name.as_str(), &*platform.found_by),
+        ("supabase", "its roles and schemas")
+    );
+    assert!(
+        manifest
+            .tables
+            .iter()
+            .all(|table| table.schema.as_bytes() != b"realtime")
+    );
+
+    let fresh = project();
+    refuses_what_would_lose_something(manifest, &fresh);
+    let mut step_by_step = options();
+    step_by_step.atomicity = Atomicity::StepByStep;
+    let report = restore(&backup, &fresh, &step_by_step);
+    let adopted = report
+        .left_out
+        .iter()
+        .filter(|told| told.contains("TABLE public.of_dashboard"));
+    assert_eq!(adopted.count(), 1, "{:#?}", report.left_out);
+    assert_same(&as_it_was, &fingerprint(&fresh));
+    assert_it_works(&fresh, &seen);
+
+    // Everything that an accident may do.
+    let accident = "
+        DELETE FROM public.session_participants; DROP TRIGGER on_auth_user_created ON auth.users; DROP POLICY \"own files\" ON storage.objects;
+        DROP POLICY \"hosts listen\" ON realtime.messages; DROP POLICY \"own profile\" ON public.users;
+        GRANT ALL ON public.credit_transactions TO anon; GRANT EXECUTE ON FUNCTION public.apply_credit() TO anon;
+        ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON FUNCTIONS TO anon; ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO anon;
+        REVOKE SELECT ON storage.objects FROM kulti_readonly; DROP TABLE public.recordings CASCADE; SELECT lo_unlink(424242);
+        ALTER PUBLICATION supabase_realtime DROP TABLE public.sessions; DELETE FROM auth.refresh_tokens;
+        INSERT INTO storage.buckets (id, name) VALUES ('later', 'later'); ALTER DATABASE postgres RESET default_transaction_deferrable;
+        ALTER ROLE kulti_worker PASSWORD 'forgotten'; REVOKE kulti_readonly FROM kulti_worker; SELECT cron.schedule('close old', '@hourly', 'oops');
+        UPDATE auth.users SET email = 'x' || id || '@example.org'";
+    for (cluster, atomicity) in [(&full, Atomicity::Fitting), (&fresh, Atomicity::StepByStep)] {
+        cluster.sql("postgres", &format!("SET SESSION AUTHORIZATION postgres; {accident}"));
+        let mut options = options();
+        options.target = TargetPolicy::Clean;
+        options.atomicity = atomicity;
+        restore(&backup, cluster, &options);
+        assert_same(&as_it_was, &fingerprint(cluster));
+        assert_it_works(cluster, &seen);
+    }
+    // Where one statement fails in one transaction all is undone, the roles too, and no secret is told.
+    full.sql(
+        "postgres",
+        "REVOKE EXECUTE ON FUNCTION vault.update_secret FROM PUBLIC; SET SESSION AUTHORIZATION postgres;
+         DELETE FROM public.presence_cache; ALTER ROLE kulti_worker PASSWORD 'later'; ALTER DATABASE postgres SET work_mem = '5MB'",
+    );
+    let before = fingerprint(&full);
+    let mut options = options();
+    options.target = TargetPolicy::Clean;
+    let config = owner(&full);
+    let plan = backstay::plan_restore(&backup, &config, &options).unwrap();
+    let report = backstay::restore(&backup, &plan, &config, &Silent, &CancelToken::new()).unwrap();
+    assert_eq!(report.failures.len(), 1, "{:#?}", report.failures);
+    assert!(
+        !report.is_complete() && !format!("{report:?}").contains("hunter2"),
+        "{:#?}",
+        report.failures
+    );
+    assert_same(&before, &fingerprint(&full));
+}
+
+/// Tries targets that could not take the backup whole; each is as it was afterwards.
+fn refuses_what_would_lose_something(manifest: &Manifest, fresh: &Cluster) {
+    let plan = |config: &ConnectionConfig, manifest: &Manifest| match backstay_postgres::plan_restore(
+        manifest,
+        config,
+        &options(),
+    ) {
+        Err(TargetError::Refused(refusal)) => refusal,
+        other => panic!("{other:?}"),
+    };
+    let refused = |before: &str, after: &str| {
+        fresh.sql("postgres", before);
+        let refusal = plan(&owner(fresh), manifest);
+        fresh.sql("postgres", after);
+        refusal
+    };
+    let lacks = |refusal: RestoreRefusal| match refusal {
+        RestoreRefusal::PlatformLacks { tables, .. } | RestoreRefusal::PlatformDenies { tables, .. } => tables,
+        other => panic!("{other:?}"),
+    };
+    let renamed = lacks(refused(
+        "ALTER TABLE storage.objects RENAME user_metadata TO other",
+        "ALTER TABLE storage.objects RENAME other TO user_metadata",
+    ));
+    assert_eq!(renamed, ["storage.objects (user_metadata)"]);
+    let gone = lacks(refused(
+        "ALTER TABLE auth.sessions RENAME TO other",
+        "ALTER TABLE auth.other RENAME TO sessions",
+    ));
+    assert_eq!(gone, ["auth.sessions"]);
+    let denied = lacks(refused(
+        "REVOKE supabase_auth_admin FROM postgres; REVOKE INSERT ON auth.identities FROM postgres",
+        "GRANT INSERT ON auth.identities TO postgres; GRANT supabase_auth_admin TO postgres",
+    ));
+    assert_eq!(denied, ["auth.identities"]);
+    let occupied = |refusal| match refusal {
+        RestoreRefusal::NotEmpty { objects, .. } => objects,
+        other => panic!("{other:?}"),
+    };
+    let rows = occupied(refused(
+        "INSERT INTO storage.buckets (id, name) VALUES ('a', 'a')",
+        "TRUNCATE storage.buckets CASCADE",
+    ));
+    assert_eq!(rows, ["rows of storage.buckets"]);
+    assert_eq!(
+        occupied(refused("CREATE TABLE public.x ()", "DROP TABLE public.x")),
+        ["public.x"]
+    );
+    let replica = refused(
+        "REVOKE SET ON PARAMETER session_replication_role FROM postgres",
+        "GRANT SET ON PARAMETER session_replication_role TO postgres",
+    );
+    assert_eq!(
+        replica,
+        RestoreRefusal::MayNotBeReplica {
+            role: "postgres".to_owned()
+        }
+    );
+    let restricted = plan(&role(fresh, "authenticator"), manifest);
+    assert!(
+        matches!(restricted, RestoreRefusal::NotCustomer { .. }),
+        "{restricted:?}"
+    );
+
+    let changed = |with: &dyn Fn(&mut Manifest)| {
+        let mut manifest = manifest.clone();
+        with(&mut manifest);
+        plan(&owner(fresh), &manifest)
+    };
+    let older = changed(&|manifest| manifest.source.server_version_num = 990_000);
+    assert!(
+        matches!(older, RestoreRefusal::OlderTarget { from: 99, .. }),
+        "{older:?}"
+    );
+    let missing = changed(&|manifest| {
+        let mut extension = manifest
+            .entries
+            .iter()
+            .find(|entry| entry.kind == "EXTENSION")
+            .unwrap()
+            .clone();
+        extension.name = "postgis_of_the_future".into();
+        manifest.source.extensions[0].name = extension.name.clone();
+        manifest.entries.push(extension);
+    });
+    assert!(
+        matches!(missing, RestoreRefusal::MissingExtensions { .. }),
+        "{missing:?}"
+    );
+    let other = changed(&|manifest| manifest.source.platform = None);
+    assert!(matches!(other, RestoreRefusal::OtherPlatform { .. }), "{other:?}");
+}
+
+#[test]
+fn secrets_and_what_changes_at_any_time_stay_out() {
+    let full = project_in_use();
+    let backup = back_up(&full, "backups", |_| {});
+    let told: Vec<&str> = backup
+        .manifest()
+        .omissions
+        .iter()
+        .map(|omission| omission.subject.as_str())
+        .collect();
+    for subject in [
+        "1 secrets of the vault",
+        "tables of the schema realtime",
+        "rows of cron.job",
+        "rows of vault.secrets",
+    ] {
+        assert!(told.contains(&subject), "{told:#?}");
+    }
+    let members = &backup.manifest().members;
+    let texts: Vec<u8> = members.iter().flat_map(|member| backup.text(member).unwrap()).collect();
+    assert!(!String::from_utf8_lossy(&texts).contains("hunter2"));
+    // Verifiers of the platform's own roles are nobody's business; those of the application's roles come along.
+    let verifiers: Vec<String> = String::from_utf8_lossy(&texts)
+        .lines()
+        .filter(|line| line.starts_with("--G ALTER ROLE") && line.contains("PASSWORD"))
+        .map(|line| line.split(' ').nth(3).unwrap().to_owned())
+        .collect();
+    assert_eq!(verifiers, ["kulti_worker"]);
+    let last = backup
+        .manifest()
+        .entries
+        .iter()
+        .filter(|entry| entry.stage == Stage::Last && entry.kind == "CRON JOB");
+    assert_eq!(last.count(), 3);
+
+    // A server of one's own takes all of it, what calls the platform's services being passed over.
+    let other = Cluster::start_as(&installation_since(15), "supabase_admin", &[]);
+    other.sql("template1", "CREATE ROLE postgres");
+    other.create_database("own");
+    for role in [
+        "anon",
+        "authenticated",
+        "service_role",
+        "dashboard_user",
+        "pgbouncer",
+        "kulti_readonly",
+        "kulti_worker",
+    ] {
+        other.sql("own", &format!("CREATE ROLE {role}"));
+    }
+    for role in ["auth", "storage", "realtime", "functions"] {
+        other.sql("own", &format!("CREATE ROLE supabase_{role}_admin"));
+    }
+    let pack = full.path("backups").join(format!("{}.sql.gz", backup.manifest().id));
+    let output = other.restore_by_psql("own", &pack);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(other.sql("own", "SELECT count(*) FROM auth.users"), "200");
+    assert_eq!(other.sql("own", "SELECT count(*) FROM cron.job"), "3");
+    let proof = backstay::prove(&backup, &other.config("own"), 2, &Silent, &CancelToken::new()).unwrap();
+    assert!(proof.is_equal(), "{:#?}", proof.mismatches);
+
+    let whole = back_up(&full, "whole", |options| {
+        options.source.platform = PlatformChoice::Is(Platform::Plain);
+    });
+    assert_eq!(whole.manifest().source.platform, None);
+    assert!(
+        whole
+            .manifest()
+            .tables
+            .iter()
+            .any(|table| table.schema.as_bytes() == b"realtime")
+    );
+}

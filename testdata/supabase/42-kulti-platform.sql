@@ -1,0 +1,13 @@
+-- Own SQL: what the application has on the platform beside 40-kulti.sql. Run as postgres.
+\set ON_ERROR_STOP on
+set client_min_messages = warning;
+create policy "own files" on storage.objects for select to authenticated
+  using (bucket_id = 'recordings' and (storage.foldername(name))[1] = (select auth.uid())::text);
+comment on policy "own files" on storage.objects is 'of the folder that has the name of the user';
+create policy "hosts listen" on realtime.messages as restrictive for select to authenticated using (public.is_host(id));
+grant select on storage.objects to kulti_readonly;
+alter default privileges in schema public revoke all on functions from anon;
+select cron.schedule('close old', '0 3 * * *', $$call public.close_old(30); select '\ it''s'$$);
+select cron.alter_job(cron.schedule('off', '@daily', 'select 1'), active := false);
+select cron.schedule('*/5 * * * *', 'select 2');
+select vault.create_secret('hunter2 ''\ ü', 'stripe', 'key of Stripe');
