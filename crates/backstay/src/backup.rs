@@ -54,7 +54,9 @@ pub struct BackupOptions {
 
 /// Something that reads in the snapshot of a backup, which is held meanwhile.
 #[derive(Clone)]
-pub struct InSnapshot(Arc<dyn Fn(&ConnectionConfig, &str) + Send + Sync>);
+pub struct InSnapshot(Arc<Reading>);
+
+type Reading = dyn Fn(&ConnectionConfig, &str) + Send + Sync;
 
 impl InSnapshot {
     /// It is called once, when all rows were read, with where to connect and the name of the exported snapshot.

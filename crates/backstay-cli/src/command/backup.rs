@@ -176,16 +176,11 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment, watch: 
     match output {
         Output { form: Form::Json, .. } => {
             let drilled = drilled.as_ref().ok().and_then(Option::as_ref);
-            print_json(&json(
-                &report,
-                &repository,
-                took,
-                known,
-                &also,
-                judged.as_ref(),
-                drilled,
-                &exported.exports,
-            ))?;
+            let json = json(&report, &repository, took, known, &also, judged.as_ref(), drilled);
+            print_json(&BackupJson {
+                exports: &exported.exports,
+                ..json
+            })?;
         }
         Output {
             voice: Voice::Normal, ..
@@ -553,7 +548,6 @@ fn json<'r>(
     also: &'r [AlsoJson],
     judged: Option<&'r Report>,
     drilled: Option<&'r DrillReport>,
-    exported: &'r [ExportJson],
 ) -> BackupJson<'r> {
     let published = &report.published;
     let manifest = &published.manifest;
@@ -583,7 +577,7 @@ fn json<'r>(
         not_checked: judged.map(|judged| &judged.not_checked[..]),
         also,
         drill: drilled.map(drill_json),
-        exports: exported,
+        exports: &[],
         removed,
     }
 }
