@@ -185,7 +185,11 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Whatever became of the test, it is not to stay.
+        // Whatever became of the test, it is not to stay. What was started may be a script that waits for the browser, so
+        // that the browser is asked first.
+        let close = json!({ "id": 0, "method": "Browser.close" });
+        let _ = self.socket.send(Message::text(close.to_string()));
+        while self.socket.read().is_ok() {}
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

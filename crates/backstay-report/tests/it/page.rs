@@ -35,7 +35,7 @@ const SCREENS: [Screen; 6] = [
 ];
 
 /// A name that is a script where anybody forgets to escape it.
-const SCRIPT: &str = "<script>document.title='taken'</script><img src=x onerror=alert(1)>";
+const SCRIPT: &str = "<script>document.title='taken'</script><img src=x onerror=document.title='taken'>";
 
 /// A database of which everything that can be is called [`SCRIPT`].
 fn hostile() -> String {
