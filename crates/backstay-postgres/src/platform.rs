@@ -186,6 +186,11 @@ pub(crate) struct Described<'d> {
 }
 
 impl Profile {
+    /// Whether a database is all of a project: then its roles, default privileges and settings belong to it.
+    pub(crate) fn is_of_one_project(&self) -> bool {
+        self.services == Services::Supabase
+    }
+
     /// Whether a role is the platform's.
     pub(crate) fn is_reserved(&self, role: &[u8]) -> bool {
         is_one_of(self.roles, role)

@@ -261,7 +261,7 @@ pub(super) fn settle(
     if options.target == TargetPolicy::Clean && options.parts == Parts::All {
         on.emptied = emptied(manifest, platform, profile, selected);
     }
-    if options.selection.is_whole() && options.parts != Parts::Data {
+    if profile.is_of_one_project() && options.selection.is_whole() && options.parts != Parts::Data {
         let settings = manifest.source.settings.iter();
         on.settings = settings
             .filter(|setting| !platform.settings.contains(setting))

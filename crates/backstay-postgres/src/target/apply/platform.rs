@@ -74,7 +74,8 @@ impl Restore<'_> {
         session: &mut Session,
     ) -> Result<Vec<(String, Vec<u8>)>, TargetError> {
         let options = &self.plan.options;
-        if self.on_platform().is_none() || options.privileges == Keep::No || options.parts == Parts::Data {
+        let is_project = self.on_platform().is_some_and(|on| on.profile.is_of_one_project());
+        if !is_project || options.privileges == Keep::No || options.parts == Parts::Data {
             return Ok(Vec::new());
         }
         if !options.selection.is_whole() {
@@ -131,10 +132,12 @@ impl Restore<'_> {
         session: &mut Session,
         report: &mut RestoreReport,
     ) -> Result<Vec<(String, Vec<u8>)>, TargetError> {
-        let Some(on) = self.on_platform().filter(|_| self.plan.options.privileges == Keep::Yes) else {
+        let options = &self.plan.options;
+        let Some(on) = self.on_platform().filter(|_| options.privileges == Keep::Yes) else {
             return Ok(Vec::new());
         };
-        if self.plan.options.parts == Parts::Data {
+        let is_wanted = on.profile.is_of_one_project() || options.globals == Keep::Yes;
+        if options.parts == Parts::Data || !is_wanted {
             return Ok(Vec::new());
         }
         let doing = "read the roles";
