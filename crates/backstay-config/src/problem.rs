@@ -211,7 +211,11 @@ impl Excerpt {
 /// What stands before a mark: all of it where that is nothing but one key and punctuation.
 fn without_values(before: &str) -> String {
     let Some((key, rest)) = before.split_once('=') else {
-        return cut(before);
+        // A list may go on from the line before.
+        return match before.contains(['"', '\'']) {
+            true => format!("{HIDDEN} "),
+            false => cut(before),
+        };
     };
     if key.contains(['"', '\'']) {
         return format!("{HIDDEN} ");

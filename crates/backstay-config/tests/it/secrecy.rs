@@ -56,6 +56,7 @@ fn check(text: &str) -> Result<(), TestCaseError> {
 #[test]
 fn a_secret_in_the_wrong_place_is_not_shown() {
     check(FULL).unwrap();
+    check(&FULL.replace("[\"tell\", ", "[\"tell\"\n, ")).unwrap();
     let error = Config::parse(FULL, Path::new("f")).unwrap_err();
     insta::assert_snapshot!(error.to_string());
 }

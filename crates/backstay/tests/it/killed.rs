@@ -122,14 +122,15 @@ fn cancelled_at_any_moment_there_is_nothing() {
 fn a_lost_session_at_any_moment_ends_the_backup() {
     let database = "lost_sessions";
     let (cluster, _) = scene(database, TABLES);
-    // The first is the holder of the snapshot: it was there before the workers.
+    // The first with a snapshot is its holder: it was there before the workers. One without is about to leave.
     for (victim, which) in [("holder", "ASC LIMIT 1"), ("worker", "DESC LIMIT 1"), ("all", "ASC")] {
         for moment in [Moment::Begin(Phase::Rows), Moment::Chunk(1), Moment::Chunk(4)] {
             let name = format!("lost_{victim}_{moment:?}").replace(['(', ')'], "_");
             let repository = cluster.repository(&name);
             let act = || {
                 let pids = format!(
-                    "SELECT pid FROM pg_stat_activity WHERE datname = '{database}' ORDER BY backend_start {which}"
+                    "SELECT pid FROM pg_stat_activity WHERE datname = '{database}' AND backend_xmin IS NOT NULL \
+                     ORDER BY backend_start {which}"
                 );
                 terminate(&cluster, &pids);
             };
