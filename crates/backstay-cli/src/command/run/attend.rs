@@ -347,6 +347,16 @@ impl<'a> Attendant<'a> {
             *claim = None;
             return Exit::Done;
         }
+        // It would take the place of the newest, and the good ones would go.
+        self.look_for_backups();
+        let now = Timestamp::now();
+        if let Some(wrong) = self.backups.iter().find(|id| id.time() > now) {
+            let why =
+                format!("prune is left out, because {wrong} is dated in the future; delete it if it is not wanted");
+            say(name, &why);
+            tell_failed(name, Work::Prune, &why, self.environment);
+            return Exit::Refused;
+        }
         self.step(Work::Prune, &["prune", "--db", name, "--quiet"]).0
     }
 
