@@ -348,7 +348,15 @@ impl<'a> Attendant<'a> {
             return Exit::Done;
         }
         // It would take the place of the newest, and the good ones would go.
-        self.look_for_backups();
+        match past::backups(name, &self.prefix, self.environment) {
+            Ok(backups) => self.backups = backups,
+            Err(failure) => {
+                let why = format!("prune is left out: {}", failure.in_one_line());
+                say(name, &why);
+                tell_failed(name, Work::Prune, &why, self.environment);
+                return failure.exit();
+            }
+        }
         let now = Timestamp::now();
         if let Some(wrong) = self.backups.iter().find(|id| id.time() > now) {
             let why =
