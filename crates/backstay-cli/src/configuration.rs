@@ -130,6 +130,11 @@ impl Configuration {
             .ok_or_else(|| ConfigurationError::Nowhere(self.places.clone()))
     }
 
+    /// Reads it anew, as a process that is started now does.
+    pub(crate) fn look_again(&self) -> Result<(), ConfigurationError> {
+        self.load().map(drop)
+    }
+
     fn load(&self) -> Result<Option<Loaded>, ConfigurationError> {
         if let Some(path) = &self.named {
             return read(path, Trust::Named).map(Some);

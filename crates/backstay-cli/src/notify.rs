@@ -241,7 +241,7 @@ impl<'e> Watch<'e> {
                 }
             }
         }
-        send(messages, limits);
+        let _ = send(messages, limits);
     }
 }
 
@@ -254,23 +254,39 @@ fn is_recovery(outcomes: impl DoubleEndedIterator<Item = Outcome>) -> bool {
     }
 }
 
-/// Tells those who want to know that a database has no backup that is young enough.
-pub(crate) fn tell_missed(section: &str, why: &str, environment: &Environment) {
+/// Tells those who want to know that a database has no backup that is young enough. Whether anybody was told, if there is
+/// somebody to tell.
+pub(crate) fn tell_missed(section: &str, why: &str, environment: &Environment) -> bool {
+    tell_of(section, EventKind::Missed, Work::Backup, why, environment)
+}
+
+/// Tells those who want to know that work failed of which its process could not tell itself.
+pub(crate) fn tell_failed(section: &str, work: Work, why: &str, environment: &Environment) {
+    tell_of(section, EventKind::Failure, work, why, environment);
+}
+
+fn tell_of(section: &str, kind: EventKind, work: Work, why: &str, environment: &Environment) -> bool {
     let Ok(Some(loaded)) = environment.configuration.get() else {
-        return;
+        return true;
     };
     let mut messages = Vec::new();
     for receiver in receivers(section, |_| true, loaded, environment) {
-        if receiver.is_about(Work::Backup) && !receiver.channel.is_ping() && receiver.wants(EventKind::Missed) {
+        let is_wanted = match receiver.channel.is_ping() {
+            true => kind == EventKind::Failure,
+            false => receiver.wants(kind),
+        };
+        if receiver.is_about(work) && is_wanted {
             let event = Event {
-                kind: EventKind::Missed,
+                kind,
+                work,
                 reason: Some(why.to_owned()),
                 ..plain(section, environment)
             };
             messages.push((receiver.name, receiver.channel, event));
         }
     }
-    send(messages, Limits::default());
+    let count = messages.len();
+    count == 0 || send(messages, Limits::default()) < count
 }
 
 /// Sends one of them a test.
@@ -360,11 +376,15 @@ fn receivers(
     receivers
 }
 
-fn send(messages: Vec<(String, Channel, Event)>, limits: Limits) {
-    for (name, source) in deliver_all(messages, limits) {
+/// How many were not told.
+fn send(messages: Vec<(String, Channel, Event)>, limits: Limits) -> usize {
+    let failed = deliver_all(messages, limits);
+    let count = failed.len();
+    for (name, source) in failed {
         let why = Failure::from(NotificationError::Undelivered { name, source }).in_one_line();
         complain(&format!("warning: {why}"));
     }
+    count
 }
 
 /// A channel with its secrets.

@@ -124,35 +124,46 @@ impl Cron {
         last.map(|time| time.timestamp()).max()
     }
 
+    /// The expression for programs that do not know Sunday as 7.
+    pub(crate) fn with_sunday_as_0(&self) -> String {
+        match self.text.rsplit_once(' ') {
+            Some((rest, weekdays)) if weekdays.contains('7') => {
+                let values: Vec<String> = self.weekdays().values.iter().map(ToString::to_string).collect();
+                format!("{rest} {}", values.join(","))
+            }
+            _ => self.text.clone(),
+        }
+    }
+
     pub(crate) fn minutes(&self) -> Field {
-        self.field(|pattern| &pattern.minutes, 60, 0)
+        self.field(|pattern| &pattern.minutes, 0)
     }
 
     pub(crate) fn hours(&self) -> Field {
-        self.field(|pattern| &pattern.hours, 24, 1)
+        self.field(|pattern| &pattern.hours, 1)
     }
 
     pub(crate) fn days(&self) -> Field {
-        self.field(|pattern| &pattern.days, 31, 2)
+        self.field(|pattern| &pattern.days, 2)
     }
 
     pub(crate) fn months(&self) -> Field {
-        self.field(|pattern| &pattern.months, 12, 3)
+        self.field(|pattern| &pattern.months, 3)
     }
 
     /// Sunday is 0.
     pub(crate) fn weekdays(&self) -> Field {
-        self.field(|pattern| &pattern.days_of_week, 7, 4)
+        self.field(|pattern| &pattern.days_of_week, 4)
     }
 
-    fn field(&self, of: impl Fn(&croner::CronPattern) -> &croner::CronComponent, count: usize, index: usize) -> Field {
+    fn field(&self, of: impl Fn(&croner::CronPattern) -> &croner::CronComponent, index: usize) -> Field {
         let values = self.parts.iter().flat_map(|part| of(&part.pattern).values());
         let mut values: Vec<u8> = values.filter_map(|value| u8::try_from(value).ok()).collect();
         values.sort_unstable();
         values.dedup();
-        let is_any = self.text.split(' ').nth(index) == Some("*");
         Field {
-            is_any: is_any || values.len() == count,
+            // A list of all values is none: beside another restriction of days, each day is one of it.
+            is_any: self.text.split(' ').nth(index) == Some("*"),
             values,
         }
     }

@@ -19,6 +19,7 @@ use crate::settle::{
     ExportWhat, ExportsOfDatabase, SettledExport, SettledNamedExport, SettledPlace, SettledSubject, SubjectMode,
 };
 
+use super::drill::NO_END;
 use super::log::{note, note_without_backup};
 use super::remark_warnings;
 
@@ -163,6 +164,11 @@ pub(super) fn tell(
     let witness = environment.witness();
     let log = |export: &SettledNamedExport, place: &ExportPlace, outcome: Outcome, detail: &str| {
         let repository = Repository::new(Arc::clone(&place.store));
+        // The log is in clear, and a message may name what an encrypted export holds.
+        let detail = match outcome {
+            Outcome::Failed if place.sealer.is_some() => NO_END,
+            _ => detail,
+        };
         note_without_backup(&witness, &repository, Deed::Export, outcome, &export.name, detail);
     };
     let results = match results {

@@ -321,3 +321,87 @@ fn what_is_not_proven_removes_nothing() {
     assert_eq!(run(&sandbox, &["run", "--now", "backup", "--db", "shop"]).code, Some(0));
     assert_eq!(backups(&sandbox), 1);
 }
+
+/// As if a backup had been made then.
+fn redate(sandbox: &Sandbox, time: &str) {
+    for name in sandbox.files("near") {
+        let Some((_, rest)) = name.split_once("_backup_") else {
+            continue;
+        };
+        let other = format!("shop_backup_{time}{}", &rest[15..]);
+        std::fs::rename(sandbox.path("near").join(&name), sandbox.path("near").join(other)).unwrap();
+    }
+}
+
+#[test]
+fn what_was_never_done_counts_from_the_oldest_backup() {
+    let sandbox = sandbox("");
+    assert_eq!(run(&sandbox, &["backup", "--db", "shop", "--quiet"]).code, Some(0));
+    let export = format!("\n[[export]]\nname = 'users'\ntable = 'app.users'\n{NEVER}");
+    sandbox.write("backstay.toml", &file(&sandbox, &export));
+    let nothing = vec!["shop: nothing is due".to_owned()];
+    assert_eq!(said(&run(&sandbox, &["run", "--once"]).stdout), nothing);
+    // There was a 29th of February since.
+    redate(&sandbox, "20200101_000000");
+    let once = run(&sandbox, &["run", "--once"]);
+    assert_eq!(once.code, Some(0), "{once:?}");
+    assert_eq!(said(&once.stdout), ["shop: export begins", "shop: export is done"]);
+    assert_eq!(said(&run(&sandbox, &["run", "--once"]).stdout), nothing);
+}
+
+#[test]
+fn a_backup_of_a_wrong_clock_is_not_taken_for_the_new_one() {
+    let sandbox = sandbox(NEVER);
+    assert_eq!(run(&sandbox, &["backup", "--db", "shop", "--quiet"]).code, Some(0));
+    // What has another name than it says does not verify.
+    redate(&sandbox, "20990101_000000");
+    let now = run(&sandbox, &["run", "--now", "backup", "--db", "shop"]);
+    assert_eq!(now.code, Some(7), "{now:?}");
+    let lines = said(&now.stdout);
+    assert_eq!(
+        lines[..4],
+        [
+            "shop: backup begins",
+            "shop: backup is done",
+            "shop: verify begins",
+            "shop: verify is done"
+        ]
+    );
+    assert!(lines[4].contains("dated in the future"), "{lines:?}");
+    assert_eq!(backups(&sandbox), 2);
+}
+
+#[test]
+fn what_a_child_cannot_tell_is_told_and_what_a_command_leaves_behind_is_not_waited_for() {
+    let answer = |_: &Request| Response::new(200, "ok");
+    let server = HttpServer::start(answer, |status, word| Response::new(status, word));
+    let sandbox = sandbox("");
+    let stay = "while ! test -e ended; do sleep 0.1; done &";
+    let more = format!(
+        "notify = ['hook', 'own']\n[notification.hook]\nwebhook = '{}/hook'\n\
+         [notification.own]\ncommand = ['sh', '-c', '{stay}']\non = ['success']",
+        server.endpoint()
+    );
+    sandbox.write("backstay.toml", &file(&sandbox, &more));
+    let (mut child, mut lines) = start(&sandbox, &["--now", "backup", "--db", "shop"]);
+    wait_for(&mut lines, "prune is done");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    sandbox.write("ended", "");
+    // The configuration gets a mistake while it waits for the lock.
+    let config = sandbox.server.connection_config("kulti");
+    let claim = Claim::take(&config, &CancelToken::new())
+        .unwrap()
+        .expect("nobody has it");
+    let (mut child, mut lines) = start(&sandbox, &["--now", "backup", "--db", "shop"]);
+    wait_for(&mut lines, "waiting: another run works on the database");
+    sandbox.write("backstay.toml", "[database.shop");
+    claim.release();
+    wait_for(&mut lines, "(exit status: 3)");
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    let told = server.seen("POST", "/hook");
+    let body: serde_json::Value = serde_json::from_slice(&told[0].body).expect("JSON");
+    assert_eq!(
+        (body["event"].as_str(), body["work"].as_str()),
+        (Some("failure"), Some("backup"))
+    );
+}

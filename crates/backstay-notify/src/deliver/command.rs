@@ -1,14 +1,18 @@
-use std::io::Write as _;
-use std::process::{Child, Command, Stdio};
+use std::io::{self, Read as _, Write as _};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::event::Event;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long what it complained about is waited for, once it has ended.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+const COMPLAINT_BYTES_MAX: u64 = 16 << 10;
 
 /// Runs a command with the event on its standard input and in variables. Whatever it prints goes nowhere; what it complains
-/// about goes where our complaints go.
+/// about goes where our complaints go, by a pipe of ours: what it leaves running keeps nobody waiting who waits for our output.
 pub(super) fn run(arguments: &[String], event: &Event, limits: &super::Limits) -> Result<(), String> {
     let Some((program, rest)) = arguments.split_first() else {
         return Err("the command is empty".to_owned());
@@ -23,7 +27,7 @@ pub(super) fn run(arguments: &[String], event: &Event, limits: &super::Limits) -
         .env("BACKSTAY_SUMMARY", event.summary())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
-        .stderr(Stdio::inherit());
+        .stderr(Stdio::piped());
     in_a_group_of_its_own(&mut command);
     let mut child = command
         .spawn()
@@ -32,6 +36,19 @@ pub(super) fn run(arguments: &[String], event: &Event, limits: &super::Limits) -
         // It fits into a pipe, and a program may not want to read it.
         let _ = stdin.write_all(format!("{}\n", event.json()).as_bytes());
     }
+    let (said, heard) = mpsc::channel::<()>();
+    if let Some(stderr) = child.stderr.take() {
+        thread::spawn(move || {
+            complain(stderr);
+            drop(said);
+        });
+    }
+    let ended = wait(&mut child, program, limits);
+    let _ = heard.recv_timeout(LAST_WORDS);
+    ended
+}
+
+fn wait(child: &mut Child, program: &str, limits: &super::Limits) -> Result<(), String> {
     let deadline = Instant::now() + limits.one;
     loop {
         match child.try_wait() {
@@ -39,13 +56,19 @@ pub(super) fn run(arguments: &[String], event: &Event, limits: &super::Limits) -
             Ok(Some(status)) => return Err(format!("{program} failed ({status})")),
             Ok(None) if Instant::now() < deadline => thread::sleep(LOOK_AGAIN),
             Ok(None) => {
-                end(&mut child);
+                end(child);
                 let secs = limits.one.as_secs();
                 return Err(format!("{program} was ended, because it took longer than {secs} s"));
             }
             Err(error) => return Err(format!("cannot wait for {program}: {error}")),
         }
     }
+}
+
+fn complain(mut stderr: ChildStderr) {
+    // Who cannot be told is not told; the rest is taken, so that the command is not kept.
+    let _ = io::copy(&mut (&mut stderr).take(COMPLAINT_BYTES_MAX), &mut io::stderr());
+    let _ = io::copy(&mut stderr, &mut io::sink());
 }
 
 #[cfg(unix)]

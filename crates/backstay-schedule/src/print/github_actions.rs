@@ -103,7 +103,7 @@ fn shifted(cron: &Cron, minutes_before: i32) -> Option<String> {
         return None;
     };
     if minutes_before == 0 {
-        return Some(cron.as_str().to_owned());
+        return Some(cron.with_sunday_as_0());
     }
     let minutes = cron.minutes();
     let (minute, carried) = match minutes_before.rem_euclid(MINUTES_OF_HOUR) {
@@ -178,6 +178,9 @@ mod tests {
             ("30 2 * * 1-5", 540, Some("30 17 * * 0,1,2,3,4")),
             ("30 22 * * 6", -180, Some("30 1 * * 0")),
             ("30 12 1 * *", 540, Some("30 3 1 * *")),
+            // Sunday may be written as 7, which GitHub does not know.
+            ("30 2 * * 7", 0, Some("30 2 * * 0")),
+            ("30 12 1-31 * 5-7", 540, Some("30 3 1-31 * 0,5,6")),
             // The first of a month is the last of another there; and some on one day, some on another.
             ("30 2 1 * *", 540, None),
             ("30 2,12 * * 1", 540, None),

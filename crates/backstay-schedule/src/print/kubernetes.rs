@@ -63,7 +63,7 @@ spec:
                 name: backstay
 ",
         name = format_args!("backstay-{}", unit.name),
-        schedule = quoted(unit.cron.as_str()),
+        schedule = quoted(&unit.cron.with_sunday_as_0()),
         zone = quoted(match unit.zone_name() {
             "UTC" => "Etc/UTC",
             zone => zone,

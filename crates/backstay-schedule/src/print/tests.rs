@@ -50,6 +50,18 @@ fn jobs_for_kubernetes() {
 }
 
 #[test]
+fn sunday_has_the_number_that_kubernetes_knows() {
+    for (cron, expected) in [
+        ("0 4 * * 7", "0 4 * * 0"),
+        ("0 4 * * 5-7", "0 4 * * 0,5,6"),
+        ("7 7 7 7 *", "7 7 7 7 *"),
+    ] {
+        let text = kubernetes(&[unit("shop-drill", "drill of shop", cron, None)], &setting()).text;
+        assert!(text.contains(&format!("schedule: \"{expected}\"")), "{text}");
+    }
+}
+
+#[test]
 fn a_workflow_for_github() {
     let now = "2025-01-16T00:00:00Z".parse().unwrap();
     let mut units = units();
@@ -71,6 +83,11 @@ fn times_for_systemd_are_those_of_cron() {
         ("0 4 * * SUN,5", &["Sun,Fri *-*-* 04:00:00"]),
         ("0 4 1,15 2-3 *", &["*-02,03-01,15 04:00:00"]),
         ("0 4 1 * 1", &["*-*-01 04:00:00", "Mon *-*-* 04:00:00"]),
+        // Every day is one of the month, and some are Mondays, too.
+        (
+            "0 4 1 * 0-6",
+            &["*-*-01 04:00:00", "Sun,Mon,Tue,Wed,Thu,Fri,Sat *-*-* 04:00:00"],
+        ),
     ] {
         assert_eq!(systemd::on_calendar(&cron.parse().unwrap()), expected, "{cron}");
     }

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use backstay::{CancelToken, Claim, Prefix};
+use backstay::{BackupId, CancelToken, Claim, Prefix};
+use backstay_notify::Work;
 use backstay_schedule::{Decision, Past, Timetable};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -11,10 +12,10 @@ use crate::configuration;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::notify::tell_missed;
+use crate::notify::{tell_failed, tell_missed};
 use crate::output::age;
 use crate::schedule::{self, Job};
-use crate::settle::{RunMode, SettleError};
+use crate::settle::{RunMode, SettleError, store_of};
 
 use super::step::{Ended, step};
 use super::{Shared, past, say};
@@ -29,6 +30,8 @@ const BUSY: Duration = Duration::from_secs(60);
 /// How long who was asked to work now waits until nobody else does, and how often it looks.
 const TURN: Duration = Duration::from_secs(3600);
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// How often the lock is asked for where that fails.
+const CLAIM_TRIES: u32 = 3;
 
 /// Does the work on one database, one piece after another.
 pub(super) struct Attendant<'a> {
@@ -41,6 +44,8 @@ pub(super) struct Attendant<'a> {
     tried: BTreeMap<Job, Timestamp>,
     /// When each was done, as far as its store could be read.
     done: BTreeMap<Job, Vec<Timestamp>>,
+    /// The backups of the database; none where its store could not be read.
+    backups: Vec<BackupId>,
     looked: Option<Instant>,
     not_before: Option<Instant>,
     is_unknown: bool,
@@ -61,6 +66,7 @@ impl<'a> Attendant<'a> {
             since: Timestamp::now(),
             tried: BTreeMap::new(),
             done: BTreeMap::new(),
+            backups: Vec::new(),
             looked: None,
             not_before: None,
             is_unknown: false,
@@ -73,21 +79,32 @@ impl<'a> Attendant<'a> {
             RunMode::Now(job, exports) => {
                 let jobs = self.asked_for(*job, exports)?;
                 let shared = self.shared;
-                Ok(shared.in_turn(|| self.work_alone(|_| jobs)).unwrap_or(Exit::Cancelled))
+                self.look_for_backups();
+                let work = jobs.first().map_or(Work::Backup, work_of);
+                let exit = shared.in_turn(|| self.work_alone(|_| jobs)).unwrap_or(Exit::Cancelled);
+                self.tell_skipped(exit, work);
+                Ok(exit)
             }
             RunMode::Once => {
                 self.look();
-                if self.is_unknown {
-                    return Ok(Exit::Storage);
-                }
-                if self.due().is_empty() {
+                let mut exit = Exit::Done;
+                if !self.due().is_empty() {
+                    let shared = self.shared;
+                    let worked = shared.in_turn(|| self.work_alone(Self::due_by_the_store));
+                    exit = worked.unwrap_or(Exit::Cancelled);
+                    self.tell_skipped(exit, Work::Backup);
+                } else if !self.is_unknown {
                     say(self.name, "nothing is due");
-                    return Ok(Exit::Done);
                 }
-                let shared = self.shared;
-                Ok(shared
-                    .in_turn(|| self.work_alone(Self::due_by_the_store))
-                    .unwrap_or(Exit::Cancelled))
+                // What could not be looked at may have been due.
+                if self.is_unknown && !self.shared.stop.is_asked() {
+                    for (job, _) in self.jobs.iter().filter(|(job, _)| !self.done.contains_key(job)) {
+                        let why = "its store cannot be read, so nobody knows whether it is due";
+                        tell_failed(self.name, work_of(job), why, self.environment);
+                    }
+                    exit = if exit == Exit::Done { Exit::Storage } else { exit };
+                }
+                Ok(exit)
             }
             RunMode::Always => {
                 while !self.shared.stop.is_asked() {
@@ -126,10 +143,19 @@ impl<'a> Attendant<'a> {
     }
 
     fn past(&self, job: &Job) -> Past {
+        let now = Timestamp::now();
+        // What was never done counts from the oldest backup, which every process sees alike.
+        let oldest = self
+            .backups
+            .iter()
+            .map(BackupId::time)
+            .filter(|time| *time <= now)
+            .min();
+        let is_known = self.done.contains_key(job);
         Past {
             done: self.done.get(job).cloned(),
             tried: self.tried.get(job).copied(),
-            since: self.since,
+            since: oldest.filter(|_| is_known).unwrap_or(self.since),
         }
     }
 
@@ -150,6 +176,7 @@ impl<'a> Attendant<'a> {
     /// Looks into the stores.
     fn look(&mut self) {
         self.looked = Some(Instant::now());
+        self.look_for_backups();
         let mut failure = None;
         for (job, _) in &self.jobs {
             match past::done(job, self.name, &self.prefix, self.environment) {
@@ -171,6 +198,19 @@ impl<'a> Attendant<'a> {
             );
         }
         self.is_unknown = failure.is_some();
+    }
+
+    /// Whoever works without knowing them goes by what the process itself has seen, and what it does tells.
+    fn look_for_backups(&mut self) {
+        self.backups = past::backups(self.name, &self.prefix, self.environment).unwrap_or_default();
+    }
+
+    /// Tells of work that nobody did because somebody else had the lock, where nobody tries it again.
+    fn tell_skipped(&self, exit: Exit, work: Work) {
+        if self.not_before.is_some() && exit == Exit::Refused {
+            let why = "skipped: another run works on the database";
+            tell_failed(self.name, work, why, self.environment);
+        }
     }
 
     /// Does work while nobody else does any on the database. It is chosen when that is sure.
@@ -201,23 +241,14 @@ impl<'a> Attendant<'a> {
         let mut exit = Exit::Done;
         let exports: Vec<&str> = jobs.iter().filter_map(Job::export).collect();
         for job in jobs.iter().filter(|job| job.export().is_none()) {
-            let ended = self.work_on(job);
+            let ended = self.work_on(job, &mut claim);
             exit = if exit == Exit::Done { ended } else { exit };
-            if let Some(held) = &mut claim
-                && !held.is_held()
-            {
-                say(
-                    self.name,
-                    "the lock is lost, so that another run may work on the database too",
-                );
-                claim = None;
-            }
         }
         if !exports.is_empty() && !self.shared.stop.is_asked() {
             for job in jobs.iter().filter(|job| job.export().is_some()) {
                 self.tried.insert(job.clone(), Timestamp::now());
             }
-            let ended = self.step("export", &[&["export-data", "--quiet"], &exports[..]].concat());
+            let (ended, _) = self.step(Work::Export, &[&["export-data", "--quiet"], &exports[..]].concat());
             exit = if exit == Exit::Done { ended } else { exit };
         }
         if let Some(claim) = claim {
@@ -230,8 +261,16 @@ impl<'a> Attendant<'a> {
     fn claim_in_time(&self) -> Result<Option<Claim>, Failure> {
         let begun = Instant::now();
         let mut has_told = false;
+        let mut failures = 0;
         loop {
-            let claim = self.claim()?;
+            let claim = match self.claim() {
+                Err(_) if failures + 1 < CLAIM_TRIES && !self.shared.stop.is_asked() => {
+                    failures += 1;
+                    self.shared.stop.wait(ASK_AGAIN);
+                    continue;
+                }
+                claim => claim?,
+            };
             let can_wait = matches!(self.shared.settled.mode, RunMode::Now(..)) && begun.elapsed() < TURN;
             if claim.is_some() || !can_wait || self.shared.stop.is_asked() {
                 return Ok(claim);
@@ -252,14 +291,24 @@ impl<'a> Attendant<'a> {
     }
 
     /// Does all that belongs to a piece of work; what does not go well ends it.
-    fn work_on(&mut self, job: &Job) -> Exit {
+    fn work_on(&mut self, job: &Job, claim: &mut Option<Claim>) -> Exit {
         if self.shared.stop.is_asked() {
             return Exit::Cancelled;
         }
         self.tried.insert(job.clone(), Timestamp::now());
         let name = self.name;
         if *job == Job::Drill {
-            return self.step("drill", &["drill", "latest", "--database", name, "--quiet"]);
+            // One that a wrong clock dated is not the newest.
+            let now = Timestamp::now();
+            let newest = self.backups.iter().filter(|id| id.time() <= now);
+            let newest = newest.max_by_key(|id| id.time()).map(ToString::to_string);
+            let mut arguments = vec!["drill".to_owned()];
+            arguments.extend(match newest {
+                Some(id) => self.named(&id),
+                None => ["latest", "--database", name].map(str::to_owned).to_vec(),
+            });
+            arguments.push("--quiet".to_owned());
+            return self.step(Work::Drill, &texts(&arguments)).0;
         }
         let loaded = self.environment.configuration.get();
         let database = loaded
@@ -268,33 +317,100 @@ impl<'a> Attendant<'a> {
             .and_then(|loaded| Some((loaded, loaded.config.database(name)?)));
         let has_retention = database.is_some_and(|(loaded, database)| loaded.config.retention_of(database).is_some());
         // Old ones go when it is certain that the new one is good, and not before.
-        let steps: [(&str, &[&str]); 3] = [
-            ("backup", &["backup", "--db", name, "--keep-all", "--quiet"]),
-            ("verify", &["verify", "latest", "--database", name, "--quiet"]),
-            ("prune", &["prune", "--db", name, "--quiet"]),
-        ];
-        for (what, arguments) in steps {
-            if what == "prune" && !has_retention {
-                continue;
-            }
-            let exit = match self.shared.stop.is_asked() && what != "backup" {
-                true => Exit::Cancelled,
-                false => self.step(what, arguments),
-            };
-            if exit != Exit::Done {
-                return exit;
+        let (exit, printed) = self.step(
+            Work::Backup,
+            &["backup", "--db", name, "--keep-all", "--quiet", "--json"],
+        );
+        if exit != Exit::Done {
+            return exit;
+        }
+        let Some(id) = id_of(&printed) else {
+            let why = "the backup is made, and its id is not known, so it is not verified";
+            say(name, why);
+            tell_failed(name, Work::Verify, why, self.environment);
+            return Exit::Internal;
+        };
+        if self.shared.stop.is_asked() {
+            return Exit::Cancelled;
+        }
+        let verify = [vec!["verify".to_owned()], self.named(&id), vec!["--quiet".to_owned()]].concat();
+        let (exit, _) = self.step(Work::Verify, &texts(&verify));
+        if exit != Exit::Done || !has_retention {
+            return exit;
+        }
+        if self.shared.stop.is_asked() {
+            return Exit::Cancelled;
+        }
+        // A backup is worth more than the lock, and a removal is not.
+        if !claim.as_mut().is_some_and(Claim::is_held) {
+            say(name, "prune is left out, because the lock is not held");
+            *claim = None;
+            return Exit::Done;
+        }
+        // It would take the place of the newest, and the good ones would go.
+        match past::backups(name, &self.prefix, self.environment) {
+            Ok(backups) => self.backups = backups,
+            Err(failure) => {
+                let why = format!("prune is left out: {}", failure.in_one_line());
+                say(name, &why);
+                tell_failed(name, Work::Prune, &why, self.environment);
+                return failure.exit();
             }
         }
-        Exit::Done
+        let now = Timestamp::now();
+        if let Some(wrong) = self.backups.iter().find(|id| id.time() > now) {
+            let why =
+                format!("prune is left out, because {wrong} is dated in the future; delete it if it is not wanted");
+            say(name, &why);
+            tell_failed(name, Work::Prune, &why, self.environment);
+            return Exit::Refused;
+        }
+        self.step(Work::Prune, &["prune", "--db", name, "--quiet"]).0
     }
 
-    fn step(&self, what: &str, arguments: &[&str]) -> Exit {
+    /// The arguments that name a backup of the database in its store.
+    fn named(&self, id: &str) -> Vec<String> {
+        let store = store_of(self.name, self.environment)
+            .ok()
+            .and_then(|store| store.argument);
+        let store = store.into_iter().flat_map(|store| ["--store".to_owned(), store]);
+        [id.to_owned()].into_iter().chain(store).collect()
+    }
+
+    /// Runs a step, and tells of what its process cannot have told itself. Gives what it printed, too.
+    fn step(&self, work: Work, arguments: &[&str]) -> (Exit, Vec<u8>) {
         let settled = self.shared.settled;
-        match step(self.name, what, arguments, &settled.config, &self.shared.stop) {
-            Ended::Well => Exit::Done,
-            Ended::Cancelled => Exit::Cancelled,
-            Ended::Badly(code) => Exit::of_code(code),
+        let ended = step(
+            self.name,
+            &work.to_string(),
+            arguments,
+            &settled.config,
+            &self.shared.stop,
+        );
+        let (exit, why) = match ended {
+            Ended::Well(printed) => return (Exit::Done, printed),
+            Ended::Cancelled => (Exit::Cancelled, None),
+            Ended::Lost(why) => (Exit::Internal, Some(why)),
+            Ended::Badly(code) => {
+                let exit = Exit::of_code(code);
+                let why = match exit {
+                    // It has told unless it could not read who is to be told.
+                    Exit::Configuration => self
+                        .environment
+                        .configuration
+                        .look_again()
+                        .err()
+                        .map(|error| Failure::from(error).in_one_line()),
+                    Exit::Internal | Exit::Usage => Some(format!("exit status {code}")),
+                    _ => None,
+                };
+                (exit, why)
+            }
+        };
+        if let Some(why) = why {
+            tell_failed(self.name, work, &why, self.environment);
         }
+        (exit, Vec::new())
     }
 
     /// Tells once of a newest backup that is older than the rules allow.
@@ -320,9 +436,9 @@ impl<'a> Attendant<'a> {
         if is_missed && !self.has_told_missed {
             let why = format!("the newest backup is {} old, and max-age is {max}", age(now, newest));
             say(self.name, &format!("MISSED: {why}"));
-            tell_missed(self.name, &why, self.environment);
+            self.has_told_missed = tell_missed(self.name, &why, self.environment);
         }
-        self.has_told_missed = is_missed;
+        self.has_told_missed &= is_missed;
     }
 
     /// What was asked for, whether it is due or not.
@@ -343,4 +459,24 @@ impl<'a> Attendant<'a> {
             }
         })
     }
+}
+
+/// What notifications call it.
+fn work_of(job: &Job) -> Work {
+    match job {
+        Job::Backup => Work::Backup,
+        Job::Drill => Work::Drill,
+        Job::Export(_) => Work::Export,
+    }
+}
+
+/// The id of the backup that `backup --json` tells of.
+fn id_of(printed: &[u8]) -> Option<String> {
+    let told: serde_json::Value = serde_json::from_slice(printed).ok()?;
+    let id: BackupId = told.get("id")?.as_str()?.parse().ok()?;
+    Some(id.to_string())
+}
+
+fn texts(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
 }

@@ -1,10 +1,19 @@
-use backstay::{Deed, OpenStoreError, Outcome, Prefix, Repository, StoreErrorKind, WhenMissing};
+use backstay::{BackupId, Deed, OpenStoreError, Outcome, Prefix, Repository, StoreErrorKind, WhenMissing};
 use jiff::Timestamp;
 
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::schedule::Job;
 use crate::settle::{SettledStore, store_of, store_of_export};
+
+/// The backups of a database.
+pub(super) fn backups(section: &str, prefix: &Prefix, environment: &Environment) -> Result<Vec<BackupId>, Failure> {
+    let Some(repository) = open(&store_of(section, environment)?)? else {
+        return Ok(Vec::new());
+    };
+    let backups = repository.list()?.backups.into_iter().map(|backup| backup.id);
+    Ok(backups.filter(|id| id.prefix() == prefix).collect())
+}
 
 /// When a job was done, as the store tells.
 pub(super) fn done(
@@ -15,11 +24,8 @@ pub(super) fn done(
 ) -> Result<Vec<Timestamp>, Failure> {
     match job {
         Job::Backup => {
-            let Some(repository) = open(&store_of(section, environment)?)? else {
-                return Ok(Vec::new());
-            };
-            let backups = repository.list()?.backups.into_iter().map(|backup| backup.id);
-            Ok(backups.filter(|id| id.prefix() == prefix).map(|id| id.time()).collect())
+            let backups = backups(section, prefix, environment)?;
+            Ok(backups.iter().map(BackupId::time).collect())
         }
         // A drill that failed was held, too.
         Job::Drill => {

@@ -2,6 +2,7 @@ use std::io::{self, BufRead as _, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,13 +15,20 @@ use super::stop::Stop;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const LINE_BYTES_MAX: u64 = 4 << 10;
+/// What it started may outlive it and keep its output open, and nobody waits longer than this for that.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+const ANSWER_BYTES_MAX: u64 = 8 << 20;
+/// The exit status of what did not come to one.
+const NO_STATUS: u8 = 70;
 
-/// How a piece of work ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a piece of work ended, and what it printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
-    Well,
+    Well(Vec<u8>),
     /// With this exit status.
     Badly(u8),
+    /// It came to no exit status: it cannot be run, or something killed it.
+    Lost(String),
     /// It was asked to end.
     Cancelled,
 }
@@ -34,33 +42,38 @@ pub(super) fn step(who: &str, what: &str, arguments: &[&str], config: &Path, sto
         Ok(mut child) => {
             let relayed = child.stderr.take().map(|stderr| {
                 let who = who.to_owned();
-                thread::spawn(move || relay(stderr, &who))
+                apart(move || relay(stderr, &who))
             });
+            let printed = child.stdout.take().map(|stdout| apart(move || answer(stdout)));
             let status = wait(&mut child, stop);
-            if let Some(relayed) = relayed {
-                let _ = relayed.join();
+            let printed = printed.and_then(|printed| printed.recv_timeout(LAST_WORDS).ok());
+            if let Some(Err(RecvTimeoutError::Timeout)) = relayed.map(|relayed| relayed.recv_timeout(LAST_WORDS)) {
+                say(who, &format!("{what} left a process behind, which is not waited for"));
             }
-            status
+            status.map(|status| (status, printed.unwrap_or_default()))
         }
         Err(error) => Err(error),
     };
     let took = duration(begun.elapsed());
     match ended {
-        Ok(status) if status.success() => {
+        Ok((status, printed)) if status.success() => {
             say(who, &format!("{what} is done, in {took}"));
-            Ended::Well
+            Ended::Well(printed)
         }
         Ok(_) if stop.cancellations() > 0 => {
             say(who, &format!("{what} was cancelled, after {took}"));
             Ended::Cancelled
         }
-        Ok(status) => {
+        Ok((status, _)) => {
             say(who, &format!("{what} FAILED, after {took} ({status})"));
-            Ended::Badly(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(70))
+            match status.code() {
+                Some(code) => Ended::Badly(u8::try_from(code).unwrap_or(NO_STATUS)),
+                None => Ended::Lost(status.to_string()),
+            }
         }
         Err(error) => {
             say(who, &format!("{what} FAILED: it cannot be run: {error}"));
-            Ended::Badly(70)
+            Ended::Lost(format!("it cannot be run: {error}"))
         }
     }
 }
@@ -72,7 +85,7 @@ fn start(arguments: &[&str], config: &Path) -> io::Result<Child> {
         .arg(config)
         .args(arguments)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
@@ -101,6 +114,25 @@ fn wait(child: &mut Child, stop: &Stop) -> io::Result<ExitStatus> {
         }
         thread::sleep(LOOK_AGAIN);
     }
+}
+
+/// Does something on a thread that nobody has to wait for.
+fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> mpsc::Receiver<T> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    thread::spawn(move || {
+        // Whoever does not wait any more does not listen.
+        let _ = sender.send(work());
+    });
+    receiver
+}
+
+/// What it prints, as far as that is bounded.
+fn answer(mut stdout: impl Read) -> Vec<u8> {
+    let mut printed = Vec::new();
+    // What cannot be read is missing in what was printed.
+    let _ = (&mut stdout).take(ANSWER_BYTES_MAX).read_to_end(&mut printed);
+    let _ = io::copy(&mut stdout, &mut io::sink());
+    printed
 }
 
 /// Says what it complains of, each line by itself.

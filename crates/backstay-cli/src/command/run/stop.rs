@@ -52,11 +52,11 @@ impl Stop {
     }
 
     /// How often work that is under way is to be asked to end: each signal behind the first asks, and so does the end of the
-    /// grace.
+    /// grace where none did: who is asked twice ends at once.
     pub(super) fn cancellations(&self) -> usize {
         let asked = self.asked();
         let is_over = asked.since.is_some_and(|since| since.elapsed() >= self.grace);
-        asked.signals.saturating_sub(1) + usize::from(is_over)
+        asked.signals.saturating_sub(1).max(usize::from(is_over))
     }
 
     /// Waits so long, or until it is asked to stop.
