@@ -5,8 +5,8 @@ use std::thread;
 use std::time::Instant;
 
 use backstay::{
-    Archive, BackupOptions, BackupReader, BackupReport, CancelToken, CheckOptions, ConnectionConfig, Progress,
-    Repository, RestoreOptions, SearchPath, Severity, TargetPolicy, WhenMissing,
+    Archive, BackupOptions, BackupReader, BackupReport, CancelToken, CheckOptions, ConnectionConfig, Platform,
+    PlatformChoice, Progress, Repository, RestoreOptions, SearchPath, Severity, TargetPolicy, WhenMissing,
 };
 use backstay_postgres::{Authentication, Installation, ServerOptions, ThrowawayServer};
 use indicatif::{HumanBytes, HumanCount};
@@ -164,6 +164,8 @@ impl Demo {
         let mut options = BackupOptions::default();
         options.prefix = Some("kulti".parse()?);
         options.source.jobs = self.jobs;
+        // All of it is wanted on the copy, also what a platform would make by itself.
+        options.source.platform = PlatformChoice::Is(Platform::Plain);
         let made = backstay::back_up(
             &self.config(OWNER, SOURCE),
             repository,
@@ -227,6 +229,7 @@ impl Demo {
         let begun = Instant::now();
         let mut options = RestoreOptions::default();
         options.target = TargetPolicy::Create;
+        options.platform = PlatformChoice::Is(Platform::Plain);
         options.jobs = self.jobs;
         let target = self.config(SUPERUSER, RESTORED);
         let plan = backstay::plan_restore(backup, &target, &options)?;
