@@ -425,6 +425,7 @@ fn class_of_rescue(error: &RescueError) -> Exit {
 fn class_of_connect(error: &ConnectError) -> Exit {
     match error.kind() {
         ConnectErrorKind::Settings => Exit::Configuration,
+        ConnectErrorKind::TransactionPooler => Exit::Refused,
         ConnectErrorKind::Cancelled => Exit::Cancelled,
         _ => Exit::Database,
     }

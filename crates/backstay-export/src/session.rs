@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use backstay_core::sql::quote_literal;
-use backstay_postgres::{CancelToken, ConnectionConfig, SqlState, WireConnection};
+use backstay_postgres::{CancelToken, ConnectionConfig, SqlState, WireConnection, connect_to_session};
 
 use crate::columns::one_value;
 use crate::error::ExportError;
@@ -49,7 +49,7 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn connect(config: &ConnectionConfig, cancel: &CancelToken) -> Result<Self, ExportError> {
-        let mut connection = WireConnection::connect(config, cancel)?;
+        let mut connection = connect_to_session(config, cancel)?;
         let prepare = || ExportError::wire("prepare the session");
         connection.discard_at_end();
         connection.execute(b"SET client_encoding = 'UTF8'").map_err(prepare())?;

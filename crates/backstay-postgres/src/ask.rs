@@ -6,6 +6,7 @@ use backstay_core::script::{check_statements, statements};
 use backstay_core::sql::quote_literal;
 
 use crate::config::ConnectionConfig;
+use crate::pooling::connect_to_session;
 use crate::session;
 use crate::wire::{TransactionStatus, WireConnection, WireError};
 use crate::{CancelToken, ConnectError, SessionError};
@@ -55,7 +56,11 @@ impl Asking {
         cancel: &CancelToken,
     ) -> Self {
         let begin = || -> Result<WireConnection, BeginError> {
-            let mut connection = WireConnection::connect(config, cancel)?;
+            // Whoever has a snapshot of this server is in a session.
+            let mut connection = match snapshot {
+                None => connect_to_session(config, cancel)?,
+                Some(_) => WireConnection::connect(config, cancel)?,
+            };
             session::prepare(&mut connection, "UTF8", &[])?;
             connection.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
             if let Some(snapshot) = snapshot {

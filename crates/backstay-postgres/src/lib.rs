@@ -45,6 +45,7 @@ pub use pg_dump::{
     SchemaDumpOptions, dump_globals, dump_schema, find_pg_dump, find_pg_dumpall,
 };
 pub use platform::{FoundPlatform, KeptElsewhere, Platform, PlatformChoice, UnknownPlatform};
+pub use pooling::connect_to_session;
 pub use preflight::{Preflight, PreflightError, PreflightFinding, PreflightNeeds, PreflightSeverity, preflight};
 pub use search_path::SearchPath;
 pub use server::{

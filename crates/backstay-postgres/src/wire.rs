@@ -152,6 +152,11 @@ impl WireConnection {
         self.discards = true;
     }
 
+    /// `user@host:port/database`.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
     /// What the transaction is up to, as of the last statement.
     #[must_use]
     pub fn transaction_status(&self) -> TransactionStatus {

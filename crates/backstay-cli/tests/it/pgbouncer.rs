@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use backstay_postgres::{Answer, CancelToken, ask};
 use rustix::process::{Pid, Signal, getuid, kill_process};
 
 use crate::crash::run_until;
@@ -165,34 +166,117 @@ fn sessions_are_left_as_they_were_found() {
     let restored = pooler.url("restored");
     sandbox.succeed(&["restore", "latest", "--to", &restored, "--prove", "--yes", "restored"]);
     pooler.assert_nothing_is_kept(&sandbox, "restored", "a restore");
+    // What a plain dump sets is nobody else's either.
+    sandbox.sql("postgres", "CREATE DATABASE plain");
+    let script = "SET statement_timeout = 0;\nSET check_function_bodies = false;\n\
+                  SELECT pg_catalog.set_config('search_path', '', false);\nCREATE TABLE public.plain (i int);\n";
+    sandbox.write("plain.sql", script);
+    let plain = pooler.url("plain");
+    sandbox.succeed(&["restore", "plain.sql", "--to", &plain, "--yes", "plain"]);
+    pooler.assert_nothing_is_kept(&sandbox, "plain", "a restore of a plain dump");
+}
+
+/// Other clients may take a session just when it is looked whether it was given away, and give it back at once.
+#[test]
+fn transactions_are_told_from_sessions_while_others_are_busy() {
+    let sandbox = Sandbox::with_sample();
+    let pooler = PgBouncer::start(&sandbox, "transaction", "");
+    let others: Vec<Child> = (0..6)
+        .map(|_| {
+            let mut child = sandbox
+                .client("psql", "kulti")
+                .env("PGPORT", pooler.port.to_string())
+                .arg("-XAtq")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            let busy = b"SELECT pg_sleep(0.002) \\watch 0.001\n";
+            child.stdin.as_mut().unwrap().write_all(busy).unwrap();
+            child
+        })
+        .collect();
+    let looks: Vec<_> = (0..10)
+        .map(|_| sandbox.run(&["doctor", "--from", &pooler.url("kulti")]))
+        .collect();
+    for mut other in others {
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+    for look in looks {
+        assert_eq!(look.code, Some(7), "{look:?}");
+        assert!(look.stdout.contains("a pooler in transaction mode"), "{look:?}");
+    }
+}
+
+/// Looking for a pooler takes a second connection only where there is one.
+#[test]
+fn a_target_that_lets_one_connection_in_is_looked_at() {
+    let sandbox = Sandbox::with_sample();
+    sandbox.succeed(&["backup"]);
+    sandbox.sql(
+        "postgres",
+        "CREATE DATABASE one; CREATE ROLE one LOGIN PASSWORD 'one' CONNECTION LIMIT 1",
+    );
+    let to = format!("postgres://one:one@127.0.0.1:{}/one", sandbox.server.port());
+    sandbox.succeed(&["restore", "latest", "--to", &to, "--no-owner", "--dry-run"]);
 }
 
 #[test]
 fn transactions_are_refused_before_anything_is_set() {
     let sandbox = sandbox();
     sandbox.succeed(&["backup"]);
+    sandbox.write("plain.sql", "CREATE TABLE public.plain (i int);\n");
     let pooler = PgBouncer::start(&sandbox, "transaction", "");
-    let refused = sandbox.run(&["backup", "--from", &pooler.url("kulti")]);
-    assert_eq!(refused.code, Some(7), "{refused:?}");
-    assert!(refused.stderr.contains("a pooler in transaction mode"), "{refused:?}");
-    assert!(
-        refused.stderr.contains("hint: use the pooler's session mode"),
-        "{refused:?}"
-    );
-    let arguments = [
-        "restore",
-        "latest",
-        "--to",
-        &pooler.url("restored"),
-        "--yes",
-        "restored",
+    let (kulti, copy) = (pooler.url("kulti"), pooler.url("restored"));
+    let refused: [&[&str]; 7] = [
+        &["backup", "--from", &kulti],
+        &["restore", "latest", "--to", &copy, "--yes", "restored"],
+        &["restore", "plain.sql", "--to", &copy, "--yes", "restored"],
+        &[
+            "restore",
+            "latest",
+            "--table",
+            "public.bulk",
+            "--into-schema",
+            "rescue",
+            "--to",
+            &kulti,
+            "--yes",
+            "kulti",
+        ],
+        &["restore", "--undo=restored", "--to", &kulti, "--yes", "kulti"],
+        &["restore", "--undo", "--to", &kulti, "--yes", "kulti"],
+        &[
+            "export-data",
+            "--subject",
+            "public.bulk.i=1",
+            "--from",
+            &kulti,
+            "--store",
+            "./exports",
+        ],
     ];
-    let refused = sandbox.run(&arguments);
-    assert_eq!(refused.code, Some(7), "{refused:?}");
-    assert!(refused.stderr.contains("a pooler in transaction mode"), "{refused:?}");
+    for arguments in refused {
+        let refused = sandbox.run(arguments);
+        assert_eq!(refused.code, Some(7), "{arguments:?}: {refused:?}");
+        assert!(
+            refused.stderr.contains("a pooler in transaction mode"),
+            "{arguments:?}: {refused:?}"
+        );
+        assert!(
+            refused.stderr.contains("hint: use the pooler's session mode"),
+            "{arguments:?}: {refused:?}"
+        );
+    }
+    let limit = Duration::from_secs(60);
+    let queries = ["SELECT 1".to_owned()];
+    let mut config = sandbox.server.connection_config("kulti");
+    config.endpoints[0].port = pooler.port;
+    let answers = ask(&config, &queries, limit, &CancelToken::new());
     assert!(
-        refused.stderr.contains("hint: use the pooler's session mode"),
-        "{refused:?}"
+        matches!(&answers[..], [Answer::Failed(why)] if why.contains("transaction mode")),
+        "{answers:?}"
     );
     let tables = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace";
     assert_eq!(sandbox.sql("restored", tables), "0");

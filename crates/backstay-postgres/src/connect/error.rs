@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 
 use crate::config::ConnectionConfig;
-use crate::wire::{Fault, ServerError, SqlState};
+use crate::wire::{Fault, ServerError, SqlState, WireError};
 
 /// Why there is no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub enum ConnectErrorKind {
     Lost,
     /// What answers does not speak the protocol.
     Protocol,
+    /// A pooler in transaction mode answers, which gives each transaction another session.
+    TransactionPooler,
     /// The settings contradict each other, or name files that cannot be read; nothing was sent.
     Settings,
     /// The cancel token was used.
@@ -59,6 +61,7 @@ impl ConnectErrorKind {
             Self::NotAccepting => "the server does not accept connections now",
             Self::Lost => "the connection broke off",
             Self::Protocol => "what answers does not keep to the protocol",
+            Self::TransactionPooler => "a pooler in transaction mode answers, which keeps no session",
             Self::Settings => "the settings cannot be used",
             Self::Cancelled => "cancelled",
             Self::Other => "the server refuses",
@@ -107,7 +110,7 @@ pub struct ConnectError {
 }
 
 impl ConnectError {
-    pub(super) fn new(server: String, failure: Failure) -> Self {
+    pub(crate) fn new(server: String, failure: Failure) -> Self {
         Self { server, failure }
     }
 
@@ -217,6 +220,20 @@ impl From<ServerError> for Failure {
             code: Some(code),
             ..failure
         }
+    }
+}
+
+impl From<WireError> for Failure {
+    fn from(error: WireError) -> Self {
+        let code = error.sql_state();
+        let kind = match (&error, code) {
+            (_, Some(code)) => ConnectErrorKind::of_sql_state(code),
+            (WireError::Cancelled, _) => ConnectErrorKind::Cancelled,
+            (WireError::Protocol { .. }, _) => ConnectErrorKind::Protocol,
+            _ => ConnectErrorKind::Lost,
+        };
+        let failure = Self::new(kind).because(error);
+        Self { code, ..failure }
     }
 }
 

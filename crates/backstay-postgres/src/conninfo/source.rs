@@ -41,10 +41,10 @@ pub fn resolve_source(explicit: Option<&str>, variables: &Variables) -> Result<R
         _ => None,
     };
     match (project, pooler) {
+        (Some(direct), Some(pooler)) if are_of_two_projects(&direct, &pooler) => {
+            return Err(ConninfoError::ProjectsDiffer);
+        }
         (Some(direct), Some(pooler)) if pooler.config.is_supabase_pooler() => {
-            if direct.config.supabase_project() != pooler.config.supabase_project() {
-                return Err(ConninfoError::ProjectsDiffer);
-            }
             return Ok(Resolved {
                 pooler: Some(Box::new(pooler.config)),
                 warnings: [direct.warnings, pooler.warnings].concat(),
@@ -102,6 +102,14 @@ pub fn resolve_described<'d>(
         })?;
     }
     request.settle(&variables.without(&NAMING_VARIABLES))
+}
+
+/// Whether it is known that they are; a user of the pooler may have no reference behind it.
+fn are_of_two_projects(one: &Resolved, other: &Resolved) -> bool {
+    match (one.config.supabase_project(), other.config.supabase_project()) {
+        (Some(one), Some(other)) => one != other,
+        _ => false,
+    }
 }
 
 fn text_of<'a>(name: &'static str, variables: &'a Variables) -> Result<Option<&'a str>, ConninfoError> {

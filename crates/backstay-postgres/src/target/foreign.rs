@@ -127,7 +127,9 @@ pub fn apply_foreign_restore<R: Read + Send>(
             };
             create_database(&source, config, plan.target.server_version_num, cancel)?;
         }
-        let connection = WireConnection::connect(config, cancel)?;
+        let mut connection = WireConnection::connect(config, cancel)?;
+        // The script sets what it needs.
+        connection.discard_at_end();
         let single = plan.atomicity == Atomicity::SingleTransaction;
         let mut run = Run {
             connection,

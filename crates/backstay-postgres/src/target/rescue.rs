@@ -17,6 +17,7 @@ use super::{MemberSource, RestoreEvent, RestoreObserver, RestorePhase, on_a_thre
 use crate::CancelToken;
 use crate::config::ConnectionConfig;
 use crate::connect::{ConnectError, settle_endpoint};
+use crate::pooling::connect_to_session;
 use crate::session::{self, SessionError};
 use crate::wire::{WireConnection, WireError};
 
@@ -194,7 +195,8 @@ pub fn plan_rescue(
     on_a_thread(|| {
         check_name(schema)?;
         let selected = select::select(manifest, tables)?;
-        let mut connection = connect(manifest, config, &CancelToken::new())?;
+        let mut connection = connect_to_session(config, &CancelToken::new())?;
+        prepare(&mut connection, manifest)?;
         let facts = look(&mut connection, manifest, config, schema)?;
         check_types(&mut connection, manifest, config, &selected)?;
         let mut warnings = warnings(manifest, &selected);
@@ -262,8 +264,12 @@ fn connect(
     cancel: &CancelToken,
 ) -> Result<WireConnection, RescueError> {
     let mut connection = WireConnection::connect(config, cancel)?;
-    session::prepare(&mut connection, &manifest.source.encoding, &[])?;
+    prepare(&mut connection, manifest)?;
     Ok(connection)
+}
+
+fn prepare(connection: &mut WireConnection, manifest: &Manifest) -> Result<(), SessionError> {
+    session::prepare(connection, &manifest.source.encoding, &[])
 }
 
 struct Facts {

@@ -17,6 +17,7 @@ use super::on_a_thread;
 use crate::CancelToken;
 use crate::config::ConnectionConfig;
 use crate::connect::{ConnectError, ConnectErrorKind, settle_endpoint};
+use crate::pooling::connect_to_session;
 use crate::session::{self, SessionError};
 use crate::wire::{Row, WireConnection, WireError};
 
@@ -311,6 +312,19 @@ fn rename(from: &str, to: &str) -> Vec<u8> {
 
 /// Connects to a database that keeps its name.
 fn connect(config: &ConnectionConfig, swap: &Swap, cancel: &CancelToken) -> Result<WireConnection, SwapError> {
+    connect_by(swap, config, |at| WireConnection::connect(at, cancel))
+}
+
+/// The same before anything else was done, where a pooler in transaction mode is refused.
+fn connect_first(config: &ConnectionConfig, swap: &Swap) -> Result<WireConnection, SwapError> {
+    connect_by(swap, config, |at| connect_to_session(at, &CancelToken::new()))
+}
+
+fn connect_by(
+    swap: &Swap,
+    config: &ConnectionConfig,
+    open: impl Fn(&ConnectionConfig) -> Result<WireConnection, ConnectError>,
+) -> Result<WireConnection, SwapError> {
     let mut last = None;
     let is_fixed = |anchor: &&str| ![&swap.database, &swap.replacement].contains(&&(**anchor).to_owned());
     for anchor in ANCHORS.into_iter().filter(is_fixed) {
@@ -318,7 +332,7 @@ fn connect(config: &ConnectionConfig, swap: &Swap, cancel: &CancelToken) -> Resu
             database: anchor.to_owned(),
             ..config.clone()
         };
-        match WireConnection::connect(&at, cancel) {
+        match open(&at) {
             Ok(mut connection) => {
                 session::prepare(&mut connection, "UTF8", &[])?;
                 execute(&mut connection, LOCK_WAIT.as_bytes(), "prepare the session")?;

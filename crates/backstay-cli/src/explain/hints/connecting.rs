@@ -2,6 +2,8 @@
 
 use backstay::{ConnectError, ConnectErrorKind, ConninfoError};
 
+use super::SESSION_POOLER;
+
 const PASSWORD: &str = "put the password into PGPASSWORD, into DATABASE_URL in .env.local, or into ~/.pgpass with \
                         mode 0600";
 
@@ -24,6 +26,7 @@ pub(super) fn of_connect(error: &ConnectError) -> Option<&'static str> {
         ConnectErrorKind::NoPassword => PASSWORD,
         ConnectErrorKind::DatabaseMissing => "is its name spelled right? psql -l lists the databases of a server",
         ConnectErrorKind::TooManyConnections => "try again when fewer clients are connected, or with fewer --jobs",
+        ConnectErrorKind::TransactionPooler => SESSION_POOLER,
         ConnectErrorKind::NotAccepting => "try again when the server has started",
         ConnectErrorKind::Lost => "try again; the server's log may tell why the connection was closed",
         ConnectErrorKind::Protocol => "is it a PostgreSQL server that listens on that port?",
@@ -84,7 +87,9 @@ pub(super) fn of_conninfo(error: &ConninfoError) -> Option<&'static str> {
         ConninfoError::TransactionPooler { .. } => {
             "the dashboard shows the URL of the session pooler under Connect, Session pooler"
         }
-        ConninfoError::ProjectsDiffer => "unset the one that is not meant",
+        ConninfoError::ProjectsDiffer => {
+            "unset the one that is not meant; the project of a store may stand in its URL: supabase://BUCKET?project=REF"
+        }
         ConninfoError::NothingConfigured => "such as: backstay backup --from postgresql://user@host:5432/database",
         _ => return None,
     })

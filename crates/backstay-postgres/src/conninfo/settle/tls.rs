@@ -56,7 +56,8 @@ pub(super) fn settle(
         None => existing_file("root.crt").map(RootCertificates::File),
         named => named,
     };
-    if at_supabase && root.is_none() {
+    // In these two the server is spoken to in plain text too, if it or somebody between asks for that.
+    if at_supabase && (root.is_none() || matches!(mode, SslMode::Allow | SslMode::Prefer)) {
         warnings.push(Warning::ServerUnverified);
     }
     if root.is_none() && verifies {

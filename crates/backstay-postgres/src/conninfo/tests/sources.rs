@@ -135,6 +135,27 @@ fn the_pooler_is_kept_for_where_the_direct_host_cannot_be_reached() {
         &[other, POOLER, DB_PASSWORD],
         Err("SUPABASE_PROJECT_REF and SUPABASE_POOLER_URL are of different projects"),
     );
+    let direct = (
+        "SUPABASE_POOLER_URL",
+        "postgresql://postgres@db.abcdefghij.supabase.co/postgres",
+    );
+    check(
+        None,
+        &[other, direct, DB_PASSWORD],
+        Err("SUPABASE_PROJECT_REF and SUPABASE_POOLER_URL are of different projects"),
+    );
+    let same = "postgres@db.abcdefghij.supabase.co:5432/postgres password=sp ssl=VerifyFull root=supabase";
+    check(
+        None,
+        &[REFERENCE, direct, DB_PASSWORD],
+        Ok((Source::SupabasePoolerUrl, same)),
+    );
+    // Of which project the pooler of a user without a reference is, nobody knows.
+    let unknown = "postgresql://me@aws-1-eu-west-1.pooler.supabase.com:5432/postgres";
+    assert_eq!(
+        pooler_of(&[("SUPABASE_POOLER_URL", unknown)]).as_deref(),
+        Some("me@aws-1-eu-west-1.pooler.supabase.com:5432/postgres password=sp ssl=VerifyFull root=supabase")
+    );
 }
 
 #[test]
@@ -164,6 +185,12 @@ fn servers_at_supabase_are_verified_unless_something_else_is_written() {
         "ssl=Require root=/r",
         true,
     );
+    // Plain text may be spoken then.
+    for (mode, name) in [("prefer", ""), ("allow", "ssl=Allow ")] {
+        let settings = [("PGSSLROOTCERT", "/r"), ("PGSSLMODE", mode)];
+        check_with(&settings, &format!("{name}root=/r"), false);
+    }
+    check_with(&[("PGSSLMODE", "allow")], "ssl=Allow", false);
     check_with(&[("PGSSLMODE", "require")], "ssl=Require", false);
     check_with(&[("PGSSLMODE", "prefer")], "", false);
     check_with(&[("PGSSLMODE", "disable")], "ssl=Disable", false);

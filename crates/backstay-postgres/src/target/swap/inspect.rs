@@ -2,8 +2,7 @@
 
 use backstay_core::sql::quote_literal;
 
-use super::{Swap, SwapError, SwapWay, connect, oid, query, text};
-use crate::CancelToken;
+use super::{Swap, SwapError, SwapWay, connect_first, oid, query, text};
 use crate::config::ConnectionConfig;
 use crate::target::on_a_thread;
 use crate::wire::Row;
@@ -32,7 +31,7 @@ pub fn plan_swap(config: &ConnectionConfig, swap: &Swap) -> Result<SwapState, Sw
 /// There is no connection, or the catalogs cannot be read.
 pub fn database_names(config: &ConnectionConfig, swap: &Swap) -> Result<Vec<String>, SwapError> {
     on_a_thread(|| {
-        let mut connection = connect(config, swap, &CancelToken::new())?;
+        let mut connection = connect_first(config, swap)?;
         let sql = b"SELECT datname FROM pg_catalog.pg_database ORDER BY datname COLLATE \"C\"";
         let rows = query(&mut connection, sql, "list the databases")?;
         connection.close();
@@ -53,7 +52,7 @@ FROM pg_catalog.pg_database d, pg_catalog.pg_roles r
 WHERE r.rolname = current_user AND d.datname = ";
 
 fn plan(config: &ConnectionConfig, swap: &Swap) -> Result<SwapState, SwapError> {
-    let mut connection = connect(config, swap, &CancelToken::new())?;
+    let mut connection = connect_first(config, swap)?;
     let mut free = vec![&swap.kept];
     match swap.way {
         SwapWay::There => free.push(&swap.replacement),
