@@ -49,10 +49,13 @@ fn a_command_that_does_not_end_is_ended_with_all_that_it_started() {
     assert!(error.contains("was ended"), "{error}");
     assert!(begun.elapsed() < LONG);
     let child = std::fs::read_to_string(file).unwrap();
-    // A zombie that nobody has waited for yet counts as gone.
-    let state = std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
-    assert!(
-        state.is_empty() || state.contains(") Z ") || state.contains(") X "),
-        "{state}"
-    );
+    // A zombie that nobody has waited for yet counts as gone; and who was killed takes a moment.
+    loop {
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
+        if state.is_empty() || state.contains(") Z ") || state.contains(") X ") {
+            return;
+        }
+        assert!(begun.elapsed() < LONG, "{state}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
