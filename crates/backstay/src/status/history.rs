@@ -62,6 +62,9 @@ pub struct Series {
     pub origin: Option<SeriesOrigin>,
     /// Whether the database has moved: later backups of the same prefix are of one of that name in another cluster.
     pub has_moved: bool,
+    /// When the first backup was taken that the log tells of and that is not there any more, since the database moved.
+    /// Where one prefix has several databases it may have been of any.
+    pub first_deleted: Option<Timestamp>,
     /// Oldest first.
     pub backups: Vec<BackupHistory>,
     /// Drills with them, newest first; of many not all.
@@ -234,11 +237,24 @@ impl Look<'_> {
         seen.reverse();
         let mut drills = self.drills(summaries)?;
         let mut series = split(seen);
+        let deleted: Vec<Timestamp> = self.deleted(summaries).map(|id| id.time()).collect();
+        let moved = series.iter().filter(|series| series.has_moved);
+        let moved = moved.filter_map(|series| Some(series.backups.last()?.id.time())).max();
         for series in &mut series {
+            let since = deleted.iter().filter(|time| moved.is_none_or(|moved| **time > moved));
+            series.first_deleted = since.min().copied();
             let is_of_it = |drill: &DrillSeen| series.backups.iter().any(|backup| backup.id == drill.id);
             series.drills = drills.extract_if(.., |drill| is_of_it(drill)).collect();
         }
         Ok(series)
+    }
+
+    /// Backups of the same prefix that the log tells of, and that are not there.
+    fn deleted(&self, summaries: &[BackupSummary]) -> impl Iterator<Item = BackupId> {
+        let prefix = summaries.first().map(|summary| summary.id.prefix());
+        let is_there = |id: &BackupId| summaries.iter().any(|summary| summary.id == *id);
+        let noted = self.survey.noted();
+        noted.filter(move |id| Some(id.prefix()) == prefix && !is_there(id))
     }
 
     /// What a manifest says, and of which database it is; `None` where it is gone.

@@ -179,12 +179,14 @@ impl Database<'_> {
         }
     }
 
-    /// A database whose first backup is younger than the limit has time yet.
+    /// A database whose first backup is younger than the limit has time yet; the first there ever was, also where the
+    /// retention keeps none for so long.
     fn unproven(&self, proven: Option<&ProvenBackup>) -> Option<Problem> {
         let within = self.watched.limits.proven_within;
         let past = self.series.iter().flat_map(|(_, series)| &series.backups);
-        let times = past.map(|backup| backup.id.time()).filter(|time| *time <= self.now);
-        let first = times.min()?;
+        let deleted = self.series.iter().filter_map(|(_, series)| series.first_deleted);
+        let times = past.map(|backup| backup.id.time()).chain(deleted);
+        let first = times.filter(|time| *time <= self.now).min()?;
         let is_due = |since: Timestamp| since < within.before(self.now, &TimeZone::UTC);
         let message = match proven {
             None if !is_due(first) => {

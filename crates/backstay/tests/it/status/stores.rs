@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use backstay::status::{BackupManifest, Depth, Limits, StoreHistory, StoreSeen, judge, look, watch_all};
 use backstay::{
-    BackupId, Compression, DrillEvidence, DrillHoldings, MemoryStore, NotedFindings, Proof, ProofState, Repository,
-    Statement,
+    BackupId, Compression, Deed, DrillEvidence, DrillHoldings, LogEntry, MemoryStore, NotedFindings, Outcome, Proof,
+    ProofState, Repository, Statement,
 };
 use backstay_testkit::fixtures::SampleBackup;
 use backstay_testkit::objects::{names, put};
@@ -209,6 +209,40 @@ fn databases_of_one_prefix_are_told_apart() {
     // One that is called otherwise has not moved.
     let renamed = [of_cluster(2, 1, "shop"), of_cluster(1, 2, "kulti")];
     assert_eq!(look_at(&renamed), [(1, false), (1, false)]);
+}
+
+#[test]
+fn backups_that_are_deleted_are_known_by_the_log() {
+    let store = MemoryStore::new();
+    let repository = Repository::new(Arc::new(store.clone()));
+    for days in [0, 1] {
+        sample(days).publish(Arc::new(store.clone()));
+    }
+    let other = BackupId::new("other".parse().unwrap(), days_ago(90));
+    for (deed, outcome, id) in [
+        (Deed::Backup, Outcome::Done, id(1)),
+        (Deed::Deletion, Outcome::Done, id(30)),
+        (Deed::Backup, Outcome::Done, id(40)),
+        (Deed::Backup, Outcome::Begun, id(50)),
+        (Deed::Backup, Outcome::Failed, id(60)),
+        (Deed::Deletion, Outcome::Done, other),
+    ] {
+        let entry = LogEntry {
+            at: now(),
+            who: "ann".to_owned(),
+            from: "host".to_owned(),
+            deed,
+            outcome,
+            id: Some(id),
+            prefix: None,
+            detail: String::new(),
+        };
+        repository.note(&entry).unwrap();
+    }
+    let history = look(&repository, Depth::Newest, now()).unwrap();
+    assert_eq!(history.series[0].first_deleted, Some(id(40).time()));
+    let told = status_of(history);
+    assert!(told.contains("error unproven: no backup was proven\n"), "{told}");
 }
 
 #[test]
