@@ -133,7 +133,7 @@ pub enum Trouble {
     Unreadable,
     /// A pack is not there, or has another length.
     Damaged,
-    /// A backup holds only a part of the database, and those before it held more.
+    /// A backup holds only a part of the database, and those before it held more; or whether it does cannot be read.
     Part,
     /// No backup that is young enough was proven.
     Unproven,
