@@ -245,6 +245,16 @@ impl Repository {
     }
 }
 
+/// The backup that an entry is about, by its name alone, unless that was none in the end.
+pub(super) fn noted_backup(key: &ObjectKey) -> Option<BackupId> {
+    if !key.as_str().starts_with(names::LOG) {
+        return None;
+    }
+    let parts = parts(key)?;
+    let is_attempt = parts.deed == Deed::Backup.to_string() && parts.outcome != Outcome::Done.to_string();
+    parts.subject.parse().ok().filter(|_| !is_attempt)
+}
+
 const TIME: &str = "%Y%m%d_%H%M%S";
 const NO_SUBJECT: &str = "store";
 

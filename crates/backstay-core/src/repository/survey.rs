@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use crate::id::BackupId;
 use crate::manifest::Pack;
 use crate::store::{Error, ObjectKey};
 
 use super::removal::Litter;
-use super::{Listing, Repository, names};
+use super::{Listing, Repository, log, names};
 
 /// All that one listing of a store tells, without reading anything.
 #[derive(Debug)]
@@ -26,6 +27,11 @@ pub struct Survey {
 }
 
 impl Survey {
+    /// Backups that the names of the log tell of, whether they are there or were deleted; some more than once.
+    pub fn noted(&self) -> impl Iterator<Item = BackupId> {
+        self.sizes.keys().filter_map(log::noted_backup)
+    }
+
     /// Whether a pack is there, with the right length.
     #[must_use]
     pub fn has(&self, pack: &Pack) -> bool {

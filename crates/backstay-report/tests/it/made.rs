@@ -96,6 +96,7 @@ pub(crate) fn series(backups: Vec<BackupHistory>, drills: Vec<DrillSeen>) -> Ser
         prefix: backups[0].id.prefix().clone(),
         origin: None,
         has_moved: false,
+        first_deleted: None,
         backups,
         drills,
     }

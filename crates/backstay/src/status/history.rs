@@ -15,6 +15,8 @@ use super::verdict::DatabaseStatus;
 
 /// Of how many backups of each prefix the manifests are read, newest first, where not all are.
 pub const READ_NEWEST: usize = 14;
+/// Of how many that are older than those the manifests are read too: one prefix may have several databases.
+const READ_OLDER_MAX: usize = 16;
 /// Of how many backups that are older than those the proof is read, where none of those is proven.
 const PROOFS_READ_MAX: usize = 3;
 /// How many drills are read, where none passed.
@@ -28,7 +30,7 @@ const LITTER_GRACE_SECS: i64 = 24 * 3600;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "some or all")]
 pub enum Depth {
-    /// Of each prefix the manifests and records of the newest [`READ_NEWEST`] backups: for a status.
+    /// Of each prefix the manifests and records of the newest [`READ_NEWEST`] backups, and of some older ones: for a status.
     Newest,
     /// Every manifest and all records that decide about a backup: for a report.
     All,
@@ -62,6 +64,9 @@ pub struct Series {
     pub origin: Option<SeriesOrigin>,
     /// Whether the database has moved: later backups of the same prefix are of one of that name in another cluster.
     pub has_moved: bool,
+    /// When the first backup was taken that the log tells of and that is not there any more, since the database moved.
+    /// Where one prefix has several databases it may have been of any.
+    pub first_deleted: Option<Timestamp>,
     /// Oldest first.
     pub backups: Vec<BackupHistory>,
     /// Drills with them, newest first; of many not all.
@@ -95,7 +100,7 @@ pub struct BackupHistory {
     reason = "it was read, or it could not be, or nobody tried"
 )]
 pub enum BackupManifest {
-    /// It was not read, because the backup is not among the newest.
+    /// It was not read, because the backup is not among the newest, nor one of the older ones that are looked at.
     NotRead,
     /// It cannot be used, and why.
     Refused(String),
@@ -147,7 +152,8 @@ pub struct DrillSeen {
     pub evidence: DrillEvidence,
 }
 
-/// Looks at a store. Costs one listing, one of leftovers, and reads as [`Depth`] says; besides the holds of what was ever held.
+/// Looks at a store. Costs one listing, one of leftovers, and reads as [`Depth`] says; besides the manifests and holds of what was
+/// ever held.
 ///
 /// # Errors
 /// Those of the store. What is in it and cannot be understood is told in the history.
@@ -183,13 +189,23 @@ struct Look<'l> {
 impl Look<'_> {
     /// The backups of one prefix.
     fn series(&self, summaries: &[BackupSummary]) -> Result<Vec<Series>, Error> {
+        let mut drills = self.drills(summaries)?;
         let mut seen = Vec::new();
         let is_past = |backup: &&BackupSummary| backup.id.time() <= self.now;
         let newest = summaries.iter().rfind(is_past).map(|backup| &backup.id);
         let mut is_proven = false;
         let mut proofs_left = PROOFS_READ_MAX;
         for (index, summary) in summaries.iter().rev().enumerate() {
-            let is_read = self.depth == Depth::All || index < READ_NEWEST;
+            let proofs = summary.proofs();
+            let is_promising = proofs
+                .iter()
+                .find(|proof| proof.decides())
+                .is_some_and(|proof| proof.passed);
+            let is_candidate = !is_proven && is_promising && proofs_left > 0;
+            let is_chosen = self.depth == Depth::All || is_looked_at(index, summaries.len());
+            // What is known of a backup counts for its database, so that has to be known too.
+            let is_drilled = drills.iter().any(|drill| drill.id == summary.id);
+            let is_read = is_chosen || is_candidate || is_drilled || summary.was_held();
             let (manifest, identity) = match is_read {
                 false => (BackupManifest::NotRead, Identity::Unknown),
                 true => match self.manifest(summary)? {
@@ -198,13 +214,7 @@ impl Look<'_> {
                     None => continue,
                 },
             };
-            let proofs = summary.proofs();
-            let is_promising = proofs
-                .iter()
-                .find(|proof| proof.decides())
-                .is_some_and(|proof| proof.passed);
-            let is_candidate = !is_proven && is_promising && proofs_left > 0;
-            let (holds, proof) = if is_read || is_candidate || summary.was_held() {
+            let (holds, proof) = if is_read {
                 let standing = self.repository.standing(summary, self.now)?;
                 (standing.holds.iter().map(Hold::facts).collect(), standing.proof)
             } else if is_promising {
@@ -212,7 +222,7 @@ impl Look<'_> {
             } else {
                 (Vec::new(), ProofState::None)
             };
-            if is_candidate && !is_read {
+            if is_candidate && !is_chosen {
                 proofs_left -= 1;
             }
             is_proven |= proof == ProofState::Proven;
@@ -232,13 +242,25 @@ impl Look<'_> {
             seen.push((backup, identity));
         }
         seen.reverse();
-        let mut drills = self.drills(summaries)?;
         let mut series = split(seen);
+        let deleted: Vec<Timestamp> = self.deleted(summaries).map(|id| id.time()).collect();
+        let moved = series.iter().filter(|series| series.has_moved);
+        let moved = moved.filter_map(|series| Some(series.backups.last()?.id.time())).max();
         for series in &mut series {
+            let since = deleted.iter().filter(|time| moved.is_none_or(|moved| **time > moved));
+            series.first_deleted = since.min().copied();
             let is_of_it = |drill: &DrillSeen| series.backups.iter().any(|backup| backup.id == drill.id);
             series.drills = drills.extract_if(.., |drill| is_of_it(drill)).collect();
         }
         Ok(series)
+    }
+
+    /// Backups of the same prefix that the log tells of, and that are not there.
+    fn deleted(&self, summaries: &[BackupSummary]) -> impl Iterator<Item = BackupId> {
+        let prefix = summaries.first().map(|summary| summary.id.prefix());
+        let is_there = |id: &BackupId| summaries.iter().any(|summary| summary.id == *id);
+        let noted = self.survey.noted();
+        noted.filter(move |id| Some(id.prefix()) == prefix && !is_there(id))
     }
 
     /// What a manifest says, and of which database it is; `None` where it is gone.
@@ -303,6 +325,17 @@ impl Look<'_> {
         }
         Ok(drills)
     }
+}
+
+/// Whether the manifest of a backup is read for a status: of the newest, and of some that are older, the fewer the older.
+fn is_looked_at(index: usize, backups: usize) -> bool {
+    let Some(older) = index.checked_sub(READ_NEWEST) else {
+        return true;
+    };
+    let last = backups.saturating_sub(READ_NEWEST + 1);
+    let steps = READ_OLDER_MAX - 1;
+    let spread = |step: usize| last * step * step / (steps * steps);
+    last < READ_OLDER_MAX || (0..=steps).any(|step| spread(step) == older)
 }
 
 /// What was read; `None` where it cannot be understood.

@@ -4,7 +4,7 @@ use backstay_core::Prefix;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::history::{DrillSeen, Series};
+use super::history::{BackupManifest, DrillSeen, Series};
 use super::origins::SeriesOrigin;
 use super::place::{self, counted, named, time, worst};
 use super::verdict::{
@@ -89,6 +89,7 @@ fn databases(stores: &[StoreSeen], watched: &Watched, now: Timestamp) -> Vec<Dat
         let mut database = Database {
             watched,
             now,
+            is_alone,
             places: Vec::new(),
             series: Vec::new(),
         };
@@ -131,6 +132,7 @@ pub(super) fn are_one(one: Option<&SeriesOrigin>, other: Option<&SeriesOrigin>) 
 struct Database<'s> {
     watched: &'s Watched,
     now: Timestamp,
+    is_alone: bool,
     places: Vec<PlaceStatus>,
     series: Vec<(usize, &'s Series)>,
 }
@@ -156,6 +158,16 @@ impl Database<'_> {
         problems.extend(self.unproven(proven.as_ref()));
         problems.extend(last_drill.and_then(failed_drill));
         problems.extend(self.recovery_problem(recovery.as_ref()));
+        let all = self.series.iter().flat_map(|(_, series)| &series.backups);
+        let unread = all.filter(|backup| matches!(backup.manifest, BackupManifest::NotRead));
+        let unread = unread.count();
+        if !self.is_alone && unread > 0 {
+            let message = format!(
+                "the prefix has several databases, and of which of them {} here was not read; give each a prefix of its own",
+                counted(unread, "older backup", "older backups")
+            );
+            problems.push(Problem::warning(Trouble::Unread, message));
+        }
         if moved > 0 {
             let message = format!(
                 "{} of before it moved to another cluster",
@@ -179,12 +191,14 @@ impl Database<'_> {
         }
     }
 
-    /// A database whose first backup is younger than the limit has time yet.
+    /// A database whose first backup is younger than the limit has time yet; the first there ever was, also where the
+    /// retention keeps none for so long.
     fn unproven(&self, proven: Option<&ProvenBackup>) -> Option<Problem> {
         let within = self.watched.limits.proven_within;
         let past = self.series.iter().flat_map(|(_, series)| &series.backups);
-        let times = past.map(|backup| backup.id.time()).filter(|time| *time <= self.now);
-        let first = times.min()?;
+        let deleted = self.series.iter().filter_map(|(_, series)| series.first_deleted);
+        let times = past.map(|backup| backup.id.time()).chain(deleted);
+        let first = times.filter(|time| *time <= self.now).min()?;
         let is_due = |since: Timestamp| since < within.before(self.now, &TimeZone::UTC);
         let message = match proven {
             None if !is_due(first) => {

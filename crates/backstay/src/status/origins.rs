@@ -107,6 +107,7 @@ fn empty(prefix: &Prefix, origin: Option<&SeriesOrigin>) -> Series {
         prefix: prefix.clone(),
         origin: origin.cloned(),
         has_moved: false,
+        first_deleted: None,
         backups: Vec::new(),
         drills: Vec::new(),
     }

@@ -92,6 +92,13 @@ pub(super) fn judge(store: usize, series: &Series, watched: &Watched, now: Times
         let message = format!("{} holds only a part of the database, and does not count", last.id);
         problems.push(Problem::warning(Trouble::Part, message));
     }
+    if let Some(newest) = newest.filter(|newest| !watched.is_part && newest.holdings().is_none()) {
+        let message = format!(
+            "{} is encrypted, and without its key nobody knows whether it holds all of the database",
+            newest.id
+        );
+        problems.push(Problem::warning(Trouble::Part, message));
+    }
     problems.extend(failed_proofs(&past));
     problems.extend(past.last().and_then(|last| findings(last)));
     let trend = newest.and_then(|newest| {

@@ -133,7 +133,7 @@ pub enum Trouble {
     Unreadable,
     /// A pack is not there, or has another length.
     Damaged,
-    /// A backup holds only a part of the database, and those before it held more.
+    /// A backup holds only a part of the database, and those before it held more; or whether it does cannot be read.
     Part,
     /// No backup that is young enough was proven.
     Unproven,
@@ -151,6 +151,8 @@ pub enum Trouble {
     DrillFailed,
     /// There are earlier backups of the database, of another cluster.
     Moved,
+    /// The prefix has several databases, and of some older backups it was not read of which they are.
+    Unread,
     /// Crashes left something.
     Litter,
     /// There are packs without a manifest.
@@ -182,6 +184,7 @@ impl Trouble {
             Self::NeverDrilled => "never-drilled",
             Self::DrillFailed => "drill-failed",
             Self::Moved => "moved",
+            Self::Unread => "unread",
             Self::Litter => "litter",
             Self::Adoptable => "adoptable",
             Self::Unfinished => "unfinished",

@@ -16,8 +16,9 @@ pub(super) fn of(status: &Status) -> String {
         &[],
         status.at.as_second(),
     );
-    for store in &status.stores {
-        let labels = [("store", store.location.as_str())];
+    let names = names(status);
+    for (store, name) in status.stores.iter().zip(&names) {
+        let labels = [("store", name.as_str())];
         let is_up = i64::from(store.state != State::Unknown);
         metrics.add("store_up", "Whether the store could be asked.", &labels, is_up);
         metrics.add_known(
@@ -34,23 +35,33 @@ pub(super) fn of(status: &Status) -> String {
         );
         for problem in &store.problems {
             let (trouble, severity) = (problem.trouble.as_str(), problem.severity.to_string());
-            let labels = [
-                ("store", store.location.as_str()),
-                ("trouble", trouble),
-                ("severity", &severity),
-            ];
+            let labels = [("store", name.as_str()), ("trouble", trouble), ("severity", &severity)];
             metrics.add("store_problem", PROBLEM, &labels, 1);
         }
     }
     for database in &status.databases {
-        add_database(&mut metrics, status, database);
+        add_database(&mut metrics, status, &names, database);
     }
     metrics.text()
 }
 
 const PROBLEM: &str = "1 for each thing that is amiss.";
 
-fn add_database(metrics: &mut Metrics, status: &Status, database: &DatabaseStatus) {
+/// What each store is called: as it is shown, with its number from 1 where others are shown alike.
+fn names(status: &Status) -> Vec<String> {
+    let stores = &status.stores;
+    let is_shared = |location: &str| stores.iter().filter(|other| other.location == location).count() > 1;
+    let names = stores
+        .iter()
+        .enumerate()
+        .map(|(index, store)| match is_shared(&store.location) {
+            true => format!("{} ({})", store.location, index + 1),
+            false => store.location.clone(),
+        });
+    names.collect()
+}
+
+fn add_database(metrics: &mut Metrics, status: &Status, names: &[String], database: &DatabaseStatus) {
     let name = ("database", database.name.as_str());
     for state in [State::Good, State::Warning, State::Bad, State::Unknown] {
         let labels = [name, ("state", state.as_str())];
@@ -126,10 +137,7 @@ fn add_database(metrics: &mut Metrics, status: &Status, database: &DatabaseStatu
         metrics.add("database_problem", PROBLEM, &labels, 1);
     }
     for place in &database.places {
-        let store = status
-            .stores
-            .get(place.store)
-            .map_or("", |store| store.location.as_str());
+        let store = names.get(place.store).map_or("", String::as_str);
         let labels = [name, ("store", store)];
         for problem in &place.problems {
             let (trouble, severity) = (problem.trouble.as_str(), problem.severity.to_string());
@@ -214,4 +222,29 @@ impl Metrics {
 /// A value of a label, between its quotes.
 fn escaped(value: &str) -> String {
     value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use backstay::status::{StoreSeen, judge};
+
+    #[test]
+    fn stores_that_are_shown_alike_are_told_apart() {
+        let seen = |location: &str| StoreSeen {
+            location: location.to_owned(),
+            history: Err("nobody answers".to_owned()),
+        };
+        let status = judge(
+            &[seen("s3://a"), seen("s3://b"), seen("s3://a")],
+            &[],
+            jiff::Timestamp::UNIX_EPOCH,
+        );
+        let text = super::of(&status);
+        for name in ["s3://a (1)", "s3://b", "s3://a (3)"] {
+            assert!(
+                text.contains(&format!("backstay_store_up{{store=\"{name}\"}} 0\n")),
+                "{text}"
+            );
+        }
+    }
 }

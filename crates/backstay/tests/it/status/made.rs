@@ -97,6 +97,7 @@ fn series(backups: Vec<BackupHistory>, drills: Vec<DrillSeen>) -> Series {
         prefix: prefix(),
         origin: None,
         has_moved: false,
+        first_deleted: None,
         backups,
         drills,
     }
@@ -304,6 +305,16 @@ fn each_history_is_judged() {
 fn both(mut one: Vec<StoreSeen>, other: Vec<StoreSeen>) -> Vec<StoreSeen> {
     one.extend(other);
     one
+}
+
+#[test]
+fn a_retention_that_is_shorter_than_the_limit_gives_no_time_for_ever() {
+    let mut stores = with(vec![backup(34), backup(10)]);
+    assert_eq!(status(&stores).state, State::Warning);
+    for (hours, state) in [(8 * 24, State::Warning), (8 * 24 + 1, State::Bad), (-5, State::Warning)] {
+        stores[0].history.as_mut().unwrap().series[0].first_deleted = Some(hours_ago(hours));
+        assert_eq!(status(&stores).state, state, "{hours}");
+    }
 }
 
 #[test]

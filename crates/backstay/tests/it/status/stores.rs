@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use backstay::status::{BackupManifest, Depth, Limits, StoreHistory, StoreSeen, judge, look, watch_all};
 use backstay::{
-    BackupId, Compression, DrillEvidence, DrillHoldings, MemoryStore, NotedFindings, Proof, ProofState, Repository,
-    Statement,
+    BackupId, Compression, Deed, DrillEvidence, DrillHoldings, LogEntry, MemoryStore, NotedFindings, Outcome, Proof,
+    ProofState, Repository, Statement,
 };
 use backstay_testkit::fixtures::SampleBackup;
 use backstay_testkit::objects::{names, put};
@@ -106,14 +106,20 @@ fn a_thousand_backups_cost_one_listing_and_few_reads() {
     let history = look(&Repository::new(store.clone()), Depth::Newest, now()).unwrap();
     assert_eq!(store.calls_of(Verb::List), 1);
     assert_eq!(store.calls_of(Verb::ListLeftovers), 1);
-    // 14 manifests; the proof of the newest, twice; a proof that is older, a drill, a hold.
-    assert_eq!(store.calls_of(Verb::Read), 14 + 2 + 3, "{:?}", store.calls());
+    // 14 manifests, and 16 that are older; the proof of the newest, twice; a proof that is older, a hold, and twice a drill, each
+    // with the manifest of its backup.
+    assert_eq!(
+        store.calls_of(Verb::Read),
+        14 + 16 + 2 + (2 + 2 + 3),
+        "{:?}",
+        store.calls()
+    );
     assert_eq!(store.calls_of(Verb::Head), store.calls_of(Verb::Read));
     let series = &history.series[0];
     assert_eq!(series.backups.len(), 1000);
     let newest = series.backups.last().unwrap();
     assert!(newest.facts().unwrap().is_whole && newest.holdings().unwrap().rows > 0);
-    assert!(matches!(series.backups[0].manifest, BackupManifest::NotRead));
+    assert!(matches!(series.backups[1].manifest, BackupManifest::NotRead));
     insta::assert_snapshot!(status_of(history));
     // All of it, where all is asked for.
     store.clear();
@@ -209,6 +215,82 @@ fn databases_of_one_prefix_are_told_apart() {
     // One that is called otherwise has not moved.
     let renamed = [of_cluster(2, 1, "shop"), of_cluster(1, 2, "kulti")];
     assert_eq!(look_at(&renamed), [(1, false), (1, false)]);
+}
+
+#[test]
+fn a_dead_database_does_not_vanish_behind_another_of_its_prefix() {
+    let store = MemoryStore::new();
+    let shared = Arc::new(store.clone());
+    for days in 0..60 {
+        let mut sample = sample(days);
+        let is_dead = days > 20 && days % 2 == 1;
+        sample.manifest.source.system_identifier = Some(1);
+        sample.manifest.source.database = if is_dead { "shop" } else { "kulti" }.into();
+        sample.publish(shared.clone());
+    }
+    let repository = Repository::new(shared);
+    // Of those that are not looked at: what was proven and tried is not of the one that lives.
+    for days in [37, 57] {
+        repository
+            .note_proof(&id(days), &said(days), &proof("standard", true))
+            .unwrap();
+    }
+    repository.note_drill(&id(53), &said(53), &evidence(true)).unwrap();
+    let history = look(&repository, Depth::Newest, now()).unwrap();
+    let known = |series: &backstay::status::Series| series.origin.as_ref().unwrap().database.to_string();
+    let databases: Vec<(String, usize)> = history
+        .series
+        .iter()
+        .map(|series| (known(series), series.drills.len()))
+        .collect();
+    assert_eq!(databases, [("kulti".to_owned(), 0), ("shop".to_owned(), 1)]);
+    let told = status_of(history);
+    assert!(
+        told.contains("kulti (kulti of cluster 1) bad, proven: never, recovery: unknown"),
+        "{told}"
+    );
+    assert!(
+        told.contains("kulti (shop of cluster 1) bad, proven: kulti_backup_"),
+        "{told}"
+    );
+    assert!(
+        told.contains("error late: ") && told.contains("warning unread: "),
+        "{told}"
+    );
+}
+
+#[test]
+fn backups_that_are_deleted_are_known_by_the_log() {
+    let store = MemoryStore::new();
+    let repository = Repository::new(Arc::new(store.clone()));
+    for days in [0, 1] {
+        sample(days).publish(Arc::new(store.clone()));
+    }
+    let other = BackupId::new("other".parse().unwrap(), days_ago(90));
+    for (deed, outcome, id) in [
+        (Deed::Backup, Outcome::Done, id(1)),
+        (Deed::Deletion, Outcome::Done, id(30)),
+        (Deed::Backup, Outcome::Done, id(40)),
+        (Deed::Backup, Outcome::Begun, id(50)),
+        (Deed::Backup, Outcome::Failed, id(60)),
+        (Deed::Deletion, Outcome::Done, other),
+    ] {
+        let entry = LogEntry {
+            at: now(),
+            who: "ann".to_owned(),
+            from: "host".to_owned(),
+            deed,
+            outcome,
+            id: Some(id),
+            prefix: None,
+            detail: String::new(),
+        };
+        repository.note(&entry).unwrap();
+    }
+    let history = look(&repository, Depth::Newest, now()).unwrap();
+    assert_eq!(history.series[0].first_deleted, Some(id(40).time()));
+    let told = status_of(history);
+    assert!(told.contains("error unproven: no backup was proven\n"), "{told}");
 }
 
 #[test]
