@@ -56,6 +56,16 @@ fn what_is_there_is_replaced_only_where_that_is_asked_for() {
 }
 
 #[test]
+fn an_empty_file_is_there_only_where_its_content_is() {
+    let (server, (_, repository)) = (project(), memory());
+    let report = back_up(&server, &repository, 0).unwrap();
+    server.lose_content("avatars", "empty");
+    let restored = restore(&server, &repository, &report, ExistingFiles::Keep);
+    assert_eq!((restored.written, restored.same), (1, 4), "{restored:?}");
+    assert!(server.file("avatars", "empty").unwrap().content.is_some());
+}
+
+#[test]
 fn a_name_that_the_service_refuses_keeps_no_other_file_back() {
     let (server, (_, repository)) = (project(), memory());
     server.put("documents", "été/\u{1f600}", b"once upon a time it took such names");
