@@ -45,6 +45,31 @@ fn what_the_store_has_lost_is_read_again() {
 }
 
 #[test]
+fn what_rotted_in_the_store_is_not_taken_over() {
+    use backstay_core::store::Store;
+
+    let (server, (store, repository)) = (project(), memory());
+    let first = back_up(&server, &repository, 0).unwrap();
+    let rotten = &first.listing.files[0].parts[0];
+    let key = format!("storage-files/objects/{}/{}", &rotten.object[..2], rotten.object);
+    let key = key.parse().unwrap();
+    store.delete(&key).unwrap();
+    let mut writer = store.create(&key).unwrap();
+    writer
+        .append(&vec![b'!'; usize::try_from(rotten.stored).unwrap()])
+        .unwrap();
+    writer.publish().unwrap();
+    // The same content, written anew.
+    let content = server.file("avatars", "ada.png").unwrap().content.unwrap();
+    server.put("avatars", "ada.png", &content);
+    let error = back_up(&server, &repository, 1).unwrap_err();
+    assert!(
+        matches!(&error, FilesError::Damaged { subject, .. } if *subject == rotten.object),
+        "{error:?}"
+    );
+}
+
+#[test]
 fn a_file_that_changes_while_it_is_read_is_read_again() {
     let (server, (_, repository)) = (project(), memory());
     server.change_when_read("ada.png", 2);
