@@ -104,7 +104,11 @@ pub(crate) fn open_whole(client: &Arc<Client>, name: &str, size: u64, tag: Optio
             match client.once(&call) {
                 Err(failure) if dialect::is_missing(&failure) => Ok(None),
                 Err(failure) => Err(failure),
-                Ok(answer) => answer.number("content-length").map(Some),
+                Ok(answer) => {
+                    let mut first = Vec::new();
+                    let read = answer.into_reader().take(1).read_to_end(&mut first);
+                    read.map(Some).map_err(Failure::Broken)
+                }
             }
         })?;
         return Ok(match found {
