@@ -529,7 +529,7 @@ fn class_of_files(error: &FilesError) -> Exit {
     match error {
         FilesError::Cancelled => Exit::Cancelled,
         FilesError::Document(_) => Exit::Internal,
-        FilesError::Several(_) => Exit::Usage,
+        FilesError::Several(_) | FilesError::NoBucket(_) => Exit::Usage,
         _ => Exit::Storage,
     }
 }

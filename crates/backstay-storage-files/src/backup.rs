@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use backstay_core::seal::Sealer;
 use backstay_core::{Sha256Digest, Sha256Hasher};
 use backstay_store_supabase::{ListedFile, OpenedFile, ProjectFiles};
 use jiff::Timestamp;
@@ -129,15 +130,19 @@ pub fn back_up_files(
 
 type Earlier = HashMap<FileName, FileEntry>;
 
-/// The newest backup of that prefix that can be read, and its files.
+/// The newest backup of that prefix, and its files, where it can be read and is sealed as the next one is.
 fn earlier(repository: &FilesRepository, prefix: &str) -> Result<(Option<FilesId>, Earlier), FilesError> {
     let id = match repository.latest(Some(prefix)) {
         Err(FilesError::Empty) => return Ok((None, Earlier::new())),
         id => id?,
     };
-    let listing = repository.open(&id).and_then(|backup| repository.listing(&backup));
-    match listing {
-        Ok(listing) => {
+    let opened = repository.open(&id).and_then(|backup| {
+        let is_base = is_sealed_alike(&backup.manifest, repository.sealer());
+        is_base.then(|| repository.listing(&backup)).transpose()
+    });
+    match opened {
+        Ok(None) => Ok((None, Earlier::new())),
+        Ok(Some(listing)) => {
             let files = listing.files.into_iter();
             Ok((Some(id), files.map(|entry| (entry.file.clone(), entry)).collect()))
         }
@@ -147,6 +152,22 @@ fn earlier(repository: &FilesRepository, prefix: &str) -> Result<(Option<FilesId
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether what a backup has can be opened by those, and only by those, for whom the next one is sealed. All passphrases have
+/// one name, so nobody can tell whether it is the same one.
+fn is_sealed_alike(manifest: &FilesManifest, sealer: Option<&dyn Sealer>) -> bool {
+    let Some(sealer) = sealer else {
+        return manifest.sealed.is_none();
+    };
+    let sorted = |mut names: Vec<String>| {
+        names.sort();
+        names
+    };
+    let recipients = sorted(sealer.recipients());
+    manifest.sealed.as_deref() == Some(sealer.method().extension())
+        && sorted(manifest.recipients.clone()) == recipients
+        && !recipients.iter().any(|name| name == "passphrase")
 }
 
 enum Found {
@@ -253,10 +274,6 @@ impl Reading<'_> {
             && same(&entry.etag, &listed.etag)
             && listed.size == Some(entry.size)
             && entry.parts.iter().all(|part| self.objects.has(part))
-            && entry
-                .parts
-                .iter()
-                .all(|part| part.object.contains('.') == self.objects.sealer.is_some())
     }
 
     /// Stores the content of a file part by part.
@@ -316,7 +333,7 @@ fn publish(
         id: id.to_string(),
         taken: time.to_string(),
         sealed: sealer.map(|sealer| sealer.method().extension().to_owned()),
-        recipients: sealer.map(backstay_core::seal::Sealer::recipients).unwrap_or_default(),
+        recipients: sealer.map(Sealer::recipients).unwrap_or_default(),
         buckets: listing.buckets.len() as u64,
         files: listing.files.len() as u64,
         bytes: listing.files.iter().map(|entry| entry.size).sum(),

@@ -31,6 +31,9 @@ pub enum FilesError {
     /// There are those of several projects, and nothing says which is meant.
     #[error("there are backups of files of several projects in the store: {}", .0.join(", "))]
     Several(Vec<String>),
+    /// The backup has no bucket that was named.
+    #[error("the backup has no bucket {0}")]
+    NoBucket(String),
     /// There is one of that name already.
     #[error("there is a backup of files {0} already")]
     Exists(FilesId),

@@ -107,6 +107,8 @@ impl<'r> Objects<'r> {
             bytes: content.len() as u64,
         };
         if self.has(&part) {
+            // What rotted there would be taken over by this backup.
+            check_stored(&**self.store, &part.object, part.stored)?;
             return Ok(part);
         }
         let at = place(&part.object)?;

@@ -96,7 +96,7 @@ enum Outcome {
 /// as it is; what is written is read back. A file that cannot be written does not keep others from it.
 ///
 /// # Errors
-/// The backup cannot be read, the buckets cannot be listed or made, or it was [cancelled](FilesError::Cancelled); files may
+/// The backup cannot be read, or has no bucket that was named; the buckets cannot be listed or made, or it was [cancelled](FilesError::Cancelled); files may
 /// have been written then.
 pub fn restore_files(
     repository: &FilesRepository,
@@ -107,6 +107,17 @@ pub fn restore_files(
 ) -> Result<FilesRestoreReport, FilesError> {
     let listing = repository.listing(backup)?;
     let is_meant = |bucket: &str| options.buckets.is_empty() || options.buckets.iter().any(|named| named == bucket);
+    let has_bucket = |id: &String| {
+        let mut named = listing
+            .files
+            .iter()
+            .map(|entry| &entry.file)
+            .chain(&listing.without_file);
+        listing.buckets.iter().any(|bucket| bucket.id == *id) || named.any(|file| file.bucket == *id)
+    };
+    if let Some(unknown) = options.buckets.iter().find(|id| !has_bucket(id)) {
+        return Err(FilesError::NoBucket(unknown.clone()));
+    }
     let mut report = FilesRestoreReport::default();
     let there = project.buckets().map_err(FilesError::Service)?;
     let there: BTreeMap<&str, &FileBucket> = there.iter().map(|bucket| (bucket.id.as_str(), bucket)).collect();

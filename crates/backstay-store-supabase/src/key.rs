@@ -1,6 +1,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
 /// The beginning of keys that are signed tokens. Those of the newer kind (`sb_secret_…`) are refused as `Bearer`.
 const TOKEN: &str = "eyJ";
 
@@ -19,13 +22,21 @@ impl ApiKey {
     }
 }
 
+/// The role that a signed token is for, where it can be read.
+fn role(token: &str) -> Option<String> {
+    let payload = token.strip_prefix(TOKEN)?.split('.').nth(1)?;
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+    let payload: serde_json::Value = serde_json::from_slice(&payload).ok()?;
+    Some(payload.get("role")?.as_str()?.to_owned())
+}
+
 impl FromStr for ApiKey {
     type Err = InvalidApiKey;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let is_header = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         // Whoever has such a key may only do what everybody may.
-        if !is_header || text.starts_with("sb_publishable_") {
+        if !is_header || text.starts_with("sb_publishable_") || role(text).is_some_and(|role| role != "service_role") {
             return Err(InvalidApiKey);
         }
         Ok(Self(text.to_owned()))
@@ -65,6 +76,15 @@ mod tests {
         }
         for bad in ["", "sb_publishable_x", "sb_secret_x\r\ny: z", "sb secret"] {
             assert_eq!(bad.parse::<ApiKey>(), Err(InvalidApiKey), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_another_role_is_no_secret_key() {
+        for (role, is_key) in [("service_role", true), ("anon", false), ("authenticated", false)] {
+            let payload = BASE64_URL_SAFE_NO_PAD.encode(format!(r#"{{"iss":"supabase","role":"{role}"}}"#));
+            let token = format!("eyJhbGciOiJIUzI1NiJ9.{payload}.signature");
+            assert_eq!(token.parse::<ApiKey>().is_ok(), is_key, "{role}");
         }
     }
 }

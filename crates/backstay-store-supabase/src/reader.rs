@@ -96,10 +96,27 @@ pub(crate) enum Opened {
 /// Opens an object that was looked at before, whatever its name. Where a tag was told, what a cache has kept of another
 /// version is not taken for it.
 pub(crate) fn open_whole(client: &Arc<Client>, name: &str, size: u64, tag: Option<&str>) -> Result<Opened, Error> {
-    if size == 0 {
-        return Ok(Opened::Object(Box::new(io::empty())));
-    }
     let path = client.path("/authenticated", name);
+    if size == 0 {
+        // No range lies in it. Whether it is there has to be asked all the same.
+        let found = client.retried(DOING, &client.subject(name), || {
+            let call = Call::new("GET", &path).header("accept-encoding", "identity");
+            match client.once(&call) {
+                Err(failure) if dialect::is_missing(&failure) => Ok(None),
+                Err(failure) => Err(failure),
+                Ok(answer) => {
+                    let mut first = Vec::new();
+                    let read = answer.into_reader().take(1).read_to_end(&mut first);
+                    read.map(Some).map_err(Failure::Broken)
+                }
+            }
+        })?;
+        return Ok(match found {
+            None => Opened::Missing,
+            Some(0) => Opened::Object(Box::new(io::empty())),
+            Some(_) => Opened::Changed,
+        });
+    }
     let fetched = client.retried(DOING, &client.subject(name), || {
         match fetch(client, &path, &(0..size)) {
             Err(failure) if dialect::is_missing(&failure) => Ok(None),

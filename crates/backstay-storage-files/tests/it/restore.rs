@@ -1,8 +1,10 @@
-use backstay_storage_files::ExistingFiles;
+use std::num::NonZeroUsize;
+
+use backstay_storage_files::{ExistingFiles, FilesError, FilesRestoreOptions, restore_files};
 use backstay_testkit::{ProjectFile, SupabaseProject};
 use serde_json::json;
 
-use crate::support::{back_up, memory, project, restore};
+use crate::support::{back_up, client, memory, project, restore};
 
 /// A file without what is another one in each project.
 fn kept(file: Option<ProjectFile>) -> Option<ProjectFile> {
@@ -53,6 +55,34 @@ fn what_is_there_is_replaced_only_where_that_is_asked_for() {
     assert_eq!((replaced.written, replaced.same), (1, 4));
     assert_eq!(content("ada.png", "avatars"), b"ada");
     assert_eq!(content("later", "documents"), b"later");
+}
+
+#[test]
+fn an_empty_file_is_there_only_where_its_content_is() {
+    let (server, (_, repository)) = (project(), memory());
+    let report = back_up(&server, &repository, 0).unwrap();
+    server.lose_content("avatars", "empty");
+    let restored = restore(&server, &repository, &report, ExistingFiles::Keep);
+    assert_eq!((restored.written, restored.same), (1, 4), "{restored:?}");
+    assert!(server.file("avatars", "empty").unwrap().content.is_some());
+}
+
+#[test]
+fn a_bucket_that_the_backup_has_not_is_told() {
+    let (server, (_, repository)) = (project(), memory());
+    let report = back_up(&server, &repository, 0).unwrap();
+    let options = FilesRestoreOptions {
+        buckets: vec!["avatars".to_owned(), "avatar".to_owned()],
+        existing: ExistingFiles::Keep,
+        jobs: NonZeroUsize::MIN,
+    };
+    let other = SupabaseProject::start();
+    let error = restore_files(&repository, &report.backup, &client(&other), &options, &|| false).unwrap_err();
+    assert!(
+        matches!(&error, FilesError::NoBucket(name) if name == "avatar"),
+        "{error:?}"
+    );
+    assert!(other.files().is_empty() && other.bucket("avatars").is_none());
 }
 
 #[test]

@@ -8,10 +8,14 @@ pub(super) fn of_files(error: &FilesError) -> Option<&'static str> {
     Some(match error {
         FilesError::Several(_) => "name the backup by its id; backstay storage-files list tells which there are",
         FilesError::NotFound(_) | FilesError::Empty => "backstay storage-files list tells which there are",
+        FilesError::NoBucket(_) => {
+            "name buckets by their ids, as they are in the dashboard of the project; leave --bucket out for all"
+        }
         FilesError::Exists(_) => "its name has the time to the second: try again",
         FilesError::KeepsChanging(_) => "try again when nobody writes it all the time",
         FilesError::Damaged { .. } => {
-            "backstay storage-files verify tells all that is damaged; the next backup reads files anew whose content is gone"
+            "backstay storage-files verify tells all that is damaged; delete a damaged object below storage-files/objects/ and back up \
+             again: files whose content is gone are read anew"
         }
         FilesError::Newer { .. } => "use the newest Backstay",
         FilesError::Service(_) | FilesError::Read { .. } => {
