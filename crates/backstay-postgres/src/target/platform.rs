@@ -49,6 +49,8 @@ struct TargetTable {
 #[derive(Clone, Debug)]
 pub(super) struct OnPlatform {
     pub(super) profile: &'static Profile,
+    /// Whether a project of the platform is restored into one: then its roles, default privileges and settings come too.
+    pub(super) is_same_project: bool,
     /// Entries that the platform has made already: they are there.
     pub(super) there: HashSet<usize>,
     /// Sequences that are the platform's.
@@ -202,6 +204,7 @@ pub(super) fn settle(
     let guests = of_backup.map_or(&[][..], |of| &of.guests);
     let mut on = OnPlatform {
         profile,
+        is_same_project: is_same && profile.is_of_one_project(),
         there: HashSet::new(),
         left_sequences: HashSet::new(),
         emptied: Vec::new(),
@@ -261,7 +264,7 @@ pub(super) fn settle(
     if options.target == TargetPolicy::Clean && options.parts == Parts::All {
         on.emptied = emptied(manifest, platform, profile, selected);
     }
-    if profile.is_of_one_project() && options.selection.is_whole() && options.parts != Parts::Data {
+    if on.is_same_project && options.selection.is_whole() && options.parts != Parts::Data {
         let settings = manifest.source.settings.iter();
         on.settings = settings
             .filter(|setting| !platform.settings.contains(setting))

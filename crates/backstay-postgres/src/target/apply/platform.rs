@@ -74,7 +74,7 @@ impl Restore<'_> {
         session: &mut Session,
     ) -> Result<Vec<(String, Vec<u8>)>, TargetError> {
         let options = &self.plan.options;
-        let is_project = self.on_platform().is_some_and(|on| on.profile.is_of_one_project());
+        let is_project = self.on_platform().is_some_and(|on| on.is_same_project);
         if !is_project || options.privileges == Keep::No || options.parts == Parts::Data {
             return Ok(Vec::new());
         }
@@ -136,7 +136,8 @@ impl Restore<'_> {
         let Some(on) = self.on_platform().filter(|_| options.privileges == Keep::Yes) else {
             return Ok(Vec::new());
         };
-        let is_wanted = on.profile.is_of_one_project() || options.globals == Keep::Yes;
+        // A restore of a part would bring back passwords and memberships that were changed since.
+        let is_wanted = options.globals == Keep::Yes || (on.is_same_project && options.selection.is_whole());
         if options.parts == Parts::Data || !is_wanted {
             return Ok(Vec::new());
         }
