@@ -416,7 +416,10 @@ fn check_tables(
 fn emptied(manifest: &Manifest, platform: &TargetPlatform, profile: &Profile, selected: &Selected) -> Vec<Vec<u8>> {
     let is_replaced = |table: &&TargetTable| {
         let mut of_backup = selected.tables.iter().map(|&index| &manifest.tables[index]);
-        of_backup.any(|of| of.schema == table.schema && of.name == table.name)
+        // Rows that the backup does not hold could not come back.
+        of_backup.any(|of| {
+            matches!(of.rows, TableRows::Included { .. }) && of.schema == table.schema && of.name == table.name
+        })
     };
     let mut tables: Vec<&TargetTable> = platform.tables.iter().filter(is_replaced).collect();
     loop {
