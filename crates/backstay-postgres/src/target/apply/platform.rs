@@ -196,7 +196,10 @@ impl Restore<'_> {
             RoleStatement::Grant { role, member, options } => {
                 let is_own = member == self.plan.target.role.as_bytes();
                 // From 16 on who makes a role is its member with the right to give it on, and cannot say so again.
-                let comes_by_itself = is_own && self.plan.target.server_version_num >= 160_000;
+                // A grant beside that one lets it act as the role: without it no owner can be set.
+                let how = String::from_utf8_lossy(&statement[options.clone()]);
+                let is_implicit = how.contains("ADMIN OPTION") || how.contains("SET FALSE");
+                let comes_by_itself = is_own && is_implicit && self.plan.target.server_version_num >= 160_000;
                 if (is_reserved(&role) && is_reserved(&member)) || comes_by_itself {
                     return None;
                 }
