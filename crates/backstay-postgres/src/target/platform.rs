@@ -49,6 +49,8 @@ struct TargetTable {
 #[derive(Clone, Debug)]
 pub(super) struct OnPlatform {
     pub(super) profile: &'static Profile,
+    /// Whether a project of the platform is restored into one: then its roles, default privileges and settings come too.
+    pub(super) is_same_project: bool,
     /// Entries that the platform has made already: they are there.
     pub(super) there: HashSet<usize>,
     /// Sequences that are the platform's.
@@ -202,6 +204,7 @@ pub(super) fn settle(
     let guests = of_backup.map_or(&[][..], |of| &of.guests);
     let mut on = OnPlatform {
         profile,
+        is_same_project: is_same && profile.is_of_one_project(),
         there: HashSet::new(),
         left_sequences: HashSet::new(),
         emptied: Vec::new(),
@@ -261,7 +264,7 @@ pub(super) fn settle(
     if options.target == TargetPolicy::Clean && options.parts == Parts::All {
         on.emptied = emptied(manifest, platform, profile, selected);
     }
-    if profile.is_of_one_project() && options.selection.is_whole() && options.parts != Parts::Data {
+    if on.is_same_project && options.selection.is_whole() && options.parts != Parts::Data {
         let settings = manifest.source.settings.iter();
         on.settings = settings
             .filter(|setting| !platform.settings.contains(setting))
@@ -413,7 +416,10 @@ fn check_tables(
 fn emptied(manifest: &Manifest, platform: &TargetPlatform, profile: &Profile, selected: &Selected) -> Vec<Vec<u8>> {
     let is_replaced = |table: &&TargetTable| {
         let mut of_backup = selected.tables.iter().map(|&index| &manifest.tables[index]);
-        of_backup.any(|of| of.schema == table.schema && of.name == table.name)
+        // Rows that the backup does not hold could not come back.
+        of_backup.any(|of| {
+            matches!(of.rows, TableRows::Included { .. }) && of.schema == table.schema && of.name == table.name
+        })
     };
     let mut tables: Vec<&TargetTable> = platform.tables.iter().filter(is_replaced).collect();
     loop {

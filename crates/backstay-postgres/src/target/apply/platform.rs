@@ -74,7 +74,7 @@ impl Restore<'_> {
         session: &mut Session,
     ) -> Result<Vec<(String, Vec<u8>)>, TargetError> {
         let options = &self.plan.options;
-        let is_project = self.on_platform().is_some_and(|on| on.profile.is_of_one_project());
+        let is_project = self.on_platform().is_some_and(|on| on.is_same_project);
         if !is_project || options.privileges == Keep::No || options.parts == Parts::Data {
             return Ok(Vec::new());
         }
@@ -136,7 +136,8 @@ impl Restore<'_> {
         let Some(on) = self.on_platform().filter(|_| options.privileges == Keep::Yes) else {
             return Ok(Vec::new());
         };
-        let is_wanted = on.profile.is_of_one_project() || options.globals == Keep::Yes;
+        // A restore of a part would bring back passwords and memberships that were changed since.
+        let is_wanted = options.globals == Keep::Yes || (on.is_same_project && options.selection.is_whole());
         if options.parts == Parts::Data || !is_wanted {
             return Ok(Vec::new());
         }
@@ -195,7 +196,10 @@ impl Restore<'_> {
             RoleStatement::Grant { role, member, options } => {
                 let is_own = member == self.plan.target.role.as_bytes();
                 // From 16 on who makes a role is its member with the right to give it on, and cannot say so again.
-                let comes_by_itself = is_own && self.plan.target.server_version_num >= 160_000;
+                // A grant beside that one lets it act as the role: without it no owner can be set.
+                let how = String::from_utf8_lossy(&statement[options.clone()]);
+                let is_implicit = how.contains("ADMIN OPTION") || how.contains("SET FALSE");
+                let comes_by_itself = is_own && is_implicit && self.plan.target.server_version_num >= 160_000;
                 if (is_reserved(&role) && is_reserved(&member)) || comes_by_itself {
                     return None;
                 }
