@@ -29,10 +29,10 @@ fn a_rescue_whose_end_nobody_heard_of_is_looked_for() {
                 byte: 0,
                 bit: 0,
             };
-            // The first connection plans, the second one restores, and the third one looks.
-            proxy.harm(Connections::Nth(2), direction, harm);
+            // The first two plan: one looks whether the other is a session. The third one restores, and the fourth one looks.
+            proxy.harm(Connections::Nth(3), direction, harm);
             if !can_look {
-                proxy.harm(Connections::Nth(3), Direction::ToServer, Harm::CloseAfter(0));
+                proxy.harm(Connections::Nth(4), Direction::ToServer, Harm::CloseAfter(0));
             }
             let config = through(&proxy, cluster.config("rescue_lost_answer"));
             let plan = backstay::plan_rescue(&backup, &config, &tables, &schema).unwrap();
