@@ -100,6 +100,33 @@ pub(crate) struct Profile {
     pub(super) kept_elsewhere: &'static [KeptElsewhere],
 }
 
+impl Profile {
+    /// One of which nothing is known.
+    const BARE: Self = Self {
+        platform: Platform::Plain,
+        hosts: &[],
+        signs: Signs {
+            roles: &[],
+            schemas: &[],
+        },
+        roles: &[],
+        role_settings: &[],
+        customer: None,
+        schemas: &[],
+        shared_schemas: &[],
+        unread_schemas: &[],
+        unread_rows: &[],
+        rows: &[],
+        rows_left: &[],
+        own_extensions: &[],
+        services: Services::None,
+        loads_as_replica: false,
+        one_transaction_below: 0,
+        notify: None,
+        kept_elsewhere: &[],
+    };
+}
+
 #[derive(Debug)]
 pub(super) struct Signs {
     pub(super) roles: &'static [&'static str],

@@ -31,7 +31,10 @@ use crate::source::SourceError;
 use crate::wire::WireError;
 use crate::{CancelToken, ConnectError};
 
-pub use examine::{Difference, DifferenceKind, Examination, ExamineOptions, ForeignKey, ForeignKeyState, examine_copy};
+pub use examine::{
+    DefinitionsCompared, Difference, DifferenceKind, Examination, ExamineOptions, ForeignKey, ForeignKeyState,
+    examine_copy,
+};
 pub use foreign::{ForeignPlan, apply_foreign_restore, plan_foreign_restore};
 pub use inspect::{ExistingDatabase, TargetState};
 pub use plan::{RestorePlan, RestoreRefusal};

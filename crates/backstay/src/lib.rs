@@ -50,14 +50,14 @@ pub use backstay_encryption as encryption;
 pub use backstay_export as export;
 pub use backstay_postgres::{
     Atomicity, CancelToken, CatalogError, Claim, ClaimError, ConnectError, ConnectErrorKind, ConnectionConfig,
-    ConninfoError, DotenvError, Examination, FindProgramError, ForeignPlan, FoundPlatform, Inclusion, InvalidPattern,
-    Keep, KeptElsewhere, Parts, Platform, PlatformChoice, Preflight, PreflightError, PreflightFinding, PreflightNeeds,
-    PreflightSeverity, ProgramError, ProofMismatch, ProofReport, Prove, RescueError, RescuePlan, RescuedTable,
-    Resolved, RestoreFailure, RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection, SearchPath,
-    Selection, ServerError, SessionError, SnapshotError, Source as ConnectionSource, SourceError, SourceOptions,
-    SqlState, Swap, SwapError, SwapState, SwapWay, TargetError, TargetPolicy, TargetState, ThrowawayError,
-    UnknownPlatform, Variables, WireError, excluded, parse_dotenv, plan_swap, preflight, resolve, resolve_described,
-    resolve_source, swap_databases,
+    ConninfoError, DefinitionsCompared, DotenvError, Examination, FindProgramError, ForeignPlan, FoundPlatform,
+    Inclusion, InvalidPattern, Keep, KeptElsewhere, Parts, Platform, PlatformChoice, Preflight, PreflightError,
+    PreflightFinding, PreflightNeeds, PreflightSeverity, ProgramError, ProofMismatch, ProofReport, Prove, RescueError,
+    RescuePlan, RescuedTable, Resolved, RestoreFailure, RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport,
+    RestoreSelection, SearchPath, Selection, ServerError, SessionError, SnapshotError, Source as ConnectionSource,
+    SourceError, SourceOptions, SqlState, Swap, SwapError, SwapState, SwapWay, TargetError, TargetPolicy, TargetState,
+    ThrowawayError, UnknownPlatform, Variables, WireError, excluded, parse_dotenv, plan_swap, preflight, resolve,
+    resolve_described, resolve_source, swap_databases,
 };
 /// The files that applications keep in Supabase Storage.
 #[cfg(feature = "supabase")]

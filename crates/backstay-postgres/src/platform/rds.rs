@@ -1,6 +1,6 @@
 //! Amazon RDS and Aurora. "RDS" is the Amazon RDS User Guide.
 
-use super::{Platform, Profile, Services, Signs};
+use super::{Platform, Profile, Signs};
 
 pub(super) static PROFILE: Profile = Profile {
     platform: Platform::Rds,
@@ -22,20 +22,7 @@ pub(super) static PROFILE: Profile = Profile {
         "rdswriteforwarduser",
         "pg_*",
     ],
-    role_settings: &[],
-    customer: None,
-    // What RDS adds are extensions (aws_commons, aws_s3, aws_lambda), which come with their schemas.
-    schemas: &[],
-    shared_schemas: &[],
-    unread_schemas: &[],
-    unread_rows: &[],
-    rows: &[],
-    rows_left: &[],
-    own_extensions: &[],
-    services: Services::None,
-    // RDS, "session_replication_role": rds_superuser may set it, but a plain restore into an empty database needs it not.
-    loads_as_replica: false,
-    one_transaction_below: 0,
-    notify: None,
-    kept_elsewhere: &[],
+    // What RDS adds are extensions (aws_commons, aws_s3, aws_lambda), which come with their schemas. rds_superuser may set
+    // session_replication_role, but a plain restore into an empty database needs it not.
+    ..Profile::BARE
 };

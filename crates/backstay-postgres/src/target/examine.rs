@@ -68,12 +68,27 @@ impl Default for ExamineOptions {
     }
 }
 
+/// How far definitions were compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "every match must see a new one")]
+pub enum DefinitionsCompared {
+    /// Not as `pg_dump` writes them; [`Examination::not_compared`] says why.
+    #[default]
+    Not,
+    /// Which there are, but not their text, which versions write differently.
+    Names,
+    /// Word by word.
+    Text,
+}
+
 /// What was seen in a copy.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Examination {
     /// Definitions that were compared.
     pub definitions: u64,
+    /// How far they were.
+    pub compared: DefinitionsCompared,
     /// What is different from the backup.
     pub differences: Vec<Difference>,
     /// Foreign keys, with the rows that they should not allow.
@@ -335,6 +350,10 @@ impl Examining<'_> {
             Statements::Compared
         } else {
             Statements::Ignored
+        };
+        self.seen.compared = match statements {
+            Statements::Compared => DefinitionsCompared::Text,
+            Statements::Ignored => DefinitionsCompared::Names,
         };
         if statements == Statements::Ignored {
             self.seen.not_compared.push(

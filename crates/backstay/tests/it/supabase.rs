@@ -236,6 +236,8 @@ fn a_project_comes_back_in_a_new_one_and_over_itself() {
     );
 
     let fresh = project();
+    // More than the source has, on a schema that is never dropped.
+    fresh.sql("postgres", "GRANT CREATE ON SCHEMA public TO anon");
     refuses_what_would_lose_something(manifest, &fresh);
     let mut step_by_step = options();
     step_by_step.atomicity = Atomicity::StepByStep;
@@ -253,6 +255,7 @@ fn a_project_comes_back_in_a_new_one_and_over_itself() {
         DELETE FROM public.session_participants; DROP TRIGGER on_auth_user_created ON auth.users; DROP POLICY \"own files\" ON storage.objects;
         DROP POLICY \"hosts listen\" ON realtime.messages; DROP POLICY \"own profile\" ON public.users;
         GRANT ALL ON public.credit_transactions TO anon; GRANT EXECUTE ON FUNCTION public.apply_credit() TO anon;
+        GRANT CREATE ON SCHEMA public TO authenticated;
         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON FUNCTIONS TO anon; ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO anon;
         REVOKE SELECT ON storage.objects FROM kulti_readonly; DROP TABLE public.recordings CASCADE; SELECT lo_unlink(424242);
         ALTER PUBLICATION supabase_realtime DROP TABLE public.sessions; DELETE FROM auth.refresh_tokens;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backstay::manifest::Manifest;
-use backstay::{ForeignArchive, ForeignPlan, RestorePlan, RestoreReport, Swap, TargetState};
+use backstay::{DefinitionsCompared, ForeignArchive, ForeignPlan, RestorePlan, RestoreReport, Swap, TargetState};
 use serde::Serialize;
 
 use crate::output::{Columns, count, duration};
@@ -134,10 +134,18 @@ impl Outcome<'_> {
                 different => count(different, "difference", "differences"),
             };
             let definitions = count(seen.definitions, "definition", "definitions");
-            fact(
-                "compared",
-                format!("{definitions}, with rights and policies: {verdict}"),
-            );
+            match seen.compared {
+                DefinitionsCompared::Text => {
+                    fact(
+                        "compared",
+                        format!("{definitions}, with rights and policies: {verdict}"),
+                    );
+                }
+                DefinitionsCompared::Names => {
+                    fact("compared", format!("{definitions}, by their names alone: {verdict}"));
+                }
+                DefinitionsCompared::Not => fact("NOT compared", "definitions, rights and policies".to_owned()),
+            }
         }
         if let Some(id) = &self.safety_backup {
             fact("before", format!("the target is kept in {id}"));
@@ -236,9 +244,15 @@ impl Outcome<'_> {
                     })
                     .collect(),
             }),
+            definitions_compared: report.examination.as_ref().map(|seen| match seen.compared {
+                DefinitionsCompared::Not => "not",
+                DefinitionsCompared::Names => "names",
+                DefinitionsCompared::Text => "text",
+            }),
             definitions_different: report
                 .examination
                 .as_ref()
+                .filter(|seen| seen.compared != DefinitionsCompared::Not || !seen.differences.is_empty())
                 .map(|seen| seen.differences.iter().map(ToString::to_string).collect()),
         }
     }
@@ -259,6 +273,10 @@ pub(super) struct OutcomeJson<'r> {
     not_in_backup: &'r [String],
     failures: Vec<FailureJson<'r>>,
     proof: Option<ProofJson<'r>>,
+    /// How far definitions, rights and policies were compared: `not`, by their `names`, or their `text`; missing where that is
+    /// no part of a restore.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    definitions_compared: Option<&'static str>,
     /// What differs among definitions; missing where they were not compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     definitions_different: Option<Vec<String>>,
@@ -286,4 +304,60 @@ struct MismatchJson<'r> {
     what: &'r str,
     expected: &'r str,
     found: &'r str,
+}
+
+#[cfg(test)]
+mod tests {
+    use backstay::Examination;
+
+    use super::*;
+
+    #[test]
+    fn equal_is_said_of_what_was_compared_alone() {
+        let told = |compared| {
+            let mut seen = Examination::default();
+            (seen.definitions, seen.compared) = (307, compared);
+            let mut report = RestoreReport::default();
+            report.examination = Some(seen);
+            let outcome = Outcome {
+                report,
+                database: "app",
+                took: Duration::from_secs(1),
+                safety_backup: None,
+                swap: None,
+                not_in_backup: Vec::new(),
+            };
+            let json = serde_json::to_value(outcome.json()).unwrap();
+            let text = outcome.text();
+            let line = text
+                .lines()
+                .find(|line| line.contains("compared"))
+                .unwrap_or_default()
+                .trim()
+                .to_owned();
+            (
+                line,
+                json["definitions_compared"].clone(),
+                json["definitions_different"].is_null(),
+            )
+        };
+        let (line, json, is_unknown) = told(DefinitionsCompared::Text);
+        assert_eq!(
+            (line.as_str(), is_unknown),
+            ("compared  307 definitions, with rights and policies: equal", false)
+        );
+        assert_eq!(json, "text");
+        let (line, json, is_unknown) = told(DefinitionsCompared::Names);
+        assert_eq!(
+            (line.as_str(), is_unknown),
+            ("compared  307 definitions, by their names alone: equal", false)
+        );
+        assert_eq!(json, "names");
+        let (line, json, is_unknown) = told(DefinitionsCompared::Not);
+        assert_eq!(
+            (line.as_str(), is_unknown),
+            ("NOT compared  definitions, rights and policies", true)
+        );
+        assert_eq!(json, "not");
+    }
 }

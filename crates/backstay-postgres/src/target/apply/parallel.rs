@@ -43,7 +43,7 @@ impl Restore<'_> {
         });
         self.late_entries(&mut session)?;
         self.take_rights_back(&mut session, given.as_ref())?;
-        for (what, sql) in self.reset_default_privileges(&mut session)? {
+        for (what, sql) in self.reset_rights(&mut session)? {
             self.note(what, session.run(sql));
         }
         self.stage_by_entry(&mut session, Stage::Privileges)?;

@@ -41,6 +41,22 @@ LATERAL (SELECT 'REVOKE' AS verb, 'FROM' AS preposition, e.grantee, e.privilege_
            SELECT * FROM pg_catalog.aclexplode(u.usual) EXCEPT SELECT * FROM pg_catalog.aclexplode(a.defaclacl)) e) d
 WHERE r.rolname = current_user";
 
+/// The statements that give the schema `public` the rights with which PostgreSQL makes it, which a dump tells only the
+/// differences from. Its owner's are left alone.
+const PUBLIC: &str = "
+SELECT pg_catalog.format('%s %s ON SCHEMA public %s %s;', d.verb, d.privilege_type, d.preposition,
+         CASE d.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(d.grantee)) END)
+FROM pg_catalog.pg_namespace n
+JOIN pg_catalog.pg_init_privs i ON i.classoid = n.tableoid AND i.objoid = n.oid AND i.privtype = 'i',
+LATERAL (SELECT 'REVOKE' AS verb, 'FROM' AS preposition, e.grantee, e.privilege_type FROM (
+           SELECT a.grantee, a.privilege_type FROM pg_catalog.aclexplode(n.nspacl) a
+           EXCEPT SELECT a.grantee, a.privilege_type FROM pg_catalog.aclexplode(i.initprivs) a) e
+         UNION ALL SELECT 'GRANT', 'TO', e.grantee, e.privilege_type FROM (
+           SELECT a.grantee, a.privilege_type FROM pg_catalog.aclexplode(i.initprivs) a
+           EXCEPT SELECT a.grantee, a.privilege_type FROM pg_catalog.aclexplode(n.nspacl) a) e) d
+WHERE n.nspname = 'public' AND d.grantee <> n.nspowner AND d.grantee <> 'pg_database_owner'::pg_catalog.regrole
+ORDER BY d.verb DESC";
+
 impl Restore<'_> {
     pub(super) fn on_platform(&self) -> Option<&OnPlatform> {
         self.plan.on_platform.as_ref()
@@ -68,26 +84,33 @@ impl Restore<'_> {
         })
     }
 
-    /// The statements that take the role's default privileges away, before it gets those of the backup.
-    pub(super) fn reset_default_privileges(
-        &self,
-        session: &mut Session,
-    ) -> Result<Vec<(String, Vec<u8>)>, TargetError> {
+    /// Whether the rights of a whole project come back into one of the same platform.
+    pub(super) fn brings_all_of_a_project(&self) -> bool {
         let options = &self.plan.options;
-        let is_project = self.on_platform().is_some_and(|on| on.is_same_project);
-        if !is_project || options.privileges == Keep::No || options.parts == Parts::Data {
+        self.on_platform().is_some_and(|on| on.is_same_project)
+            && options.privileges == Keep::Yes
+            && options.parts != Parts::Data
+            && options.selection.is_whole()
+    }
+
+    /// The statements that take away the role's default privileges, and what the platform and others have given on the schema
+    /// `public`, which is never dropped; before both get what the backup has.
+    pub(super) fn reset_rights(&self, session: &mut Session) -> Result<Vec<(String, Vec<u8>)>, TargetError> {
+        if !self.brings_all_of_a_project() {
             return Ok(Vec::new());
         }
-        if !options.selection.is_whole() {
-            return Ok(Vec::new());
+        let mut all = Vec::new();
+        for (what, query) in [
+            ("DEFAULT ACL of the target", DEFAULT_PRIVILEGES),
+            ("ACL SCHEMA public of the target", PUBLIC),
+        ] {
+            let doing = "read the rights that are there";
+            let rows = session.connection.query(query.as_bytes());
+            let rows = rows.map_err(|source| TargetError::Wire { doing, source })?;
+            let statements = rows.iter().filter_map(|row| row.get(0));
+            all.extend(statements.map(|sql| (what.to_owned(), sql.to_vec())));
         }
-        let doing = "read the default privileges";
-        let rows = session.connection.query(DEFAULT_PRIVILEGES.as_bytes());
-        let rows = rows.map_err(|source| TargetError::Wire { doing, source })?;
-        let statements = rows.iter().filter_map(|row| Some(row.get(0)?.to_vec()));
-        Ok(statements
-            .map(|sql| ("DEFAULT ACL of the target".to_owned(), sql))
-            .collect())
+        Ok(all)
     }
 
     /// Gives the database its settings, and tells services that the schema is another one.

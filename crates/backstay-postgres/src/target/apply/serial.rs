@@ -94,7 +94,7 @@ impl Restore<'_> {
         if let Some(failed) = statements(session, taken_back) {
             return Ok(Some(failed));
         }
-        let reset = self.reset_default_privileges(session)?;
+        let reset = self.reset_rights(session)?;
         if let Some(failed) = statements(session, reset) {
             return Ok(Some(failed));
         }
