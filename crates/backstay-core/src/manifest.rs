@@ -57,12 +57,65 @@ pub struct Manifest {
     pub refreshes: Vec<Refresh>,
     /// What the backup does not hold although the database does.
     pub omissions: Vec<Omission>,
+    /// What was to be left out, in the words of who asked for it; `None` where the backup was to hold all.
+    pub left_out: Option<String>,
     /// What queries gave in the snapshot, for comparing a restored database with.
     pub check_values: Vec<CheckValue>,
     /// The packs that hold the members.
     pub packs: Vec<Pack>,
     /// The members, in the order in which `psql` would read them.
     pub members: Vec<Member>,
+}
+
+/// Whether a backup was to hold all of its database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "yes, no, and who knows")]
+pub enum Scope {
+    /// It was.
+    All,
+    /// Something was left out. Backups of one database have the same word here where the same was left out.
+    Part(String),
+    /// It is sealed, and what stands in clear does not tell.
+    Unknown,
+}
+
+impl Scope {
+    /// Whether it is known that something was left out.
+    #[must_use]
+    pub fn is_part(&self) -> bool {
+        matches!(self, Self::Part(_))
+    }
+
+    /// The word for the part, where it is known that something was left out.
+    #[must_use]
+    pub fn into_part(self) -> Option<String> {
+        match self {
+            Self::Part(part) => Some(part),
+            Self::All | Self::Unknown => None,
+        }
+    }
+}
+
+impl Manifest {
+    /// Whether it was to hold all of its database.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.left_out.clone().map_or(Scope::All, Scope::Part)
+    }
+
+    /// The same for who may not read what was left out: the word is a digest. Nobody but who knows the cluster can compute it,
+    /// so where that is unknown, each backup has another.
+    #[must_use]
+    pub fn scope_in_clear(&self) -> Scope {
+        let Some(left_out) = &self.left_out else {
+            return Scope::All;
+        };
+        let of = match self.source.system_identifier {
+            Some(cluster) => format!("{cluster}\n{}", self.source.database.to_lossy()),
+            None => self.id.to_string(),
+        };
+        Scope::Part(Sha256Digest::of(format!("{of}\n{left_out}").as_bytes()).to_string())
+    }
 }
 
 /// Facts about the server, the database and the snapshot.

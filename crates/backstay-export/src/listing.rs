@@ -130,6 +130,7 @@ fn plan(listing: &ExportListing, policy: &RetentionPolicy, now: Timestamp) -> Ve
             id: export.id.as_planned().clone(),
             // Exports of one name are of several databases where another one was typed; of sealed ones nobody knows.
             origin: database_of(export),
+            part: None,
             is_read: export.manifest.is_ok(),
             is_whole: export.is_whole,
             proof: ProofState::None,

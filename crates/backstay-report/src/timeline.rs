@@ -163,7 +163,7 @@ fn notes(backup: &BackupHistory, now: Timestamp) -> Vec<String> {
             if facts.is_sealed {
                 notes.push("encrypted".to_owned());
             }
-            if facts.holdings.is_some_and(|holdings| holdings.is_part) {
+            if facts.scope.is_part() {
                 notes.push("a part of the database".to_owned());
             }
             notes.extend(facts.tags.iter().map(|tag| format!("#{tag}")));

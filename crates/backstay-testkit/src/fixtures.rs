@@ -493,6 +493,7 @@ fn manifest(id: BackupId, compression: Compression) -> Manifest {
             subject: "rows of public.elsewhere".to_owned(),
             reason: "a foreign table: its rows are on another server".to_owned(),
         }],
+        left_out: None,
         check_values: Vec::new(),
         packs: Vec::new(),
         members: Vec::new(),

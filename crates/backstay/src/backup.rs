@@ -282,6 +282,7 @@ pub fn back_up(
         entries: image.entries,
         refreshes: image.refreshes,
         omissions: image.omissions,
+        left_out: source_options.left_out(),
         check_values: values_to_keep(&options.checks, image.answers),
         packs: Vec::new(),
         members: Vec::new(),

@@ -118,7 +118,7 @@ fn table(decisions: &[RetentionDecision], mode: PruneMode) -> String {
                 decision.id.to_string(),
                 time(decision.id.time()),
                 action.to_owned(),
-                reasons(decision).join("; "),
+                why(decision),
             ]);
         }
         if let Some(first) = series.first() {
@@ -131,6 +131,14 @@ fn table(decisions: &[RetentionDecision], mode: PruneMode) -> String {
         .count();
     text.push_str(&format!("{going} of {} are let go\n", decisions.len()));
     text
+}
+
+fn why(decision: &RetentionDecision) -> String {
+    let reasons = reasons(decision).join("; ");
+    match decision.is_part {
+        true => format!("{reasons} (of those that hold the same part of the database)"),
+        false => reasons,
+    }
 }
 
 /// Why, each in one line: holds have the words of those who hold.
@@ -195,6 +203,8 @@ struct TemporaryJson {
 struct DecisionJson {
     id: String,
     action: &'static str,
+    /// Whether it holds only a part of its database, and is planned among those of the same part.
+    part: bool,
     reasons: Vec<String>,
     /// Whether it is gone; `null` where nothing was tried.
     removed: Option<bool>,
@@ -243,6 +253,7 @@ fn plan(applied: &Pruned) -> Vec<DecisionJson> {
                 RetentionAction::Keep => "keep",
                 RetentionAction::Delete => "delete",
             },
+            part: decision.is_part,
             reasons: decision.reasons.iter().map(ToString::to_string).collect(),
             removed: tried.map(Result::is_ok),
             error: tried

@@ -212,6 +212,7 @@ fn section(
         &selection.table,
         &selection.exclude_schema,
         &selection.exclude_table,
+        &selection.exclude_table_data,
     ];
     let backup = database.schedule.backup.iter().map(|cron| ("backup", cron.clone()));
     let drill = database.schedule.drill.iter().map(|cron| ("drill", cron.clone()));

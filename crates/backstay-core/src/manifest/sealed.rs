@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::v1::{self, PackJson, ascii_json, invalid, not_json, tag_words, tags_from};
 use super::validate::misplaced_volume;
-use super::{MANIFEST_TEXT_BYTES_MAX, Manifest, ManifestError, Pack, PackId};
+use super::{MANIFEST_TEXT_BYTES_MAX, Manifest, ManifestError, Pack, PackId, Scope};
 use crate::digest::Sha256Digest;
 use crate::id::BackupId;
 use crate::seal::SealMethod;
@@ -31,6 +31,8 @@ pub struct SealedManifest {
     pub recipients: Vec<String>,
     /// [`Source::fingerprint`](super::Source::fingerprint), where it was known.
     pub source: Option<Sha256Digest>,
+    /// [`Manifest::scope_in_clear`], where it was written down.
+    pub scope: Scope,
     /// The packs, with the digests and lengths of their stored bytes.
     pub packs: Vec<Pack>,
 }
@@ -68,6 +70,15 @@ impl Sidecar {
         match self {
             Self::Plain(manifest) => &manifest.packs,
             Self::Sealed(sealed) => &sealed.packs,
+        }
+    }
+
+    /// Whether it was to hold all of its database.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        match self {
+            Self::Plain(manifest) => manifest.scope(),
+            Self::Sealed(sealed) => sealed.scope.clone(),
         }
     }
 
@@ -111,6 +122,8 @@ struct MethodJson {
     recipients: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
 }
 
 /// Only to tell whether a sidecar is of a sealed backup.
@@ -118,6 +131,9 @@ struct MethodJson {
 struct KindJson {
     sealed: Option<serde::de::IgnoredAny>,
 }
+
+/// The scope of a backup of which nothing was left out.
+const ALL: &str = "all";
 
 /// The version of the format that has sealed backups.
 const SEALED_VERSION: u32 = 2;
@@ -138,6 +154,11 @@ impl SealedManifest {
                 method: self.method.extension().to_owned(),
                 recipients: self.recipients.clone(),
                 source: self.source.map(|source| source.to_string()),
+                scope: match &self.scope {
+                    Scope::All => Some(ALL.to_owned()),
+                    Scope::Part(part) => Some(part.clone()),
+                    Scope::Unknown => None,
+                },
             },
             packs: self.packs.iter().map(PackJson::from).collect(),
         })
@@ -175,6 +196,12 @@ impl SealedManifest {
             .sealed
             .source
             .map(|source| source.parse().map_err(|_| invalid("fingerprint", &source)));
+        let scope = match wire.sealed.scope {
+            None => Scope::Unknown,
+            Some(scope) if scope == ALL => Scope::All,
+            Some(scope) if scope.parse::<Sha256Digest>().is_ok() => Scope::Part(scope),
+            Some(scope) => return Err(invalid("scope", &scope)),
+        };
         Ok(Self {
             writer: wire.writer,
             id,
@@ -184,6 +211,7 @@ impl SealedManifest {
             method,
             recipients: wire.sealed.recipients,
             source: source.transpose()?,
+            scope,
             packs,
         })
     }
@@ -221,6 +249,7 @@ mod tests {
             method: SealMethod::Age,
             recipients: vec!["age1x".to_owned()],
             source: Some(Sha256Digest::of(b"source")),
+            scope: Scope::Part(Sha256Digest::of(b"part").to_string()),
             packs: vec![Pack {
                 id: PackId::Sha256(Sha256Digest::of(b"x")),
                 name: format!("{id}.sql.gz.age"),
@@ -237,13 +266,15 @@ mod tests {
     }
 
     #[test]
-    fn one_without_a_fingerprint_stays_as_it_is() {
+    fn one_without_a_fingerprint_or_a_scope_stays_as_it_is() {
         let old = SealedManifest {
             source: None,
+            scope: Scope::Unknown,
             ..sealed()
         };
         let json = old.to_json();
-        assert!(!String::from_utf8_lossy(&json).contains("source"));
+        let text = String::from_utf8_lossy(&json);
+        assert!(!text.contains("source") && !text.contains("scope"));
         assert_eq!(sidecar_from_json(&json).unwrap(), Sidecar::Sealed(old));
     }
 
@@ -289,6 +320,7 @@ mod tests {
             ("\"format\":2", "\"format\":3"),
             ("release=7", "release="),
             (&Sha256Digest::of(b"source").to_string(), "source"),
+            (&Sha256Digest::of(b"part").to_string(), "some"),
         ] {
             assert!(text.contains(from), "{from}");
             let json = text.replacen(from, to, 1);

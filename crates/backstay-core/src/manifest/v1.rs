@@ -183,6 +183,8 @@ struct ManifestJson {
     entries: Vec<EntryJson>,
     refreshes: Vec<NameJson>,
     omissions: Vec<OmissionJson>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    left_out: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     check_values: Vec<CheckValueJson>,
     packs: Vec<PackJson>,
@@ -318,6 +320,7 @@ impl From<&Manifest> for ManifestJson {
                     reason: o.reason.clone(),
                 })
                 .collect(),
+            left_out: m.left_out.clone(),
             check_values: m.check_values.iter().map(CheckValueJson::from).collect(),
             packs: m.packs.iter().map(PackJson::from).collect(),
             members: m.members.iter().map(MemberJson::from).collect(),
@@ -411,6 +414,7 @@ impl TryFrom<ManifestJson> for Manifest {
                     reason: o.reason,
                 })
                 .collect(),
+            left_out: m.left_out,
             check_values: m
                 .check_values
                 .into_iter()

@@ -343,6 +343,7 @@ fn in_clear(manifest: &Manifest, sealer: &dyn Sealer) -> SealedManifest {
         method: sealer.method(),
         recipients: sealer.recipients(),
         source: manifest.source.fingerprint(&manifest.id),
+        scope: manifest.scope_in_clear(),
         packs: manifest.packs.clone(),
     }
 }

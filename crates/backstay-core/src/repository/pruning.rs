@@ -23,6 +23,7 @@ pub struct Pruning<'r> {
 #[derive(Clone, Debug)]
 struct Known {
     origin: Option<String>,
+    part: Option<String>,
     packs: Vec<Pack>,
     tags: Vec<Tag>,
     keep_until: Option<Timestamp>,
@@ -76,6 +77,7 @@ impl Pruning<'_> {
             let is_there = |pack: &Pack| sizes.get(pack.name.as_str()) == Some(&pack.bytes);
             facts.push(BackupFacts {
                 origin: known.as_ref().and_then(|known| known.origin.clone()),
+                part: known.as_ref().and_then(|known| known.part.clone()),
                 is_read: known.is_some(),
                 is_whole: known.as_ref().is_some_and(|known| known.packs.iter().all(is_there)),
                 proof: records.proof(),
@@ -247,6 +249,7 @@ impl Pruning<'_> {
         };
         let known = Known {
             origin,
+            part: sidecar.scope().into_part(),
             packs: sidecar.packs().to_vec(),
             tags: sidecar.tags().to_vec(),
             keep_until: sidecar.keep_until(),

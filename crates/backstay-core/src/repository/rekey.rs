@@ -189,6 +189,7 @@ impl Repository {
             method,
             recipients: seals.packs.recipients(),
             source: old.source,
+            scope: old.scope.clone(),
             packs,
         })
     }

@@ -16,6 +16,9 @@ pub struct BackupFacts {
     pub id: BackupId,
     /// The database and the cluster that it is of, where its manifest tells that in clear.
     pub origin: Option<String>,
+    /// Which part of its database it holds, in a word that is the same for the same part; `None` where it holds all, or does not
+    /// tell.
+    pub part: Option<String>,
     /// Whether its manifest could be read. The two last are unknown where it could not.
     pub is_read: bool,
     /// Whether every pack that it names is in the store, with the right length.
@@ -71,6 +74,8 @@ pub struct RetentionDecision {
     pub id: BackupId,
     /// What shall happen to it.
     pub action: RetentionAction,
+    /// Whether it holds only a part of its database, and is planned among those of the same part.
+    pub is_part: bool,
     /// Why; every reason that keeps it, or the one that lets it go.
     pub reasons: Vec<RetentionReason>,
 }
@@ -87,15 +92,19 @@ pub enum RetentionAction {
 
 /// Plans what shall stay and what go at `now`; gives a decision for each backup, by prefix and then by time.
 ///
-/// Each prefix is planned for by itself, and where it has backups of several databases, each database; whatever the order in which the facts are given. Whatever the policy, a backup
-/// stays if it is the newest, the newest that is whole, the newest that was proven, held, unread, to be kept until later,
+/// Each prefix is planned for by itself; where it has backups of several databases, each database; and where some hold only a
+/// part, each part, since none of them can take the place of the whole. The order in which the facts are given does not
+/// matter. Whatever the policy, a backup stays if it is the newest, the newest that is whole, the newest that was proven, held, unread, to be kept until later,
 /// or from the future. Those from the future count for no rule, and what lacks a pack takes no place from what is whole.
 ///
 /// Once a plan was carried out, the same policy at the same time lets nothing more go.
 #[must_use]
 pub fn plan_retention(backups: &[BackupFacts], policy: &RetentionPolicy, now: Timestamp) -> Vec<RetentionDecision> {
     let mut sorted: Vec<&BackupFacts> = backups.iter().collect();
-    let series_of = |backup: &BackupFacts| (backup.id.prefix().clone(), backup.origin.clone());
+    let series_of = |backup: &BackupFacts| {
+        let prefix = backup.id.prefix().clone();
+        (prefix, backup.origin.clone(), backup.part.clone())
+    };
     sorted.sort_by_cached_key(|backup| (series_of(backup), backup.id.clone()));
     let mut decisions: Vec<RetentionDecision> = sorted
         .chunk_by(|a, b| series_of(a) == series_of(b))
@@ -105,7 +114,7 @@ pub fn plan_retention(backups: &[BackupFacts], policy: &RetentionPolicy, now: Ti
     decisions
 }
 
-/// The backups of one database, by time, and why they stay.
+/// The backups of one database, all of it or the same part, by time, and why they stay.
 struct Series<'f> {
     backups: &'f [&'f BackupFacts],
     reasons: Vec<Vec<RetentionReason>>,
@@ -145,6 +154,7 @@ impl<'f> Series<'f> {
             RetentionDecision {
                 id: backup.id.clone(),
                 action,
+                is_part: backup.part.is_some(),
                 reasons,
             }
         });

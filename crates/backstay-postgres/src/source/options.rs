@@ -81,6 +81,26 @@ impl Default for SourceOptions {
     }
 }
 
+impl SourceOptions {
+    /// What is to be left out of the backup, in words that are the same where the same was asked for; `None` where all is read.
+    #[must_use]
+    pub fn left_out(&self) -> Option<String> {
+        let mut words = Vec::new();
+        if !self.selection.is_whole_database() {
+            words.push(self.selection.to_string());
+        } else if self.large_objects == Inclusion::Excluded {
+            words.push("large objects".to_owned());
+        }
+        if !self.selection.exclude_data.is_empty() {
+            words.push(format!("rows of {}", self.selection.exclude_data.join(", ")));
+        }
+        if self.unlogged == Inclusion::Excluded {
+            words.push("rows of unlogged tables".to_owned());
+        }
+        (!words.is_empty()).then(|| words.join("; "))
+    }
+}
+
 /// Where members go, in the order in which they come.
 pub trait MemberSink {
     /// Takes a member and gives its index among all members.

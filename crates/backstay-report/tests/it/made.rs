@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstay::manifest::Scope;
 use backstay::status::{
     BackupHistory, BackupManifest, DrillSeen, Holdings, Limits, ManifestFacts, Series, StoreHistory, StoreSeen,
     VolumeJudge, Watched, judge, watch_all,
@@ -32,13 +33,13 @@ pub(crate) fn backup(prefix: &str, hours: i64, bytes: u64) -> BackupHistory {
             is_whole: true,
             shared_bytes: 0,
             is_sealed: false,
+            scope: Scope::All,
             tags: Vec::new(),
             keep_until: None,
             holdings: Some(Holdings {
                 tables: 42,
                 rows: bytes / 97,
                 text_bytes: bytes * 4,
-                is_part: false,
             }),
         }),
         proof: ProofState::None,

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use backstay_core::manifest::{Manifest, PART_OF_DATABASE, Pack, Sidecar};
+use backstay_core::manifest::{Manifest, Pack, Scope, Sidecar};
 use backstay_core::repository::{
     BackupSummary, DrillEvidence, Hold, NotedProof, ProofSummary, Repository, RepositoryError, Statement, Survey,
 };
@@ -118,6 +118,8 @@ pub struct ManifestFacts {
     pub shared_bytes: u64,
     /// Whether it is encrypted.
     pub is_sealed: bool,
+    /// Whether it was to hold all of the database.
+    pub scope: Scope,
     /// The words that it was given.
     pub tags: Vec<Tag>,
     /// Until when it is to be kept at least.
@@ -136,8 +138,6 @@ pub struct Holdings {
     pub rows: u64,
     /// Bytes of the rows as text.
     pub text_bytes: u64,
-    /// Whether only a part of the database was selected.
-    pub is_part: bool,
 }
 
 /// A drill that was held with a backup.
@@ -277,6 +277,7 @@ impl Look<'_> {
             is_whole: packs.iter().all(|pack| self.survey.has(pack)),
             shared_bytes: shared_bytes(summary, packs),
             is_sealed,
+            scope: sidecar.scope(),
             tags: sidecar.tags().to_vec(),
             keep_until: sidecar.keep_until(),
             holdings: None,
@@ -287,6 +288,7 @@ impl Look<'_> {
         };
         let identity = match &opened {
             Ok(manifest) => {
+                facts.scope = manifest.scope();
                 facts.holdings = Some(holdings(manifest));
                 Identity::Known(SeriesOrigin::of(&manifest.source))
             }
@@ -358,10 +360,6 @@ fn holdings(manifest: &Manifest) -> Holdings {
         tables: manifest.tables.len() as u64,
         rows: manifest.row_count(),
         text_bytes: manifest.text_bytes(),
-        is_part: manifest
-            .omissions
-            .iter()
-            .any(|omission| omission.reason == PART_OF_DATABASE),
     }
 }
 
@@ -388,6 +386,7 @@ impl Series {
             BackupFacts {
                 id: backup.id.clone(),
                 origin: self.origin.as_ref().map(ToString::to_string),
+                part: read.and_then(|read| read.scope.clone().into_part()),
                 is_read: read.is_some(),
                 is_whole: read.is_some_and(|read| read.is_whole),
                 proof: backup.proof,

@@ -1,5 +1,6 @@
 //! The backups of one database in one store.
 
+use backstay_core::manifest::Scope;
 use backstay_core::repository::LEVEL_RULES;
 use backstay_core::retention::ProofState;
 use backstay_core::store::ObjectKey;
@@ -92,7 +93,8 @@ pub(super) fn judge(store: usize, series: &Series, watched: &Watched, now: Times
         let message = format!("{} holds only a part of the database, and does not count", last.id);
         problems.push(Problem::warning(Trouble::Part, message));
     }
-    if let Some(newest) = newest.filter(|newest| !watched.is_part && newest.holdings().is_none()) {
+    let is_unknown = |newest: &&BackupHistory| newest.facts().is_some_and(|facts| facts.scope == Scope::Unknown);
+    if let Some(newest) = newest.filter(|newest| !watched.is_part && is_unknown(newest)) {
         let message = format!(
             "{} is encrypted, and without its key nobody knows whether it holds all of the database",
             newest.id
@@ -145,7 +147,7 @@ fn is_usable(backup: &BackupHistory) -> bool {
 }
 
 fn is_part(backup: &BackupHistory) -> bool {
-    backup.holdings().is_some_and(|holdings| holdings.is_part)
+    backup.facts().is_some_and(|facts| facts.scope.is_part())
 }
 
 fn newest_backup(backup: &BackupHistory) -> Option<NewestBackup> {
@@ -155,6 +157,7 @@ fn newest_backup(backup: &BackupHistory) -> Option<NewestBackup> {
         own_bytes: backup.pack_bytes,
         shared_bytes: facts.shared_bytes,
         holdings: facts.holdings,
+        scope: facts.scope.clone(),
         is_sealed: facts.is_sealed,
     })
 }

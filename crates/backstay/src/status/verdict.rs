@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use backstay_core::manifest::Scope;
 use backstay_core::retention::{Age, HoldFacts};
 use backstay_core::{BackupId, Prefix};
 use backstay_verify::Severity;
@@ -316,6 +317,8 @@ pub struct NewestBackup {
     pub holdings: Option<Holdings>,
     /// Whether it is encrypted.
     pub is_sealed: bool,
+    /// Whether it was to hold all of the database.
+    pub scope: Scope,
 }
 
 /// How the newest backup compares with those before it.

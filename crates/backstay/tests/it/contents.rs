@@ -223,6 +223,7 @@ fn a_selection_takes_its_part_and_says_what_is_missing() {
             &["no table matches \"app.gone\""],
         ),
     ];
+    let mut left_out = String::new();
     for (name, with, tables, with_rows, expected) in cases {
         let repository = cluster.repository(&format!("parts_{name}"));
         let result = back_up_hooked(&cluster, "parts", &repository, with, |_| {}, &CancelToken::new());
@@ -245,6 +246,7 @@ fn a_selection_takes_its_part_and_says_what_is_missing() {
         assert_eq!(names(&backup), tables, "{name}");
         assert_eq!(rows(&backup), with_rows, "{name}");
         assert_eq!(omissions(&backup), expected, "{name}");
+        left_out.push_str(&format!("{name}: {:?}\n", backup.manifest().left_out));
         let large_objects = backup.manifest().large_objects.as_ref().map(|objects| objects.count);
         assert_eq!(large_objects, (!expected.contains(&LARGE)).then_some(1), "{name}");
         let pack = cluster
@@ -262,4 +264,5 @@ fn a_selection_takes_its_part_and_says_what_is_missing() {
             assert_eq!(cluster.schema(&copy), cluster.schema("parts"), "{name}");
         }
     }
+    insta::assert_snapshot!("left_out", left_out);
 }

@@ -6,7 +6,7 @@ use backstay::{
     BackupReader, Compression, MemoryStore, Repository, RetentionPolicy, Store, StoreErrorKind, Witness, prune,
 };
 use backstay_testkit::fixtures::SampleBackup;
-use backstay_testkit::{Fault, Faulty, When};
+use backstay_testkit::{Fault, Faulty, ToyKey, When};
 
 const IDS: [&str; 4] = [
     "kulti_backup_20250101_020000",
@@ -49,6 +49,38 @@ fn is_whole(reader: &BackupReader) -> bool {
     packs
         .into_iter()
         .all(|pack| reader.pack_digest_agrees(pack).unwrap() == Some(true))
+}
+
+#[test]
+fn a_part_takes_no_place_from_the_whole() {
+    for is_sealed in [false, true] {
+        let store = MemoryStore::new();
+        let repository = Repository::new(Arc::new(store.clone()));
+        let key = ToyKey::new("key");
+        for (id, left_out) in [
+            ("kulti_backup_20250101_020000", None),
+            ("kulti_backup_20250102_020000", None),
+            ("kulti_backup_20250102_120000", Some("tables other than users")),
+            ("kulti_backup_20250102_130000", Some("tables other than orders")),
+            ("kulti_backup_20250102_140000", Some("tables other than users")),
+        ] {
+            let mut sample = SampleBackup::kulti(id, "gzip".parse().unwrap());
+            sample.manifest.source.system_identifier = Some(7);
+            sample.manifest.left_out = left_out.map(str::to_owned);
+            if is_sealed {
+                sample.publish_in(&repository.clone().with_seals(key.seals()));
+            } else {
+                sample.publish_in(&repository);
+            }
+        }
+        // Whoever prunes has no key.
+        let pruned = prune(&repository, &last_one(), None, &witness()).unwrap();
+        let removed: Vec<String> = pruned.removed.iter().map(|(id, _)| id.to_string()).collect();
+        assert_eq!(
+            removed,
+            ["kulti_backup_20250101_020000", "kulti_backup_20250102_120000"]
+        );
+    }
 }
 
 #[test]

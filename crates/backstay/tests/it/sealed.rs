@@ -166,7 +166,7 @@ fn nothing_but_what_the_format_names_stands_in_clear() {
         .keys()
         .map(String::as_str)
         .collect();
-    assert_eq!(keys, BTreeSet::from(["method", "recipients"]));
+    assert_eq!(keys, BTreeSet::from(["method", "recipients", "scope"]));
 
     // No name, statement or row, in no object.
     for object in sealed.store.list("").unwrap() {

@@ -1,3 +1,4 @@
+use backstay::manifest::Scope;
 use backstay::status::{DatabaseStatus, HeldBackup, NewestBackup, PlaceStatus, Problem, Status, StoreStatus};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -193,7 +194,11 @@ fn newest(now: Timestamp, backup: &NewestBackup) -> NewestJson {
         encrypted: backup.is_sealed,
         tables: backup.holdings.map(|holdings| holdings.tables),
         rows: backup.holdings.map(|holdings| holdings.rows),
-        part: backup.holdings.map(|holdings| holdings.is_part),
+        part: match backup.scope {
+            Scope::All => Some(false),
+            Scope::Part(_) => Some(true),
+            Scope::Unknown => None,
+        },
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn manifest() -> impl Strategy<Value = Manifest> {
         vec(sequence(), 0..3),
         option::of(large_objects()),
         vec(name().prop_map(|(schema, name)| Refresh { schema, name }), 0..3),
-        vec(omission(), 0..3),
+        (vec(omission(), 0..3), any::<Option<String>>()),
         vec(check_value(), 0..3),
     );
     let parts = (
@@ -36,7 +36,7 @@ pub(super) fn manifest() -> impl Strategy<Value = Manifest> {
     );
     (head, lists, parts).prop_map(|(head, lists, (tables, packs, members, entries))| {
         let (writer, id, taken_at, tags, keep_until, codec, source) = head;
-        let (sequences, large_objects, refreshes, omissions, check_values) = lists;
+        let (sequences, large_objects, refreshes, (omissions, left_out), check_values) = lists;
         let mut manifest = Manifest {
             writer,
             id,
@@ -52,6 +52,7 @@ pub(super) fn manifest() -> impl Strategy<Value = Manifest> {
             entries,
             refreshes,
             omissions,
+            left_out,
             check_values,
             packs,
             members,

@@ -38,6 +38,7 @@ pub(super) fn small_manifest() -> Manifest {
             subject: "rows of public.elsewhere".to_owned(),
             reason: "a foreign table".to_owned(),
         }],
+        left_out: Some("tables audit_log".to_owned()),
         check_values: vec![
             CheckValue {
                 name: "unpaid".to_owned(),

@@ -1,5 +1,6 @@
+use backstay_core::Sha256Digest;
 use backstay_core::manifest::{
-    FORMAT_VERSION, Manifest, ManifestError, from_json, manifest_from_member, manifest_member_text, to_json,
+    FORMAT_VERSION, Manifest, ManifestError, Scope, from_json, manifest_from_member, manifest_member_text, to_json,
 };
 use serde_json::Value;
 
@@ -237,4 +238,25 @@ fn messages_quote_no_more_than_they_need() {
         let message = read(&json).expect_err(path).to_string();
         assert!(message.len() < 300, "{path}: {} bytes", message.len());
     }
+}
+
+#[test]
+fn what_was_left_out_is_a_digest_in_clear() {
+    let mut manifest = small_manifest();
+    manifest.id = "kulti_backup_20250116_143022".parse().unwrap();
+    manifest.left_out = Some("tables audit_log".to_owned());
+    manifest.source.system_identifier = Some(7);
+    manifest.source.database = "kulti".into();
+    // What anybody computes by docs/format.md.
+    let digest = |text: &[u8]| Scope::Part(Sha256Digest::of(text).to_string());
+    assert_eq!(manifest.scope_in_clear(), digest(b"7\nkulti\ntables audit_log"));
+    manifest.id = "kulti_backup_20250117_143022".parse().unwrap();
+    assert_eq!(manifest.scope_in_clear(), digest(b"7\nkulti\ntables audit_log"));
+    manifest.source.system_identifier = None;
+    assert_eq!(
+        manifest.scope_in_clear(),
+        digest(b"kulti_backup_20250117_143022\ntables audit_log")
+    );
+    manifest.left_out = None;
+    assert_eq!((manifest.scope(), manifest.scope_in_clear()), (Scope::All, Scope::All));
 }

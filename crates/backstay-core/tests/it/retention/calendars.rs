@@ -28,6 +28,7 @@ fn backups(line: &str) -> Vec<BackupFacts> {
 pub(super) fn sound(prefix: &str, time: Timestamp) -> BackupFacts {
     BackupFacts {
         origin: None,
+        part: None,
         id: BackupId::new(prefix.parse().unwrap(), time),
         is_read: true,
         is_whole: true,
@@ -49,6 +50,7 @@ fn marked(mut backup: BackupFacts, marks: &[&str]) -> BackupFacts {
                 who: "ann@db1".to_owned(),
                 why: why.to_owned(),
             }),
+            ("part", part) => backup.part = Some(part.to_owned()),
             ("tag", tag) => backup.tags.push(tag.parse().unwrap()),
             ("until", until) => backup.keep_until = Some(time(until)),
             _ => panic!("{mark}"),

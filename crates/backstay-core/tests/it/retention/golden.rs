@@ -108,6 +108,20 @@ fn several_a_day() {
 }
 
 #[test]
+fn parts_of_a_database() {
+    // Each noon one table, each evening another; what is whole goes by its own days, and stays the newest of its kind.
+    let parts = "
+        a every 24h from 2025-01-14T02:00 to 2025-01-18T02:00
+        a 2025-01-16T12:00 part=orders proven
+        a 2025-01-17T12:00 part=orders
+        a 2025-01-18T12:00 part=orders
+        a 2025-01-18T18:00 part=users
+        a 2025-01-17T18:00 part=users";
+    check("parts-last-1", parts, "last=1", NOW);
+    check("parts-daily-2", parts, "daily=2", NOW);
+}
+
+#[test]
 fn leap_days() {
     let around = "
         a every 24h from 2024-02-26T02:00 to 2024-03-02T02:00

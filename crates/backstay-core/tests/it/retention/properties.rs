@@ -28,13 +28,15 @@ fn facts() -> impl Strategy<Value = BackupFacts> {
         rarely(),
         rarely(),
         prop::option::of(-100i64..100),
+        prop::option::weighted(0.3, 0u8..2),
     )
         .prop_map(
-            |(hours_old, is_first, proof, is_held, is_unread, is_lacking, is_tagged, until)| {
+            |(hours_old, is_first, proof, is_held, is_unread, is_lacking, is_tagged, until, part)| {
                 let now = time(NOW).as_second();
                 let at = Timestamp::from_second(now - hours_old * 3600).unwrap();
                 BackupFacts {
                     origin: None,
+                    part: part.map(|part: u8| part.to_string()),
                     is_read: !is_unread,
                     is_whole: !is_unread && !is_lacking,
                     proof,
@@ -116,12 +118,16 @@ proptest! {
         let kept = kept(&backups, &policy);
         let now = time(NOW);
         let is_past = |backup: &BackupFacts| backup.id.time() <= now;
-        for prefix in ["a", "b"] {
+        let parts = [None, Some("0"), Some("1")];
+        for (prefix, part) in ["a", "b"].into_iter().flat_map(|prefix| parts.map(|part| (prefix, part))) {
+            let newest = |condition: &dyn Fn(&BackupFacts) -> bool| {
+                newest(&backups, prefix, |backup| backup.part.as_deref() == part && condition(backup))
+            };
             let musts = [
-                newest(&backups, prefix, |_| true),
-                newest(&backups, prefix, is_past),
-                newest(&backups, prefix, |backup| is_past(backup) && backup.is_whole),
-                newest(&backups, prefix, |backup| {
+                newest(&|_| true),
+                newest(&is_past),
+                newest(&|backup| is_past(backup) && backup.is_whole),
+                newest(&|backup| {
                     is_past(backup) && backup.is_whole && backup.proof == ProofState::Proven
                 }),
             ];

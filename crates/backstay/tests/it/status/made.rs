@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use backstay::manifest::Scope;
 use backstay::status::{
     BackupHistory, BackupManifest, DrillSeen, Holdings, Limits, ManifestFacts, Series, SeriesOrigin, State, Status,
     StoreHistory, StoreSeen, VolumeJudge, Watched, judge, watch_all,
@@ -33,13 +34,13 @@ fn backup(hours: i64) -> BackupHistory {
             is_whole: true,
             shared_bytes: 0,
             is_sealed: false,
+            scope: Scope::All,
             tags: Vec::new(),
             keep_until: None,
             holdings: Some(Holdings {
                 tables: 3,
                 rows: 100,
                 text_bytes: 10_000,
-                is_part: false,
             }),
         }),
         proof: ProofState::None,
@@ -67,7 +68,9 @@ fn holding(text_bytes: u64, backup: BackupHistory) -> BackupHistory {
 }
 
 fn in_part(hours: i64) -> BackupHistory {
-    with_facts(backup(hours), |facts| facts.holdings.as_mut().unwrap().is_part = true)
+    with_facts(backup(hours), |facts| {
+        facts.scope = Scope::Part("tables other than orders".to_owned());
+    })
 }
 
 fn drill(hours: i64, of: &BackupHistory, passed: bool, took_secs: u64) -> DrillSeen {
@@ -199,6 +202,7 @@ fn each_history_is_judged() {
             facts.holdings = None;
         })
     };
+    let sealed_before = |hours| with_facts(sealed(hours), |facts| facts.scope = Scope::Unknown);
     let held = changed(proven(10), |backup| {
         backup.holds = vec![HoldFacts {
             who: "ann".to_owned(),
@@ -287,6 +291,10 @@ fn each_history_is_judged() {
         ("the newest is a part", with(vec![proven(34), in_part(10)])),
         ("all are parts", with(vec![in_part(34), in_part(10)])),
         ("encrypted, without a key", with(vec![sealed(34), sealed(10)])),
+        (
+            "encrypted before that told what is in it",
+            with(vec![sealed(34), sealed_before(10)]),
+        ),
         ("unreadable manifests", with(vec![proven(34), refused(20), refused(10)])),
         ("none can be used", with(vec![lacking(34), refused(10)])),
         ("a pack is lost", with(vec![proven(34), lacking(10)])),
@@ -343,7 +351,9 @@ fn rules_judge_the_volume_where_there_are_any() {
 
 #[test]
 fn what_is_meant_to_be_a_part_counts() {
-    let in_part = with_facts(proven(10), |facts| facts.holdings.as_mut().unwrap().is_part = true);
+    let in_part = with_facts(proven(10), |facts| {
+        facts.scope = Scope::Part("tables other than orders".to_owned());
+    });
     // Nor is it compared with what held all.
     let in_part = holding(10, in_part);
     let stores = with(vec![backup(106), backup(82), backup(58), in_part]);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstay::manifest::Scope;
 use backstay::status::{BackupManifest, Depth, Limits, StoreHistory, StoreSeen, judge, look, watch_all};
 use backstay::{
     BackupId, Compression, Deed, DrillEvidence, DrillHoldings, LogEntry, MemoryStore, NotedFindings, Outcome, Proof,
@@ -176,6 +177,7 @@ fn an_encrypted_backup_is_told_by_what_stands_in_clear() {
     assert_eq!(history.series.len(), 1);
     let facts = history.series[0].backups[1].facts().unwrap();
     assert!(facts.is_sealed && facts.is_whole && facts.holdings.is_none());
+    assert_eq!(facts.scope, Scope::All);
     let opened = plain.with_unsealer(Arc::new(key));
     let history = look(&opened, Depth::Newest, now()).unwrap();
     assert!(history.series[0].backups[1].holdings().is_some());
