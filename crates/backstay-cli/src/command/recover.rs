@@ -2,7 +2,8 @@
 
 use std::io::{self, BufRead, Read as _, Write as _};
 
-use backstay::{BackupSummary, ProofState, Repository, WhenMissing, resolve_source};
+use backstay::manifest::Scope;
+use backstay::{BackupSummary, ProofState, Repository, RepositoryError, WhenMissing, resolve_source};
 use clap::ValueEnum as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -126,7 +127,7 @@ fn rescue_schema() -> String {
 fn table(repository: &Repository, backups: &[BackupSummary]) -> Result<String, Failure> {
     let now = Timestamp::now();
     let mut columns = Columns::default();
-    columns.row(["", "ID", "TIME", "AGE", "SIZE", "PROVEN"]);
+    columns.row(["", "ID", "TIME", "AGE", "SIZE", "PROVEN", "LEFT OUT"]);
     for (index, backup) in backups.iter().take(BACKUPS_SHOWN).enumerate() {
         columns.row([
             (index + 1).to_string(),
@@ -140,6 +141,7 @@ fn table(repository: &Repository, backups: &[BackupSummary]) -> Result<String, F
                 ProofState::None => "not yet",
             }
             .to_owned(),
+            left_out(repository, backup)?,
         ]);
     }
     let location = repository.store().location();
@@ -152,6 +154,21 @@ fn table(repository: &Repository, backups: &[BackupSummary]) -> Result<String, F
         ));
     }
     Ok(text.trim_end().to_owned())
+}
+
+/// What was to be left out of a backup.
+fn left_out(repository: &Repository, backup: &BackupSummary) -> Result<String, Failure> {
+    let sidecar = match repository.read_sidecar(&backup.id) {
+        Ok(sidecar) => sidecar,
+        Err(error @ RepositoryError::Store(_)) if !error.is_not_found() => return Err(error.into()),
+        Err(_) => return Ok("its manifest cannot be read".to_owned()),
+    };
+    Ok(match sidecar.scope() {
+        Scope::All => "nothing".to_owned(),
+        Scope::Part(_) if sidecar.is_sealed() => "something; it is encrypted".to_owned(),
+        Scope::Part(left_out) => harmless(&left_out),
+        Scope::Unknown => "unknown; it is encrypted".to_owned(),
+    })
 }
 
 /// The backup that a number of the list means; everything else is for `restore` to understand.

@@ -225,7 +225,8 @@ impl Look<'_> {
             if is_candidate && !is_chosen {
                 proofs_left -= 1;
             }
-            is_proven |= proof == ProofState::Proven;
+            let is_part = matches!(&manifest, BackupManifest::Read(facts) if facts.scope.is_part());
+            is_proven |= proof == ProofState::Proven && !is_part;
             let noted = match newest == Some(&summary.id) {
                 true => told(self.repository.newest_proof_among(&summary.records))?.flatten(),
                 false => None,

@@ -142,9 +142,9 @@ impl Database<'_> {
         let proven = self
             .series
             .iter()
-            .filter_map(|(index, series)| place::proven(*index, series, self.now));
+            .filter_map(|(index, series)| place::proven(*index, series, self.watched, self.now));
         let proven = proven.max_by_key(|proven| proven.id.time());
-        let drills = || self.series.iter().flat_map(|(_, series)| &series.drills);
+        let drills = || self.series.iter().flat_map(|(_, series)| self.drills(series));
         let last_drill = drills().max_by_key(|drill| drill.said.at);
         let passed = drills()
             .filter(|drill| drill.evidence.passed)
@@ -189,6 +189,16 @@ impl Database<'_> {
             problems,
             places: self.places,
         }
+    }
+
+    /// The drills that count: how soon a part is back says nothing of the whole.
+    fn drills<'s>(&self, series: &'s Series) -> impl Iterator<Item = &'s DrillSeen> {
+        let takes_parts = place::takes_parts(series, self.watched, self.now);
+        let is_part = |drill: &DrillSeen| {
+            let mut backups = series.backups.iter();
+            backups.any(|backup| backup.id == drill.id && place::is_part(backup))
+        };
+        series.drills.iter().filter(move |drill| takes_parts || !is_part(drill))
     }
 
     /// A database whose first backup is younger than the limit has time yet; the first there ever was, also where the

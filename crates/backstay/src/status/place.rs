@@ -79,8 +79,7 @@ pub(super) fn judge(store: usize, series: &Series, watched: &Watched, now: Times
         );
         problems.push(Problem::warning(Trouble::Future, message));
     }
-    // A part of the database replaces no whole of it; but where all of them are parts, that is what is wanted.
-    let takes_parts = watched.is_part || !past.iter().any(|backup| is_usable(backup) && !is_part(backup));
+    let takes_parts = takes_parts(series, watched, now);
     let counts = |backup: &&&BackupHistory| is_usable(backup) && (takes_parts || !is_part(backup));
     let newest = past.iter().rev().find(counts).copied();
     problems.extend(age_problem(newest, &past, watched, now));
@@ -126,11 +125,22 @@ pub(super) fn judge(store: usize, series: &Series, watched: &Watched, now: Times
     }
 }
 
-/// The newest that was proven, has all its packs as far as that is known, and is not from the future.
-pub(super) fn proven(store: usize, series: &Series, now: Timestamp) -> Option<ProvenBackup> {
+/// Whether backups of a part count. A part of the database replaces no whole of it; but where all of them are parts, that is
+/// what is wanted.
+pub(super) fn takes_parts(series: &Series, watched: &Watched, now: Timestamp) -> bool {
+    let is_whole = |backup: &BackupHistory| backup.id.time() <= now && is_usable(backup) && !is_part(backup);
+    watched.is_part || !series.backups.iter().any(is_whole)
+}
+
+/// The newest that was proven, has all its packs as far as that is known, counts, and is not from the future.
+pub(super) fn proven(store: usize, series: &Series, watched: &Watched, now: Timestamp) -> Option<ProvenBackup> {
+    let takes_parts = takes_parts(series, watched, now);
     let is_good = |backup: &&BackupHistory| {
         let lacks_packs = backup.facts().is_some_and(|facts| !facts.is_whole);
-        backup.id.time() <= now && backup.proof == ProofState::Proven && !lacks_packs
+        backup.id.time() <= now
+            && backup.proof == ProofState::Proven
+            && !lacks_packs
+            && (takes_parts || !is_part(backup))
     };
     let backup = series.backups.iter().rev().find(is_good)?;
     let proof = backup.proofs.iter().find(|proof| proof.decides() && proof.passed)?;
@@ -146,7 +156,7 @@ fn is_usable(backup: &BackupHistory) -> bool {
     backup.facts().is_some_and(|facts| facts.is_whole)
 }
 
-fn is_part(backup: &BackupHistory) -> bool {
+pub(super) fn is_part(backup: &BackupHistory) -> bool {
     backup.facts().is_some_and(|facts| facts.scope.is_part())
 }
 

@@ -228,6 +228,16 @@ fn each_history_is_judged() {
         let drills = vec![drill(5, &backups[0], false, 7200), drill(50, &backups[0], true, 60)];
         vec![store(vec![series(backups, drills)])]
     };
+    let proven_part = |hours| {
+        with_facts(proven(hours), |facts| {
+            facts.scope = Scope::Part("tables other than orders".to_owned());
+        })
+    };
+    let part_drilled = {
+        let backups = vec![proven(12), proven_part(10)];
+        let drills = vec![drill(5, &backups[1], true, 1), drill(50, &backups[0], true, 7200)];
+        series(backups, drills)
+    };
     let littered = {
         let mut stores = good();
         let history = stores[0].history.as_mut().unwrap();
@@ -289,6 +299,8 @@ fn each_history_is_judged() {
         ("a copy is late", both(good(), with(vec![backup(82), backup(58)]))),
         ("held", with(vec![held])),
         ("the newest is a part", with(vec![proven(34), in_part(10)])),
+        ("a part is proven", with(vec![backup(300), backup(34), proven_part(10)])),
+        ("a part is drilled", vec![store(vec![part_drilled])]),
         ("all are parts", with(vec![in_part(34), in_part(10)])),
         ("encrypted, without a key", with(vec![sealed(34), sealed(10)])),
         (
