@@ -92,6 +92,24 @@ pub struct Selection {
     pub exclude_table_data: Option<Vec<Text>>,
 }
 
+impl Database {
+    /// Whether its backups are to hold only a part of it.
+    #[must_use]
+    pub fn leaves_something_out(&self) -> bool {
+        let selection = &self.selection;
+        let patterns = [
+            &selection.schema,
+            &selection.table,
+            &selection.exclude_schema,
+            &selection.exclude_table,
+            &selection.exclude_table_data,
+        ];
+        patterns.into_iter().flatten().any(|patterns| !patterns.is_empty())
+            || self.large_objects == Some(false)
+            || self.unlogged_data == Some(false)
+    }
+}
+
 /// To whom backups are encrypted: to keys, or with one passphrase.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]

@@ -8,6 +8,7 @@ mod attend;
 mod past;
 mod step;
 mod stop;
+mod watch;
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;

@@ -206,14 +206,6 @@ fn section(
         usual.rpo = rules.age_max.unwrap_or(usual.rpo);
         usual.rto = rules.restored_within.unwrap_or(usual.rto);
     }
-    let selection = &database.selection;
-    let patterns = [
-        &selection.schema,
-        &selection.table,
-        &selection.exclude_schema,
-        &selection.exclude_table,
-        &selection.exclude_table_data,
-    ];
     let backup = database.schedule.backup.iter().map(|cron| ("backup", cron.clone()));
     let drill = database.schedule.drill.iter().map(|cron| ("drill", cron.clone()));
     Ok(WatchedSection {
@@ -225,7 +217,7 @@ fn section(
             Some(_) => VolumeJudge::Rules,
             None => VolumeJudge::Status,
         },
-        is_part: patterns.into_iter().flatten().any(|patterns| !patterns.is_empty()),
+        is_part: database.leaves_something_out(),
         schedules: backup.chain(drill).collect(),
         zone: database.schedule.zone(|name| TimeZone::get(name).ok())?,
     })

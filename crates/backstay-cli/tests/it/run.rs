@@ -2,12 +2,47 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
+use std::sync::Arc;
 
-use backstay::{CancelToken, Claim};
+use backstay::{CancelToken, Claim, Compression};
+use backstay_testkit::fixtures::SampleBackup;
 use backstay_testkit::http_server::{HttpServer, Request, Response};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{PASSWORD, Run, Sandbox};
+
+/// Ids have the time to the second.
+fn one_second() {
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+}
+
+/// Publishes a backup that is whole, as if it had been made then.
+fn publish(sandbox: &Sandbox, time: Timestamp) {
+    let id = format!("shop_backup_{}", time.to_zoned(TimeZone::UTC).strftime("%Y%m%d_%H%M%S"));
+    let repository = sandbox.repository("near");
+    SampleBackup::kulti(&id, Compression::default()).publish(Arc::clone(repository.store()));
+}
+
+/// Locks a table until the process is killed.
+fn lock_users(sandbox: &Sandbox) -> Child {
+    let block = "BEGIN; LOCK TABLE app.users; SELECT pg_sleep(600)";
+    let psql = std::process::Command::new(sandbox.server.installation().bin().join("psql"))
+        .args(["-d", &sandbox.url("kulti"), "-c", block])
+        .env("PGPASSWORD", PASSWORD)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("psql runs");
+    while sandbox.sql(
+        "kulti",
+        "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'app.users'::regclass",
+    ) == "0"
+    {
+        std::thread::yield_now();
+    }
+    psql
+}
 
 /// Minutes that never come while a test runs would be a bound of time; a yearly schedule is due once, for want of a backup.
 const NEVER: &str = "schedule = '0 0 29 2 *'";
@@ -220,20 +255,7 @@ fn it_ends_in_order_when_it_is_asked_to() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(backups(&sandbox), 1);
     // One that is under way is cancelled when its time is over, and leaves nothing.
-    let block = "BEGIN; LOCK TABLE app.users; SELECT pg_sleep(600)";
-    let mut psql = std::process::Command::new(sandbox.server.installation().bin().join("psql"))
-        .args(["-d", &sandbox.url("kulti"), "-c", block])
-        .env("PGPASSWORD", PASSWORD)
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("psql runs");
-    while sandbox.sql(
-        "kulti",
-        "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'app.users'::regclass",
-    ) == "0"
-    {
-        std::thread::yield_now();
-    }
+    let mut psql = lock_users(&sandbox);
     let (mut child, mut lines) = start(&sandbox, &["--now", "backup", "--db", "shop", "--grace", "0"]);
     wait_for(&mut lines, "backup begins");
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
@@ -249,13 +271,7 @@ fn a_backup_that_is_too_old_is_told_of() {
     let answer = |_: &Request| Response::new(200, "ok");
     let server = HttpServer::start(answer, |status, word| Response::new(status, word));
     let sandbox = sandbox(NEVER);
-    assert_eq!(run(&sandbox, &["run", "--once"]).code, Some(0));
-    // As if it had been made long ago.
-    for name in sandbox.files("near") {
-        let (_, rest) = name.split_once("_backup_").expect("a backup");
-        let old = format!("shop_backup_20200101_000000{}", &rest[15..]);
-        std::fs::rename(sandbox.path("near").join(&name), sandbox.path("near").join(old)).unwrap();
-    }
+    publish(&sandbox, "2020-01-01T00:00:00Z".parse().unwrap());
     let more = format!(
         "notify = ['hook']\nrules = {{ max-age = '26h' }}\ndrill-{NEVER}\n{NEVER}\n\
          [notification.hook]\nwebhook = '{}/hook'",
@@ -288,9 +304,115 @@ fn a_backup_that_is_too_old_is_told_of() {
 }
 
 #[test]
+fn a_step_that_hangs_does_not_silence_it() {
+    let sandbox = sandbox("");
+    // The export is due, and hangs; then the newest backup gets too old.
+    publish(&sandbox, "2020-01-01T00:00:00Z".parse().unwrap());
+    publish(&sandbox, Timestamp::now() - SignedDuration::from_secs(3600 - 5));
+    let more = format!("rpo = '1h'\n{NEVER}\n[[export]]\nname = 'users'\ntable = 'app.users'\n{NEVER}");
+    sandbox.write("backstay.toml", &file(&sandbox, &more));
+    let mut psql = lock_users(&sandbox);
+    let (mut child, mut lines) = start(&sandbox, &["--grace", "0"]);
+    wait_for(&mut lines, "export begins");
+    wait_for(&mut lines, "and rpo is 1h");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    wait_for(&mut lines, "export was cancelled");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    psql.kill().unwrap();
+    psql.wait().unwrap();
+}
+
+#[test]
+fn a_backup_that_nobody_verified_is_verified() {
+    let sandbox = sandbox(NEVER);
+    let keep_all = ["backup", "--db", "shop", "--keep-all", "--quiet"];
+    assert_eq!(run(&sandbox, &keep_all).code, Some(0));
+    one_second();
+    assert_eq!(run(&sandbox, &keep_all).code, Some(0));
+    let once = run(&sandbox, &["run", "--once"]);
+    assert_eq!(once.code, Some(0), "{once:?}");
+    let lines = said(&once.stdout);
+    assert!(lines[0].ends_with(" is not verified yet"), "{lines:?}");
+    let done = [
+        "shop: verify begins",
+        "shop: verify is done",
+        "shop: prune begins",
+        "shop: prune is done",
+    ];
+    assert_eq!(lines[1..], done);
+    assert_eq!(backups(&sandbox), 1);
+    assert_eq!(
+        said(&run(&sandbox, &["run", "--once"]).stdout),
+        ["shop: nothing is due"]
+    );
+}
+
+#[test]
+fn a_backup_that_is_damaged_removes_nothing() {
+    let sandbox = sandbox(NEVER);
+    let keep_all = ["backup", "--db", "shop", "--keep-all", "--quiet"];
+    assert_eq!(run(&sandbox, &keep_all).code, Some(0));
+    one_second();
+    assert_eq!(run(&sandbox, &keep_all).code, Some(0));
+    let files = sandbox.files("near");
+    let pack = files
+        .iter()
+        .filter(|name| name.ends_with(".sql.gz"))
+        .max()
+        .expect("a pack");
+    let pack = sandbox.path("near").join(pack);
+    let mut bytes = std::fs::read(&pack).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&pack, bytes).unwrap();
+    let once = run(&sandbox, &["run", "--once"]);
+    assert_eq!(once.code, Some(1), "{once:?}");
+    assert_eq!(
+        said(&once.stdout).last().map(String::as_str),
+        Some("shop: verify FAILED")
+    );
+    assert_eq!(backups(&sandbox), 2);
+    // That it is damaged is on record, so it is not looked at again and again.
+    assert_eq!(
+        said(&run(&sandbox, &["run", "--once"]).stdout),
+        ["shop: nothing is due"]
+    );
+}
+
+#[test]
+fn a_part_is_not_the_backup_that_is_due() {
+    let sandbox = sandbox(NEVER);
+    let part = [
+        "backup",
+        "--db",
+        "shop",
+        "--keep-all",
+        "--table",
+        "app.users",
+        "--quiet",
+    ];
+    assert_eq!(run(&sandbox, &part).code, Some(0));
+    let once = run(&sandbox, &["run", "--once"]);
+    assert_eq!(said(&once.stdout)[0], "shop: backup begins", "{once:?}");
+    // A part that is younger than it hides it neither.
+    one_second();
+    assert_eq!(run(&sandbox, &part).code, Some(0));
+    assert_eq!(
+        said(&run(&sandbox, &["run", "--once"]).stdout),
+        ["shop: nothing is due"]
+    );
+    // Where the section means a part, it counts.
+    sandbox.write(
+        "backstay.toml",
+        &file(&sandbox, &format!("table = ['app.users']\n{NEVER}")),
+    );
+    let once = run(&sandbox, &["run", "--once"]);
+    assert!(said(&once.stdout)[0].ends_with(" is not verified yet"), "{once:?}");
+}
+
+#[test]
 fn what_is_not_proven_removes_nothing() {
     let sandbox = sandbox(NEVER);
-    let one_second = || std::thread::sleep(std::time::Duration::from_millis(1100));
     let keep_all = ["backup", "--db", "shop", "--keep-all", "--quiet"];
     assert_eq!(run(&sandbox, &["run", "--once"]).code, Some(0));
     // Two that are proven, of which one could go, and one that is not.

@@ -1,23 +1,24 @@
 use std::collections::BTreeMap;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use backstay::{BackupId, CancelToken, Claim, Prefix};
 use backstay_notify::Work;
 use backstay_schedule::{Decision, Past, Timetable};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use crate::args::JobArgument;
 use crate::configuration;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::notify::{tell_failed, tell_missed};
-use crate::output::age;
+use crate::notify::tell_failed;
 use crate::schedule::{self, Job};
 use crate::settle::{RunMode, SettleError, store_of};
 
+use super::past::Backups;
 use super::step::{Ended, step};
+use super::watch::Watcher;
 use super::{Shared, past, say};
 
 /// Clocks are set and machines sleep, so nobody waits longer than this without a look at the clock.
@@ -45,11 +46,12 @@ pub(super) struct Attendant<'a> {
     /// When each was done, as far as its store could be read.
     done: BTreeMap<Job, Vec<Timestamp>>,
     /// The backups of the database; none where its store could not be read.
-    backups: Vec<BackupId>,
+    backups: Backups,
+    /// The backup whose verification was taken up, and is not tried twice.
+    taken_up: Option<BackupId>,
     looked: Option<Instant>,
     not_before: Option<Instant>,
     is_unknown: bool,
-    has_told_missed: bool,
 }
 
 impl<'a> Attendant<'a> {
@@ -66,11 +68,11 @@ impl<'a> Attendant<'a> {
             since: Timestamp::now(),
             tried: BTreeMap::new(),
             done: BTreeMap::new(),
-            backups: Vec::new(),
+            backups: Backups::default(),
+            taken_up: None,
             looked: None,
             not_before: None,
             is_unknown: false,
-            has_told_missed: false,
         })
     }
 
@@ -79,7 +81,8 @@ impl<'a> Attendant<'a> {
             RunMode::Now(job, exports) => {
                 let jobs = self.asked_for(*job, exports)?;
                 let shared = self.shared;
-                self.look_for_backups();
+                // Whoever works without knowing them goes by what was asked for.
+                drop(self.look_for_backups());
                 let work = jobs.first().map_or(Work::Backup, work_of);
                 let exit = shared.in_turn(|| self.work_alone(|_| jobs)).unwrap_or(Exit::Cancelled);
                 self.tell_skipped(exit, work);
@@ -88,7 +91,7 @@ impl<'a> Attendant<'a> {
             RunMode::Once => {
                 self.look();
                 let mut exit = Exit::Done;
-                if !self.due().is_empty() {
+                if self.has_work() {
                     let shared = self.shared;
                     let worked = shared.in_turn(|| self.work_alone(Self::due_by_the_store));
                     exit = worked.unwrap_or(Exit::Cancelled);
@@ -107,9 +110,18 @@ impl<'a> Attendant<'a> {
                 Ok(exit)
             }
             RunMode::Always => {
-                while !self.shared.stop.is_asked() {
-                    self.attend_once();
-                }
+                let of_backups = self.jobs.iter().find(|(job, _)| *job == Job::Backup);
+                let timetable = of_backups.map(|(_, timetable)| timetable);
+                let prefix = self.prefix.clone();
+                let watcher = Watcher::of(self.name, timetable, prefix, self.environment, self.shared);
+                thread::scope(|scope| {
+                    if let Some(watcher) = watcher {
+                        scope.spawn(|| watcher.watch());
+                    }
+                    while !self.shared.stop.is_asked() {
+                        self.attend_once();
+                    }
+                });
                 Ok(Exit::Done)
             }
         }
@@ -120,15 +132,13 @@ impl<'a> Attendant<'a> {
         let known = if self.is_unknown { UNKNOWN } else { KNOWN };
         if self.looked.is_none_or(|looked| looked.elapsed() > known) {
             self.look();
-            self.tell_missed();
         }
         let is_free = self.not_before.is_none_or(|time| Instant::now() >= time);
-        if is_free && !self.due().is_empty() {
+        if is_free && self.has_work() {
             let shared = self.shared;
             // What became of it was said.
             let _ = shared.in_turn(|| self.work_alone(Self::due_by_the_store));
             self.look();
-            self.tell_missed();
             return;
         }
         let now = Timestamp::now();
@@ -147,6 +157,7 @@ impl<'a> Attendant<'a> {
         // What was never done counts from the oldest backup, which every process sees alike.
         let oldest = self
             .backups
+            .ids
             .iter()
             .map(BackupId::time)
             .filter(|time| *time <= now)
@@ -167,6 +178,17 @@ impl<'a> Attendant<'a> {
         self.jobs.iter().filter(is_due).map(|(job, _)| job.clone()).collect()
     }
 
+    fn has_work(&self) -> bool {
+        !self.due().is_empty() || self.to_take_up().is_some()
+    }
+
+    /// The newest backup, where backups are made by schedule and nobody has verified it: whoever made it was stopped.
+    fn to_take_up(&self) -> Option<&BackupId> {
+        let newest = self.backups.newest.as_ref().filter(|newest| !newest.is_judged)?;
+        let is_scheduled = self.jobs.iter().any(|(job, _)| *job == Job::Backup);
+        (is_scheduled && self.taken_up.as_ref() != Some(&newest.id)).then_some(&newest.id)
+    }
+
     /// The same after another look: somebody else may have done it meanwhile.
     fn due_by_the_store(&mut self) -> Vec<Job> {
         self.look();
@@ -176,10 +198,16 @@ impl<'a> Attendant<'a> {
     /// Looks into the stores.
     fn look(&mut self) {
         self.looked = Some(Instant::now());
-        self.look_for_backups();
+        let mut backups = Some(self.look_for_backups());
+        let newest = self.backups.newest.as_ref().map(|newest| newest.id.time());
         let mut failure = None;
         for (job, _) in &self.jobs {
-            match past::done(job, self.name, &self.prefix, self.environment) {
+            let done = match job {
+                Job::Backup => backups.take().unwrap_or(Ok(())).map(|()| newest.into_iter().collect()),
+                Job::Drill => past::drills(self.name, &self.prefix, self.environment),
+                Job::Export(name) => past::exports(name, self.name, self.environment),
+            };
+            match done {
                 Ok(done) => {
                     self.done.insert(job.clone(), done);
                 }
@@ -201,8 +229,10 @@ impl<'a> Attendant<'a> {
     }
 
     /// Whoever works without knowing them goes by what the process itself has seen, and what it does tells.
-    fn look_for_backups(&mut self) {
-        self.backups = past::backups(self.name, &self.prefix, self.environment).unwrap_or_default();
+    fn look_for_backups(&mut self) -> Result<(), Failure> {
+        self.backups = Backups::default();
+        self.backups = past::backups(self.name, &self.prefix, self.environment)?;
+        Ok(())
     }
 
     /// Tells of work that nobody did because somebody else had the lock, where nobody tries it again.
@@ -240,6 +270,12 @@ impl<'a> Attendant<'a> {
         let jobs = choose(self);
         let mut exit = Exit::Done;
         let exports: Vec<&str> = jobs.iter().filter_map(Job::export).collect();
+        let is_asked_for = matches!(self.shared.settled.mode, RunMode::Now(..));
+        let makes_another = is_asked_for || jobs.contains(&Job::Backup);
+        if let Some(id) = self.to_take_up().filter(|_| !makes_another).cloned() {
+            say(self.name, &format!("{id} is not verified yet"));
+            exit = self.verify_and_prune(&id, &mut claim);
+        }
         for job in jobs.iter().filter(|job| job.export().is_none()) {
             let ended = self.work_on(job, &mut claim);
             exit = if exit == Exit::Done { ended } else { exit };
@@ -298,24 +334,15 @@ impl<'a> Attendant<'a> {
         self.tried.insert(job.clone(), Timestamp::now());
         let name = self.name;
         if *job == Job::Drill {
-            // One that a wrong clock dated is not the newest.
-            let now = Timestamp::now();
-            let newest = self.backups.iter().filter(|id| id.time() <= now);
-            let newest = newest.max_by_key(|id| id.time()).map(ToString::to_string);
+            // One that a wrong clock dated is not the newest, and one of a part shows nothing of the whole.
             let mut arguments = vec!["drill".to_owned()];
-            arguments.extend(match newest {
-                Some(id) => self.named(&id),
+            arguments.extend(match &self.backups.newest {
+                Some(newest) => self.named(&newest.id.to_string()),
                 None => ["latest", "--database", name].map(str::to_owned).to_vec(),
             });
             arguments.push("--quiet".to_owned());
             return self.step(Work::Drill, &texts(&arguments)).0;
         }
-        let loaded = self.environment.configuration.get();
-        let database = loaded
-            .ok()
-            .flatten()
-            .and_then(|loaded| Some((loaded, loaded.config.database(name)?)));
-        let has_retention = database.is_some_and(|(loaded, database)| loaded.config.retention_of(database).is_some());
         // Old ones go when it is certain that the new one is good, and not before.
         let (exit, printed) = self.step(
             Work::Backup,
@@ -330,10 +357,28 @@ impl<'a> Attendant<'a> {
             tell_failed(name, Work::Verify, why, self.environment);
             return Exit::Internal;
         };
+        self.verify_and_prune(&id, claim)
+    }
+
+    /// What comes after a backup was made.
+    fn verify_and_prune(&mut self, id: &BackupId, claim: &mut Option<Claim>) -> Exit {
         if self.shared.stop.is_asked() {
             return Exit::Cancelled;
         }
-        let verify = [vec!["verify".to_owned()], self.named(&id), vec!["--quiet".to_owned()]].concat();
+        self.taken_up = Some(id.clone());
+        let name = self.name;
+        let loaded = self.environment.configuration.get();
+        let database = loaded
+            .ok()
+            .flatten()
+            .and_then(|loaded| Some((loaded, loaded.config.database(name)?)));
+        let has_retention = database.is_some_and(|(loaded, database)| loaded.config.retention_of(database).is_some());
+        let verify = [
+            vec!["verify".to_owned()],
+            self.named(&id.to_string()),
+            vec!["--quiet".to_owned()],
+        ]
+        .concat();
         let (exit, _) = self.step(Work::Verify, &texts(&verify));
         if exit != Exit::Done || !has_retention {
             return exit;
@@ -358,7 +403,7 @@ impl<'a> Attendant<'a> {
             }
         }
         let now = Timestamp::now();
-        if let Some(wrong) = self.backups.iter().find(|id| id.time() > now) {
+        if let Some(wrong) = self.backups.ids.iter().find(|id| id.time() > now) {
             let why =
                 format!("prune is left out, because {wrong} is dated in the future; delete it if it is not wanted");
             say(name, &why);
@@ -413,34 +458,6 @@ impl<'a> Attendant<'a> {
         (exit, Vec::new())
     }
 
-    /// Tells once of a newest backup that is older than the rules allow.
-    fn tell_missed(&mut self) {
-        let Some(done) = self.done.get(&Job::Backup) else {
-            return;
-        };
-        let Ok(Some(loaded)) = self.environment.configuration.get() else {
-            return;
-        };
-        let rules = loaded
-            .config
-            .database(self.name)
-            .and_then(|database| loaded.config.rules_of(database));
-        let Some(max) = rules.and_then(|rules| rules.age_max) else {
-            return;
-        };
-        let now = Timestamp::now();
-        let Some(newest) = done.iter().copied().filter(|time| *time <= now).max() else {
-            return;
-        };
-        let is_missed = newest < max.before(now, &TimeZone::UTC);
-        if is_missed && !self.has_told_missed {
-            let why = format!("the newest backup is {} old, and max-age is {max}", age(now, newest));
-            say(self.name, &format!("MISSED: {why}"));
-            self.has_told_missed = tell_missed(self.name, &why, self.environment);
-        }
-        self.has_told_missed &= is_missed;
-    }
-
     /// What was asked for, whether it is due or not.
     fn asked_for(&self, job: JobArgument, exports: &[String]) -> Result<Vec<Job>, Failure> {
         Ok(match job {
@@ -471,10 +488,9 @@ fn work_of(job: &Job) -> Work {
 }
 
 /// The id of the backup that `backup --json` tells of.
-fn id_of(printed: &[u8]) -> Option<String> {
+fn id_of(printed: &[u8]) -> Option<BackupId> {
     let told: serde_json::Value = serde_json::from_slice(printed).ok()?;
-    let id: BackupId = told.get("id")?.as_str()?.parse().ok()?;
-    Some(id.to_string())
+    told.get("id")?.as_str()?.parse().ok()
 }
 
 fn texts(arguments: &[String]) -> Vec<&str> {
