@@ -392,8 +392,10 @@ fn a_part_is_not_the_backup_that_is_due() {
         "--quiet",
     ];
     assert_eq!(run(&sandbox, &part).code, Some(0));
+    one_second();
     let once = run(&sandbox, &["run", "--once"]);
-    assert_eq!(said(&once.stdout)[0], "shop: backup begins", "{once:?}");
+    assert_eq!(once.code, Some(0), "{once:?}");
+    assert_eq!(said(&once.stdout)[0], "shop: backup begins");
     // A part that is younger than it hides it neither.
     one_second();
     assert_eq!(run(&sandbox, &part).code, Some(0));
