@@ -4,6 +4,8 @@
 \set ON_ERROR_STOP on
 set client_min_messages = warning;
 grant supabase_auth_admin, supabase_storage_admin, supabase_realtime_admin to postgres;
+-- Of a table whose owner postgres may not act as, as on the platform.
+grant all on supabase_functions.hooks to postgres with grant option;
 
 create table vault.secrets (id uuid primary key default gen_random_uuid(), name text unique, description text not null default '', secret text not null);
 create view vault.decrypted_secrets as select id, name, description, secret, secret as decrypted_secret from vault.secrets;

@@ -6,6 +6,9 @@ create policy "own files" on storage.objects for select to authenticated
 comment on policy "own files" on storage.objects is 'of the folder that has the name of the user';
 create policy "hosts listen" on realtime.messages as restrictive for select to authenticated using (public.is_host(id));
 grant select on storage.objects to kulti_readonly;
+-- rights of the platform's own roles, on columns and in the name of postgres
+grant select (email, id) on auth.users to authenticated; grant update (name) on storage.objects to kulti_worker;
+grant insert (hook_name) on supabase_functions.hooks to anon; grant select on supabase_functions.hooks to public; grant update on supabase_functions.hooks to authenticated;
 alter default privileges in schema public revoke all on functions from anon;
 select cron.schedule('close old', '0 3 * * *', $$call public.close_old(30); select '\ it''s'$$);
 select cron.alter_job(cron.schedule('off', '@daily', 'select 1'), active := false);

@@ -1,7 +1,7 @@
 //! What of a platform `pg_dump` does not tell: which triggers and policies on its tables are the application's, and what
 //! stands in tables that a backup does not read.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use backstay_core::manifest::{Omission, Stage};
 use backstay_core::sql::{quote_identifier, quote_literal, quote_qualified};
@@ -13,23 +13,25 @@ use crate::catalog::{CatalogError, Reading as _, rows};
 use crate::platform::{Profile, Services};
 
 /// Kinds of entries that are none of `pg_dump`'s. They do nothing in a database that has not what they call.
-pub(crate) const OWN_KINDS: &[&str] = &["CRON JOB", "VAULT SECRET", "PLATFORM POLICY", "PLATFORM GRANT"];
+pub(crate) const OWN_KINDS: &[&str] = &["CRON JOB", "VAULT SECRET", "PLATFORM POLICY", PLATFORM_GRANT];
+/// The kind of a right on what is the platform's.
+pub(crate) const PLATFORM_GRANT: &str = "PLATFORM GRANT";
 
 /// What the application has on a platform.
 #[derive(Debug, Default)]
-pub(super) struct OnPlatform {
+pub(crate) struct OnPlatform {
     /// Triggers and policies on tables of the platform, by catalog and OID.
     pub(super) guests: HashSet<(u32, u32)>,
     /// Entries that `pg_dump` has not.
-    pub(super) entries: Vec<OwnEntry>,
+    pub(crate) entries: Vec<OwnEntry>,
     pub(super) omissions: Vec<Omission>,
 }
 
 /// An entry that `pg_dump` has not.
 #[derive(Debug)]
-pub(super) struct OwnEntry {
-    pub(super) kind: &'static str,
-    pub(super) name: String,
+pub(crate) struct OwnEntry {
+    pub(crate) kind: &'static str,
+    pub(crate) name: String,
     pub(super) stage: Stage,
     pub(super) definition: Vec<u8>,
     pub(super) drop_statement: Option<Vec<u8>>,
@@ -37,7 +39,7 @@ pub(super) struct OwnEntry {
 
 impl OnPlatform {
     /// Reads it, in the snapshot of the transaction; secrets where they are wanted.
-    pub(super) fn read(
+    pub(crate) fn read(
         transaction: &mut Transaction<'_>,
         profile: &Profile,
         secrets: Inclusion,
@@ -53,7 +55,8 @@ impl OnPlatform {
             });
         }
         on.entries.extend(policies(transaction, profile)?);
-        on.entries.extend(grants(transaction, profile)?);
+        let rights = rights(transaction, profile)?;
+        on.entries.extend(rights.iter().map(Right::entry));
         if profile.services == Services::Supabase {
             on.entries.extend(jobs(transaction)?);
             on.secrets(transaction, secrets)?;
@@ -222,44 +225,142 @@ fn policies(transaction: &mut Transaction<'_>, profile: &Profile) -> Result<Vec<
     Ok(unread.map(entry).collect())
 }
 
-/// Rights on what is the platform's that roles of the application have.
-fn grants(transaction: &mut Transaction<'_>, profile: &Profile) -> Result<Vec<OwnEntry>, CatalogError> {
+/// Rights on what is the platform's that the application gave or has: all of its own roles; of the platform's roles and of
+/// everybody those on single columns, which the platform gives to nobody, and those that its customer gave.
+///
+/// Who may act as the owner of a table gives rights on it in the owner's name. What was given so to a role of the platform
+/// cannot be told from what the platform gave.
+pub(crate) fn rights(transaction: &mut Transaction<'_>, profile: &Profile) -> Result<Vec<Right>, CatalogError> {
     let found = rows(
         transaction,
         "the rights on what is the platform's",
         "SELECT convert_to(o.schema, getdatabaseencoding()), convert_to(o.kind || ' ' || o.name, getdatabaseencoding()),
-                a.privilege_type, convert_to(r.rolname, getdatabaseencoding()), a.is_grantable
-         FROM (SELECT n.nspname AS schema, 'SCHEMA' AS kind, quote_ident(n.nspname) AS name, n.nspacl AS acl
-               FROM pg_catalog.pg_namespace n
+                a.privilege_type || coalesce(' (' || quote_ident(o.columnname) || ')', ''),
+                convert_to(CASE a.grantee WHEN 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee)::text END, getdatabaseencoding()),
+                a.is_grantable, o.columnname IS NOT NULL, convert_to(pg_catalog.pg_get_userbyid(a.grantor), getdatabaseencoding()),
+                convert_to(pg_catalog.pg_get_userbyid(o.owner), getdatabaseencoding()), pg_catalog.pg_has_role(a.grantor, 'USAGE')
+         FROM (SELECT n.nspname AS schema, 'SCHEMA' AS kind, quote_ident(n.nspname) AS name, NULL::name AS columnname, n.nspowner AS owner,
+                 n.nspacl AS acl FROM pg_catalog.pg_namespace n
                UNION ALL SELECT n.nspname, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
-                 format('%I.%I', n.nspname, c.relname), c.relacl
+                 format('%I.%I', n.nspname, c.relname), NULL, c.relowner, c.relacl
                FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-               UNION ALL SELECT n.nspname, 'ROUTINE', p.oid::pg_catalog.regprocedure::text, p.proacl
+               UNION ALL SELECT n.nspname, 'TABLE', format('%I.%I', n.nspname, c.relname), t.attname, c.relowner, t.attacl
+               FROM pg_catalog.pg_attribute t JOIN pg_catalog.pg_class c ON c.oid = t.attrelid
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.attisdropped
+               UNION ALL SELECT n.nspname, 'TYPE', format('%I.%I', n.nspname, t.typname), NULL, t.typowner, t.typacl
+               FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+               UNION ALL SELECT n.nspname, 'ROUTINE', p.oid::pg_catalog.regprocedure::text, NULL, p.proowner, p.proacl
                FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace) o,
-              LATERAL pg_catalog.aclexplode(o.acl) a JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+              LATERAL pg_catalog.aclexplode(o.acl) a
          ORDER BY 2, 4, 3",
         |row| {
             let bytes = |column| row.try_get::<_, Vec<u8>>(column);
-            Ok((bytes(0)?, bytes(1)?, row.try_get::<_, String>(2)?, bytes(3)?, row.try_get(4)?))
+            Ok(Right {
+                schema: bytes(0)?,
+                object: bytes(1)?,
+                right: row.try_get(2)?,
+                role: bytes(3)?,
+                is_grantable: row.try_get(4)?,
+                is_of_column: row.try_get(5)?,
+                grantor: bytes(6)?,
+                owner: bytes(7)?,
+                may_be_revoked: row.try_get(8)?,
+            })
         },
     )?;
-    let mut entries = Vec::new();
-    for (schema, object, right, role, is_grantable) in found {
-        if profile.leaves_schema(&schema) || profile.is_reserved(&role) || !profile.has_objects_in(&schema) {
-            continue;
-        }
-        let mut definition = joined(&[right.as_bytes(), b" ON ", &object, b" TO ", &quote_identifier(&role)]);
-        definition.splice(..0, *b"GRANT ");
-        definition.extend_from_slice(if is_grantable { b" WITH GRANT OPTION;\n" } else { b";\n" });
-        entries.push(OwnEntry {
-            kind: "PLATFORM GRANT",
-            name: format!("{right} ON {} TO {}", lossy(&object), lossy(&role)),
-            stage: Stage::Privileges,
-            definition,
-            drop_statement: None,
-        });
+    let is_customer = |role: &[u8]| profile.customer.is_some_and(|customer| customer.as_bytes() == role);
+    let is_of_application = |right: &Right| {
+        let is_foreign_role = right.role.is_empty() || profile.is_reserved(&right.role);
+        // What the customer owns is the application's, and `pg_dump` tells the rights on it.
+        profile.has_objects_in(&right.schema)
+            && !profile.leaves_schema(&right.schema)
+            && !is_customer(&right.owner)
+            && right.role != right.owner
+            && (!is_foreign_role
+                || is_customer(&right.grantor)
+                || right.is_of_column && profile.brings_rows(&right.schema, b""))
+    };
+    // The same right may have been given by two.
+    let mut rights: BTreeMap<String, Right> = BTreeMap::new();
+    for right in found.into_iter().filter(is_of_application) {
+        let is_grantable = right.is_grantable;
+        let known = rights.entry(right.name()).or_insert(right);
+        known.is_grantable |= is_grantable;
     }
-    Ok(entries)
+    Ok(rights.into_values().collect())
+}
+
+/// A right on something that is the platform's.
+#[derive(Debug)]
+pub(crate) struct Right {
+    schema: Vec<u8>,
+    /// Its kind and its name in quotes.
+    object: Vec<u8>,
+    /// With the column, where it is on one.
+    right: String,
+    /// Empty for everybody.
+    role: Vec<u8>,
+    is_grantable: bool,
+    is_of_column: bool,
+    grantor: Vec<u8>,
+    owner: Vec<u8>,
+    /// Whether this role may act as the one that gave it.
+    pub(crate) may_be_revoked: bool,
+}
+
+impl Right {
+    /// As its entry is called: `SELECT ON TABLE auth.users TO app`.
+    pub(crate) fn name(&self) -> String {
+        let role = match &*self.role {
+            b"" => "PUBLIC".to_owned(),
+            role => lossy(role),
+        };
+        format!("{} ON {} TO {role}", self.right, lossy(&self.object))
+    }
+
+    /// What takes it away, with what others were given by virtue of it.
+    pub(crate) fn revocation(&self) -> Vec<u8> {
+        let role = self.quoted_role();
+        joined(&[
+            b"REVOKE ",
+            self.right.as_bytes(),
+            b" ON ",
+            &self.object,
+            b" FROM ",
+            &role,
+            b" CASCADE;",
+        ])
+    }
+
+    fn entry(&self) -> OwnEntry {
+        let option: &[u8] = match self.is_grantable {
+            true => b" WITH GRANT OPTION;\n",
+            false => b";\n",
+        };
+        let role = self.quoted_role();
+        OwnEntry {
+            kind: PLATFORM_GRANT,
+            name: self.name(),
+            stage: Stage::Privileges,
+            definition: joined(&[
+                b"GRANT ",
+                self.right.as_bytes(),
+                b" ON ",
+                &self.object,
+                b" TO ",
+                &role,
+                option,
+            ]),
+            drop_statement: None,
+        }
+    }
+
+    fn quoted_role(&self) -> Vec<u8> {
+        match &*self.role {
+            b"" => b"PUBLIC".to_vec(),
+            role => quote_identifier(role),
+        }
+    }
 }
 
 /// The jobs of `pg_cron` in this database.

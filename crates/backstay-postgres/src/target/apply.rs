@@ -61,6 +61,7 @@ pub(super) fn apply(
         cancel,
         texts: Mutex::default(),
         failures: Mutex::default(),
+        refused: Mutex::default(),
         triggers_act: AtomicBool::new(false),
         stand_ins: (plan.options.surroundings == Surroundings::StandIns).then(Arc::default),
     };
@@ -78,6 +79,8 @@ struct Restore<'a> {
     /// Texts of schema members, read once.
     texts: Mutex<HashMap<u32, Arc<Vec<u8>>>>,
     failures: Mutex<Vec<RestoreFailure>>,
+    /// What the platform refused although the restore goes on.
+    refused: Mutex<Vec<String>>,
     /// Whether triggers and keys that are there already act on rows that are loaded.
     triggers_act: AtomicBool,
     /// The roles that were made up, where they may be.
@@ -105,10 +108,10 @@ impl Restore<'_> {
             let version = self.plan.target.server_version_num;
             create_database(&self.manifest.source, self.config, version, self.cancel)?;
         }
-        match options.atomicity {
+        let is_made = match options.atomicity {
             Atomicity::SingleTransaction => self.in_one_transaction(&mut report)?,
-            Atomicity::StepByStep | Atomicity::Fitting => self.step_by_step(&mut report)?,
-        }
+            Atomicity::StepByStep | Atomicity::Fitting => self.step_by_step(&mut report).map(|()| true)?,
+        };
         if options.target == TargetPolicy::Create {
             let mut session = self.connect()?;
             let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -123,7 +126,11 @@ impl Restore<'_> {
             );
         }
         report.left_out.extend(self.plan.left_out.clone());
-        self.finish_on_platform(&mut report)?;
+        if is_made {
+            self.finish_on_platform(&mut report)?;
+            self.check(&mut report)?;
+            self.check_own_entries(&report)?;
+        }
         if let Some(made) = &self.stand_ins {
             let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
             report.stand_ins.extend(std::mem::take(&mut *made));

@@ -1,10 +1,12 @@
 //! A project of Supabase: backed up by its own role, restored into a new project and over itself, nothing lost.
 
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
 use backstay::{
     Atomicity, BackupOptions, BackupReader, CancelToken, ConnectionConfig, Inclusion, Manifest, Platform,
     PlatformChoice, Prove, RestoreOptions, RestoreRefusal, RestoreReport, Silent, TargetError, TargetPolicy,
 };
-use backstay_core::manifest::Stage;
+use backstay_core::manifest::{Stage, TableRows};
 
 use crate::support::{Cluster, checked, first_difference, installation_since, only_in_first, open, programs, testdata};
 
@@ -28,6 +30,14 @@ fn project_in_use() -> Cluster {
             .args(["-Xq", "-v", "ON_ERROR_STOP=1", "-v", "rows=200", "-f"]);
         checked(psql.arg(testdata("supabase").join(file)));
     }
+    let elsewhere = cluster.path("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    // Everything of a server belongs to the user that it runs as.
+    let owner = std::fs::metadata(cluster.server.data_folder()).unwrap();
+    std::os::unix::fs::chown(&elsewhere, Some(owner.uid()), Some(owner.gid())).unwrap();
+    std::fs::set_permissions(cluster.path(""), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let tablespace = format!("CREATE TABLESPACE slow LOCATION '{}'", elsewhere.display());
+    cluster.sql("postgres", &tablespace);
     // An old dashboard made tables as its own role.
     cluster.sql(
         "postgres",
@@ -207,6 +217,28 @@ fn assert_it_works(cluster: &Cluster, seen: &str) {
             "has_table_privilege('kulti_readonly', 'storage.objects', 'SELECT')",
             "t",
         ),
+        ("has_table_privilege('kulti_worker', 'storage.objects', 'DELETE')", "f"),
+        (
+            "has_column_privilege('anon', 'public.credit_transactions', 'amount', 'SELECT')",
+            "f",
+        ),
+        (
+            "has_column_privilege('anon', 'auth.users', 'encrypted_password', 'SELECT')",
+            "f",
+        ),
+        (
+            "has_column_privilege('authenticated', 'auth.users', 'email', 'SELECT')",
+            "t",
+        ),
+        (
+            "has_column_privilege('anon', 'supabase_functions.hooks', 'hook_name', 'INSERT')",
+            "t",
+        ),
+        ("has_table_privilege('anon', 'supabase_functions.hooks', 'DELETE')", "f"),
+        (
+            "has_table_privilege('authenticated', 'supabase_functions.hooks', 'UPDATE')",
+            "t",
+        ),
     ] {
         assert_eq!(cluster.sql("postgres", &format!("SELECT {right}")), expected, "{right}");
     }
@@ -247,6 +279,8 @@ fn a_project_comes_back_in_a_new_one_and_over_itself() {
         .iter()
         .filter(|told| told.contains("TABLE public.of_dashboard"));
     assert_eq!(adopted.count(), 1, "{:#?}", report.left_out);
+    let tablespaces = "tablespaces, which nobody can make on Supabase: slow".to_owned();
+    assert!(report.left_out.contains(&tablespaces), "{:#?}", report.left_out);
     assert_same(&as_it_was, &fingerprint(&fresh));
     assert_it_works(&fresh, &seen);
 
@@ -257,19 +291,74 @@ fn a_project_comes_back_in_a_new_one_and_over_itself() {
         GRANT ALL ON public.credit_transactions TO anon; GRANT EXECUTE ON FUNCTION public.apply_credit() TO anon;
         GRANT CREATE ON SCHEMA public TO authenticated;
         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON FUNCTIONS TO anon; ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO anon;
-        REVOKE SELECT ON storage.objects FROM kulti_readonly; DROP TABLE public.recordings CASCADE; SELECT lo_unlink(424242);
+        REVOKE SELECT ON storage.objects FROM kulti_readonly; GRANT DELETE ON storage.objects TO kulti_worker;
+        REVOKE SELECT (email, id) ON auth.users FROM authenticated; GRANT SELECT (encrypted_password) ON auth.users TO anon;
+        REVOKE UPDATE ON supabase_functions.hooks FROM authenticated; GRANT DELETE ON supabase_functions.hooks TO anon;
+        GRANT SELECT (amount) ON public.credit_transactions TO anon; DROP TABLE public.recordings CASCADE; SELECT lo_unlink(424242);
         ALTER PUBLICATION supabase_realtime DROP TABLE public.sessions; DELETE FROM auth.refresh_tokens;
         INSERT INTO storage.buckets (id, name) VALUES ('later', 'later'); ALTER DATABASE postgres RESET default_transaction_deferrable;
         ALTER ROLE kulti_worker PASSWORD 'forgotten'; REVOKE kulti_readonly FROM kulti_worker; SELECT cron.schedule('close old', '@hourly', 'oops');
         UPDATE auth.users SET email = 'x' || id || '@example.org'";
     for (cluster, atomicity) in [(&full, Atomicity::Fitting), (&fresh, Atomicity::StepByStep)] {
         cluster.sql("postgres", &format!("SET SESSION AUTHORIZATION postgres; {accident}"));
+        // A later version of the service has one more table.
+        cluster.sql(
+            "postgres",
+            "SET SESSION AUTHORIZATION supabase_auth_admin; CREATE TABLE auth.passkeys (user_id uuid REFERENCES auth.users);
+             INSERT INTO auth.passkeys SELECT id FROM auth.users LIMIT 3; GRANT ALL ON auth.passkeys TO postgres",
+        );
         let mut options = options();
         options.target = TargetPolicy::Clean;
         options.atomicity = atomicity;
-        restore(&backup, cluster, &options);
+        let report = restore(&backup, cluster, &options);
+        let told = |text: &str| report.left_out.iter().filter(|told| told.contains(text)).count();
+        assert_eq!(told("3 rows of \"auth\".\"passkeys\""), 1, "{:#?}", report.left_out);
+        // It has its settings when it is looked at.
+        assert_eq!(told("default_transaction_deferrable"), 0, "{:#?}", report.left_out);
+        assert_eq!(cluster.sql("postgres", "SELECT count(*) FROM auth.passkeys"), "0");
+        cluster.sql("postgres", "DROP TABLE auth.passkeys");
         assert_same(&as_it_was, &fingerprint(cluster));
         assert_it_works(cluster, &seen);
+    }
+    // Rows that would not come back are not removed.
+    let mut without = manifest.clone();
+    let mut tables = without.tables.iter_mut();
+    let sessions = tables.find(|table| table.display_name() == "auth.sessions").unwrap();
+    sessions.rows = TableRows::Excluded {
+        reason: "its rows were excluded".to_owned(),
+    };
+    let mut over = options();
+    over.target = TargetPolicy::Clean;
+    match backstay_postgres::plan_restore(&without, &owner(&full), &over) {
+        Err(TargetError::Refused(RestoreRefusal::KeptRows { tables })) => assert_eq!(tables, ["\"auth\".\"sessions\""]),
+        other => panic!("{other:?}"),
+    }
+    // What the platform refuses or passes over is told, also where nothing is proven, and the rest is there.
+    for atomicity in [Atomicity::Fitting, Atomicity::StepByStep] {
+        full.sql(
+            "postgres",
+            "REVOKE GRANT OPTION FOR ALL ON supabase_functions.hooks FROM postgres CASCADE;
+             SET SESSION AUTHORIZATION postgres; DELETE FROM public.presence_cache",
+        );
+        let mut options = options();
+        options.target = TargetPolicy::Clean;
+        options.prove = Prove::No;
+        options.atomicity = atomicity;
+        let config = owner(&full);
+        let plan = backstay::plan_restore(&backup, &config, &options).unwrap();
+        let report = backstay::restore(&backup, &plan, &config, &Silent, &CancelToken::new()).unwrap();
+        let failures: Vec<&str> = report.failures.iter().map(|failure| failure.what.as_str()).collect();
+        assert_eq!(
+            failures,
+            [
+                "PLATFORM GRANT SELECT ON TABLE supabase_functions.hooks TO PUBLIC",
+                "PLATFORM GRANT UPDATE ON TABLE supabase_functions.hooks TO authenticated",
+            ]
+        );
+        assert_eq!(
+            full.sql("postgres", "SELECT count(*) FROM public.presence_cache"),
+            "100"
+        );
     }
     // Where one statement fails in one transaction all is undone, the roles too, and no secret is told.
     full.sql(
@@ -381,6 +470,19 @@ fn refuses_what_would_lose_something(manifest: &Manifest, fresh: &Cluster) {
         matches!(missing, RestoreRefusal::MissingExtensions { .. }),
         "{missing:?}"
     );
+    let beside = ConnectionConfig {
+        database: "beside".to_owned(),
+        ..owner(fresh)
+    };
+    let mut create = options();
+    create.target = TargetPolicy::Create;
+    let refusal = backstay_postgres::plan_restore(manifest, &beside, &create);
+    assert!(
+        matches!(refusal, Err(TargetError::Refused(RestoreRefusal::BesideProject { .. }))),
+        "{refusal:?}"
+    );
+    let project = |choice| backstay::find_project(&owner(fresh), choice).unwrap().is_some();
+    assert!(project(PlatformChoice::Auto) && !project(PlatformChoice::Is(Platform::Plain)));
     let other = changed(&|manifest| manifest.source.platform = None);
     assert!(matches!(other, RestoreRefusal::OtherPlatform { .. }), "{other:?}");
 }

