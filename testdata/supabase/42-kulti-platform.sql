@@ -13,4 +13,7 @@ alter default privileges in schema public revoke all on functions from anon;
 select cron.schedule('close old', '0 3 * * *', $$call public.close_old(30); select '\ it''s'$$);
 select cron.alter_job(cron.schedule('off', '@daily', 'select 1'), active := false);
 select cron.schedule('*/5 * * * *', 'select 2');
+-- a job of another role, of a name that is taken
+grant usage on schema cron to kulti_worker; grant kulti_worker to postgres; set role kulti_worker;
+select cron.alter_job(cron.schedule('close old', '@weekly', 'select 3'), active := false); reset role;
 select vault.create_secret('hunter2 ''\ ü', 'stripe', 'key of Stripe');

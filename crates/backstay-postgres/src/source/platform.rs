@@ -8,12 +8,14 @@ use backstay_core::sql::{quote_identifier, quote_literal, quote_qualified};
 use postgres::Transaction;
 
 use super::Inclusion;
-use super::omissions::{CHANGING_SCHEMA, ONLY_SEALED};
+use super::omissions::{CHANGING_SCHEMA, JOB_OF_PLATFORM, ONLY_SEALED};
 use crate::catalog::{CatalogError, Reading as _, rows};
 use crate::platform::{Profile, Services};
 
 /// Kinds of entries that are none of `pg_dump`'s. They do nothing in a database that has not what they call.
-pub(crate) const OWN_KINDS: &[&str] = &["CRON JOB", "VAULT SECRET", "PLATFORM POLICY", PLATFORM_GRANT];
+pub(crate) const OWN_KINDS: &[&str] = &[CRON_JOB, "VAULT SECRET", "PLATFORM POLICY", PLATFORM_GRANT];
+/// The kind of a job of `pg_cron`.
+pub(crate) const CRON_JOB: &str = "CRON JOB";
 /// The kind of a right on what is the platform's.
 pub(crate) const PLATFORM_GRANT: &str = "PLATFORM GRANT";
 
@@ -58,7 +60,7 @@ impl OnPlatform {
         let rights = rights(transaction, profile)?;
         on.entries.extend(rights.iter().map(Right::entry));
         if profile.services == Services::Supabase {
-            on.entries.extend(jobs(transaction)?);
+            jobs(transaction, profile, &mut on)?;
             on.secrets(transaction, secrets)?;
         }
         Ok(on)
@@ -363,28 +365,73 @@ impl Right {
     }
 }
 
-/// The jobs of `pg_cron` in this database.
-fn jobs(transaction: &mut Transaction<'_>) -> Result<Vec<OwnEntry>, CatalogError> {
+/// The jobs of `pg_cron` in this database. Each is run by a role, which alone may make it; those of the platform's roles nobody
+/// else can make.
+fn jobs(transaction: &mut Transaction<'_>, profile: &Profile, on: &mut OnPlatform) -> Result<(), CatalogError> {
     if !is_there(transaction, "cron.job")? {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let found = rows(
         transaction,
         "the jobs of pg_cron",
         "SELECT convert_to(to_jsonb(j) ->> 'jobname', getdatabaseencoding()), convert_to(j.schedule, getdatabaseencoding()),
-                convert_to(j.command, getdatabaseencoding()), j.active, j.jobid
-         FROM cron.job j WHERE j.database = current_database() ORDER BY 1, 2, 3",
+                convert_to(j.command, getdatabaseencoding()), j.active, convert_to(j.username, getdatabaseencoding())
+         FROM cron.job j WHERE j.database = current_database() ORDER BY 1, 5, 2, 3",
         |row| {
-            let name: Option<Vec<u8>> = row.try_get(0)?;
-            Ok((name, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?))
+            Ok(Job {
+                name: row.try_get(0)?,
+                schedule: row.try_get(1)?,
+                command: row.try_get(2)?,
+                is_active: row.try_get(3)?,
+                role: row.try_get(4)?,
+            })
         },
     )?;
-    let entry = |(name, schedule, command, active, id): (Option<Vec<u8>>, Vec<u8>, Vec<u8>, bool, i64)| {
-        let told = name
-            .as_ref()
-            .map_or_else(|| format!("without a name, {id}"), |name| lossy(name));
-        let (schedule, command) = (quote_literal(&schedule), quote_literal(&command));
-        let which = match &name {
+    for job in found {
+        if profile.is_foreign_owner(&job.role) {
+            on.omissions.push(Omission {
+                subject: format!("job {}", job.told(profile)),
+                reason: JOB_OF_PLATFORM.to_owned(),
+            });
+        } else {
+            on.entries.push(job.entry(profile));
+        }
+    }
+    Ok(())
+}
+
+struct Job {
+    name: Option<Vec<u8>>,
+    schedule: Vec<u8>,
+    command: Vec<u8>,
+    is_active: bool,
+    role: Vec<u8>,
+}
+
+impl Job {
+    /// The role to act as, where it is another one than whoever restores.
+    fn other_role(&self, profile: &Profile) -> Option<&[u8]> {
+        let is_customers = profile
+            .customer
+            .is_some_and(|customer| customer.as_bytes() == self.role);
+        (!is_customers).then_some(&*self.role)
+    }
+
+    fn told(&self, profile: &Profile) -> String {
+        // The number of a job is another one in another database.
+        let name = match &self.name {
+            Some(name) => lossy(name),
+            None => format!("without a name, at {}", lossy(&self.schedule)),
+        };
+        match self.other_role(profile) {
+            Some(role) => format!("{name} of {}", lossy(role)),
+            None => name,
+        }
+    }
+
+    fn entry(&self, profile: &Profile) -> OwnEntry {
+        let (schedule, command) = (quote_literal(&self.schedule), quote_literal(&self.command));
+        let which = match &self.name {
             Some(name) => joined(&[b"j.jobname = ", &quote_literal(name)]),
             None => joined(&[
                 b"j.jobname IS NULL AND j.schedule = ",
@@ -393,7 +440,8 @@ fn jobs(transaction: &mut Transaction<'_>) -> Result<Vec<OwnEntry>, CatalogError
                 &command,
             ]),
         };
-        let mut body = match &name {
+        let which = joined(&[&which, b" AND j.username = current_user"]);
+        let mut body = match &self.name {
             // A name that is there gets the schedule and the command.
             Some(name) => joined(&[
                 b"PERFORM cron.schedule(",
@@ -414,22 +462,25 @@ fn jobs(transaction: &mut Transaction<'_>) -> Result<Vec<OwnEntry>, CatalogError
                 b"); END IF;",
             ]),
         };
-        if !active {
+        if !self.is_active {
             body.extend(joined(&[
                 b" PERFORM cron.alter_job(j.jobid, active := false) FROM cron.job j WHERE ",
                 &which,
                 b";",
             ]));
         }
+        if let Some(role) = self.other_role(profile) {
+            let role = quote_identifier(role);
+            body = joined(&[b"SET LOCAL ROLE ", &role, b"; ", &body, b" RESET ROLE;"]);
+        }
         OwnEntry {
-            kind: "CRON JOB",
-            name: told,
+            kind: CRON_JOB,
+            name: self.told(profile),
             stage: Stage::Last,
             definition: where_function(b"cron", b"schedule", &body),
             drop_statement: None,
         }
-    };
-    Ok(found.into_iter().map(entry).collect())
+    }
 }
 
 fn is_there(transaction: &mut Transaction<'_>, relation: &str) -> Result<bool, CatalogError> {

@@ -425,26 +425,16 @@ impl Restore<'_> {
             if statement.as_bytes().trim_ascii_start().starts_with(b"--") {
                 continue;
             }
-            let refused = |source| TargetError::Clean {
-                what: describe(entry),
-                source,
-            };
-            session.connection.execute(b"SAVEPOINT backstay").map_err(refused)?;
-            match session.connection.execute(statement.as_bytes()) {
-                Ok(_) => session
-                    .connection
-                    .execute(b"RELEASE SAVEPOINT backstay")
-                    .map(drop)
-                    .map_err(refused)?,
-                Err(error) if error.sql_state().is_some_and(|code| NOTHING_TO_DROP.contains(&code)) => {
-                    session
-                        .connection
-                        .execute(b"ROLLBACK TO SAVEPOINT backstay")
-                        .map(drop)
-                        .map_err(refused)?;
-                }
-                Err(error) => return Err(refused(error)),
-            }
+            let what = || describe(entry);
+            session
+                .remove(statement.as_bytes())
+                .map_err(|source| TargetError::Clean { what: what(), source })?;
+        }
+        for (table, sql) in self.rows_of_extensions() {
+            let what = || format!("the rows of {table}");
+            session
+                .remove(&sql)
+                .map_err(|source| TargetError::Clean { what: what(), source })?;
         }
         self.empty_platform(session)
     }
@@ -521,6 +511,19 @@ impl Session {
             self.access_method = method.to_vec();
         }
         Ok(())
+    }
+
+    /// Removes something, in a transaction; it does no harm if it is not there.
+    fn remove(&mut self, statement: &[u8]) -> Result<(), WireError> {
+        self.connection.execute(b"SAVEPOINT backstay")?;
+        let end: &[u8] = match self.connection.execute(statement) {
+            Ok(_) => b"RELEASE SAVEPOINT backstay",
+            Err(error) if error.sql_state().is_some_and(|code| NOTHING_TO_DROP.contains(&code)) => {
+                b"ROLLBACK TO SAVEPOINT backstay"
+            }
+            Err(error) => return Err(error),
+        };
+        self.connection.execute(end).map(drop)
     }
 
     /// Runs statements; one that loses a deadlock is tried again, and one that misses a role that may be made up.

@@ -31,6 +31,8 @@ pub struct TargetPlatform {
     settings: Vec<DatabaseSetting>,
     /// Rights of the application on what is the platform's that may be taken away: how their entries are called, and how.
     rights: Vec<(String, Vec<u8>)>,
+    /// Tables in which extensions keep what users configure, and whose rows the role may not replace.
+    fixed_configuration: Vec<(DbText, DbText)>,
 }
 
 /// A table in a schema of the platform.
@@ -61,8 +63,8 @@ pub(super) struct OnPlatform {
     pub(super) emptied: Vec<Vec<u8>>,
     /// Those among them that the backup has not: their rows do not come back.
     pub(super) lost: Vec<Vec<u8>>,
-    /// The statements that take away rights on what is the platform's that the backup has not.
-    pub(super) revocations: Vec<Vec<u8>>,
+    /// Rights on what is the platform's that the backup has not, each with the statement that takes it away.
+    pub(super) revocations: Vec<(String, Vec<u8>)>,
     /// Settings of the database that the target has not.
     pub(super) settings: Vec<DatabaseSetting>,
     /// What is left out, for people.
@@ -99,18 +101,24 @@ impl TargetPlatform {
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE k.contype = 'f'",
             |row| Ok((row.try_get::<_, u32>(0)?, (text(row, 1)?, text(row, 2)?))),
         )?;
-        let found_tables: Vec<(u32, DbText, DbText, bool)> = rows(
+        let found_tables: Vec<(u32, DbText, DbText, bool, bool)> = rows(
             &mut transaction,
             "the tables of the platform",
             "SELECT c.oid, convert_to(n.nspname, getdatabaseencoding()), convert_to(c.relname, getdatabaseencoding()),
                     pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'INSERT')
-                      AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+                      AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+                    EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE c.oid = ANY (e.extconfig))
+                      AND NOT (pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+                        AND pg_catalog.has_table_privilege(c.oid, 'DELETE'))
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
              WHERE c.relkind IN ('r', 'p')",
-            |row| Ok((row.try_get::<_, u32>(0)?, text(row, 1)?, text(row, 2)?, row.try_get(3)?)),
+            |row| Ok((row.try_get::<_, u32>(0)?, text(row, 1)?, text(row, 2)?, row.try_get(3)?, row.try_get(4)?)),
         )?;
-        let mut tables = Vec::new();
-        for (oid, schema, name, may_fill) in found_tables {
+        let (mut tables, mut fixed_configuration) = (Vec::new(), Vec::new());
+        for (oid, schema, name, may_fill, is_fixed) in found_tables {
+            if is_fixed {
+                fixed_configuration.push((schema.clone(), name.clone()));
+            }
             if !profile.owns_schema(schema.as_bytes()) {
                 continue;
             }
@@ -154,6 +162,7 @@ impl TargetPlatform {
             publications,
             settings: facts.settings,
             rights,
+            fixed_configuration,
         })
     }
 
@@ -284,6 +293,23 @@ pub(super) fn settle(
         let Table { schema, name, .. } = &manifest.tables[index];
         !profile.owns_schema(schema.as_bytes()) || profile.brings_rows(schema.as_bytes(), name.as_bytes())
     });
+    // An extension of the platform's stays, with the rows of its own.
+    let mut fixed = Vec::new();
+    selected.tables.retain(|&index| {
+        let table = &manifest.tables[index];
+        let is_fixed = |(schema, name): &(DbText, DbText)| *schema == table.schema && *name == table.name;
+        let is_kept = table.filter.is_none() || !platform.fixed_configuration.iter().any(is_fixed);
+        if !is_kept && matches!(&table.rows, TableRows::Included { digest, .. } if digest.rows() > 0) {
+            fixed.push(table.display_name());
+        }
+        is_kept
+    });
+    if !fixed.is_empty() {
+        let (role, tables) = (&target.role, list(&fixed));
+        on.left_out.push(format!(
+            "rows of tables of extensions, which the role {role} may not replace: {tables}"
+        ));
+    }
     on.left_sequences = (manifest.sequences.iter().enumerate())
         .filter(|(_, of)| profile.owns_schema(of.schema.as_bytes()))
         .filter(|(_, of)| !profile.brings_rows(of.schema.as_bytes(), of.name.as_bytes()))
@@ -296,7 +322,8 @@ pub(super) fn settle(
             .any(|entry| entry.kind == PLATFORM_GRANT && entry.name.to_lossy() == name)
     };
     let rights = platform.rights.iter().filter(|(name, _)| !has_right(name));
-    on.revocations = rights.map(|(_, revocation)| revocation.clone()).collect();
+    let revocation = |(name, sql): &(String, Vec<u8>)| (format!("REVOKE {name}"), sql.clone());
+    on.revocations = rights.map(revocation).collect();
     check_tables(manifest, platform, profile, selected)?;
     if options.target == TargetPolicy::Clean && options.parts == Parts::All {
         empty(manifest, platform, profile, selected, &mut on)?;

@@ -46,6 +46,18 @@ fn project_in_use() -> Cluster {
     cluster
 }
 
+/// Gives an extension of the platform tables in which users configure it; its own rows are not dumped.
+fn with_configuration(cluster: &Cluster) {
+    cluster.sql(
+        "postgres",
+        "CREATE TABLE extensions.systems (id int PRIMARY KEY, name text); CREATE TABLE extensions.fixed (id int PRIMARY KEY);
+         INSERT INTO extensions.systems VALUES (1, 'of the extension'); ALTER EXTENSION pgcrypto ADD TABLE extensions.systems;
+         ALTER EXTENSION pgcrypto ADD TABLE extensions.fixed; GRANT ALL ON extensions.systems TO postgres;
+         UPDATE pg_extension SET extconfig = ARRAY['extensions.systems'::regclass::oid, 'extensions.fixed'::regclass::oid],
+                extcondition = ARRAY['WHERE id > 100', ''] WHERE extname = 'pgcrypto'",
+    );
+}
+
 /// The connection of the role that the owner of a project has.
 fn owner(cluster: &Cluster) -> ConnectionConfig {
     role(cluster, "postgres")
@@ -252,6 +264,11 @@ fn assert_it_works(cluster: &Cluster, seen: &str) {
 fn a_project_comes_back_in_a_new_one_and_over_itself() {
     let full = project_in_use();
     let seen = seen_by_users(&full);
+    with_configuration(&full);
+    full.sql(
+        "postgres",
+        "INSERT INTO extensions.systems VALUES (101, 'mine'), (102, 'mine too'); INSERT INTO extensions.fixed VALUES (1)",
+    );
     let as_it_was = fingerprint(&full);
     let backup = back_up(&full, "backups", |options| options.source.secrets = Inclusion::Included);
     let manifest = backup.manifest();
@@ -268,6 +285,8 @@ fn a_project_comes_back_in_a_new_one_and_over_itself() {
     );
 
     let fresh = project();
+    with_configuration(&fresh);
+    fresh.sql("postgres", "INSERT INTO extensions.fixed VALUES (1)");
     // More than the source has, on a schema that is never dropped.
     fresh.sql("postgres", "GRANT CREATE ON SCHEMA public TO anon");
     refuses_what_would_lose_something(manifest, &fresh);
@@ -281,6 +300,8 @@ fn a_project_comes_back_in_a_new_one_and_over_itself() {
     assert_eq!(adopted.count(), 1, "{:#?}", report.left_out);
     let tablespaces = "tablespaces, which nobody can make on Supabase: slow".to_owned();
     assert!(report.left_out.contains(&tablespaces), "{:#?}", report.left_out);
+    let fixed = "rows of tables of extensions, which the role postgres may not replace: extensions.fixed".to_owned();
+    assert!(report.left_out.contains(&fixed), "{:#?}", report.left_out);
     assert_same(&as_it_was, &fingerprint(&fresh));
     assert_it_works(&fresh, &seen);
 
@@ -294,6 +315,8 @@ fn a_project_comes_back_in_a_new_one_and_over_itself() {
         REVOKE SELECT ON storage.objects FROM kulti_readonly; GRANT DELETE ON storage.objects TO kulti_worker;
         REVOKE SELECT (email, id) ON auth.users FROM authenticated; GRANT SELECT (encrypted_password) ON auth.users TO anon;
         REVOKE UPDATE ON supabase_functions.hooks FROM authenticated; GRANT DELETE ON supabase_functions.hooks TO anon;
+        DELETE FROM extensions.systems WHERE id = 101; INSERT INTO extensions.systems VALUES (103, 'later');
+        SET ROLE kulti_worker; SELECT cron.schedule('close old', '@hourly', 'oops'); RESET ROLE;
         GRANT SELECT (amount) ON public.credit_transactions TO anon; DROP TABLE public.recordings CASCADE; SELECT lo_unlink(424242);
         ALTER PUBLICATION supabase_realtime DROP TABLE public.sessions; DELETE FROM auth.refresh_tokens;
         INSERT INTO storage.buckets (id, name) VALUES ('later', 'later'); ALTER DATABASE postgres RESET default_transaction_deferrable;
@@ -338,6 +361,8 @@ fn a_project_comes_back_in_a_new_one_and_over_itself() {
         full.sql(
             "postgres",
             "REVOKE GRANT OPTION FOR ALL ON supabase_functions.hooks FROM postgres CASCADE;
+             DELETE FROM cron.job WHERE username = 'kulti_worker'; REVOKE ALL ON FUNCTION cron.schedule(text, text, text) FROM PUBLIC;
+             GRANT ALL ON FUNCTION cron.schedule(text, text, text) TO postgres;
              SET SESSION AUTHORIZATION postgres; DELETE FROM public.presence_cache",
         );
         let mut options = options();
@@ -348,9 +373,12 @@ fn a_project_comes_back_in_a_new_one_and_over_itself() {
         let plan = backstay::plan_restore(&backup, &config, &options).unwrap();
         let report = backstay::restore(&backup, &plan, &config, &Silent, &CancelToken::new()).unwrap();
         let failures: Vec<&str> = report.failures.iter().map(|failure| failure.what.as_str()).collect();
+        let refused = "CRON JOB close old of kulti_worker: permission denied for function schedule".to_owned();
+        assert!(report.left_out.contains(&refused), "{:#?}", report.left_out);
         assert_eq!(
             failures,
             [
+                "CRON JOB close old of kulti_worker",
                 "PLATFORM GRANT SELECT ON TABLE supabase_functions.hooks TO PUBLIC",
                 "PLATFORM GRANT UPDATE ON TABLE supabase_functions.hooks TO authenticated",
             ]
@@ -490,6 +518,7 @@ fn refuses_what_would_lose_something(manifest: &Manifest, fresh: &Cluster) {
 #[test]
 fn secrets_and_what_changes_at_any_time_stay_out() {
     let full = project_in_use();
+    full.sql("postgres", "SELECT cron.schedule('tidy up', '@daily', 'select 4')");
     let backup = back_up(&full, "backups", |_| {});
     let told: Vec<&str> = backup
         .manifest()
@@ -499,6 +528,7 @@ fn secrets_and_what_changes_at_any_time_stay_out() {
         .collect();
     for subject in [
         "1 secrets of the vault",
+        "job tidy up of supabase_admin",
         "tables of the schema realtime",
         "rows of cron.job",
         "rows of vault.secrets",
@@ -520,7 +550,7 @@ fn secrets_and_what_changes_at_any_time_stay_out() {
         .entries
         .iter()
         .filter(|entry| entry.stage == Stage::Last && entry.kind == "CRON JOB");
-    assert_eq!(last.count(), 3);
+    assert_eq!(last.count(), 4);
 
     // A server of one's own takes all of it, what calls the platform's services being passed over.
     let other = Cluster::start_as(&installation_since(15), "supabase_admin", &[]);
@@ -544,7 +574,7 @@ fn secrets_and_what_changes_at_any_time_stay_out() {
     let output = other.restore_by_psql("own", &pack);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(other.sql("own", "SELECT count(*) FROM auth.users"), "200");
-    assert_eq!(other.sql("own", "SELECT count(*) FROM cron.job"), "3");
+    assert_eq!(other.sql("own", "SELECT count(*) FROM cron.job"), "4");
     let proof = backstay::prove(&backup, &other.config("own"), 2, &Silent, &CancelToken::new()).unwrap();
     assert!(proof.is_equal(), "{:#?}", proof.mismatches);
 

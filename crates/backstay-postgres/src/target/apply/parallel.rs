@@ -5,7 +5,6 @@ use std::thread;
 use backstay_core::manifest::{Entry, MemberContent, Stage};
 use backstay_core::script::statements;
 
-use super::platform::may_be_refused;
 use super::rights::GivenRights;
 use super::tasks::{Work, is_early, is_foreign_key, tasks};
 use super::{Failed, Restore, Session, describe};
@@ -47,8 +46,8 @@ impl Restore<'_> {
         for (what, sql) in self.reset_rights(&mut session)? {
             self.note(what, session.run(sql));
         }
-        for sql in self.revocations() {
-            self.or_refused(session.run(sql.clone()));
+        for (what, sql) in self.revocations() {
+            self.or_refused(what, session.run(sql.clone()));
             self.revive(&mut session)?;
         }
         self.stage_by_entry(&mut session, Stage::Privileges)?;
@@ -86,8 +85,9 @@ impl Restore<'_> {
             return Err(TargetError::Cancelled);
         }
         let restored = self.restore_entry(session, entry)?;
-        if may_be_refused(entry) {
-            self.or_refused(restored);
+        if self.may_be_refused(entry) {
+            self.or_refused(&describe(entry), restored);
+            self.revive(session)?;
         } else if let Err(Failed { statement, error }) = restored {
             self.fail(describe(entry), Some(&statement), &error);
             self.revive(session)?;

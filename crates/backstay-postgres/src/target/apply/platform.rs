@@ -4,16 +4,16 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
-use backstay_core::manifest::{DatabaseSetting, Entry, MemberContent};
-use backstay_core::sql::quote_literal;
+use backstay_core::manifest::{DatabaseSetting, Entry, MemberContent, Table};
+use backstay_core::sql::{quote_literal, quote_qualified};
 
-use super::{Failed, Restore, STATEMENT_SHOWN, Session};
+use super::{Failed, Restore, Session};
 use crate::catalog::Reading as _;
 use crate::connect::connect_client;
 use crate::pg_dump::find_pg_dump;
 use crate::platform::roles::RoleStatement;
 use crate::session;
-use crate::source::{self, Inclusion, OWN_KINDS, PLATFORM_GRANT};
+use crate::source::{self, CRON_JOB, Inclusion, OWN_KINDS, PLATFORM_GRANT};
 use crate::target::create::{apply_settings, new_tablespace};
 use crate::target::examine::{ExamineOptions, Scope, examine_here};
 use crate::target::platform::{OnPlatform, is_platforms_publication, list};
@@ -75,7 +75,36 @@ impl Restore<'_> {
         let Some(on) = self.on_platform() else { return false };
         // Rights that the platform has given on the schema public go with it and cannot be given again.
         let is_public = entry.kind == "SCHEMA" && entry.name.as_bytes() == b"public";
-        on.there.contains(&index) || is_public || entry.kind == "EXTENSION" || is_platforms_publication(entry)
+        on.there.contains(&index)
+            || is_public
+            || (entry.kind == "EXTENSION" && self.extensions_stay())
+            || is_platforms_publication(entry)
+    }
+
+    /// Whether extensions are the platform's to make, which its own schemas need.
+    fn extensions_stay(&self) -> bool {
+        self.on_platform().is_some_and(|on| on.profile.is_of_one_project())
+    }
+
+    /// The tables of extensions that stay whose rows the backup has, each with the statement that removes those which a backup
+    /// of the target would have.
+    pub(super) fn rows_of_extensions(&self) -> Vec<(String, Vec<u8>)> {
+        let selected = self
+            .plan
+            .selected
+            .tables
+            .iter()
+            .filter(|_| self.extensions_stay() && self.has_data());
+        let tables = selected.map(|&index| &self.manifest.tables[index]);
+        let statement = |table: &Table| {
+            let filter = table.filter.as_ref()?.as_bytes();
+            let name = quote_qualified(table.schema.as_bytes(), table.name.as_bytes());
+            Some((
+                table.display_name(),
+                [b"DELETE FROM ONLY ", &name[..], b" ", filter].concat(),
+            ))
+        };
+        tables.filter_map(statement).collect()
     }
 
     /// Removes the rows of the platform's tables that the backup has, in one statement: they refer to each other. Nothing of
@@ -138,22 +167,28 @@ impl Restore<'_> {
         Ok(all)
     }
 
-    /// The statements that take away what roles have on the platform's tables and the backup has not.
-    pub(super) fn revocations(&self) -> &[Vec<u8>] {
+    /// The rights on the platform's tables that the backup has not, each with the statement that takes it away.
+    pub(super) fn revocations(&self) -> &[(String, Vec<u8>)] {
         match self.on_platform().filter(|_| self.brings_all_of_a_project()) {
             Some(on) => &on.revocations,
             None => &[],
         }
     }
 
-    /// Notes what the platform refuses; what is missing for it is found at the end.
-    pub(super) fn or_refused(&self, result: Result<(), Failed>) {
-        if let Err(Failed { statement, error }) = result {
-            let statement = String::from_utf8_lossy(statement.trim_ascii()).into_owned();
-            let shown = statement.chars().take(STATEMENT_SHOWN).collect::<String>();
-            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-            refused.push(format!("{shown} {error}"));
-        }
+    /// Whether the restore goes on without an entry that the platform refuses: what is missing then is found at the end.
+    pub(super) fn may_be_refused(&self, entry: &Entry) -> bool {
+        matches!(entry.kind.as_str(), PLATFORM_GRANT | CRON_JOB) && self.brings_all_of_a_project()
+    }
+
+    /// Notes what the platform refuses, without the statement: that of a job may hold a secret.
+    pub(super) fn or_refused(&self, what: &str, result: Result<(), Failed>) {
+        let Err(Failed { error, .. }) = result else { return };
+        let told = match error.server_error() {
+            Some(error) => String::from_utf8_lossy(error.field(b'M').unwrap_or_default()).into_owned(),
+            None => error.to_string(),
+        };
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.push(format!("{what}: {told}"));
     }
 
     /// Looks whether the platform has what it may refuse, or pass over without an error. A proof has looked already.
@@ -392,11 +427,6 @@ fn role_settings(session: &mut Session) -> Result<Vec<RoleSetting>, TargetError>
         value: bytes(row, 2),
     });
     Ok(settings.collect())
-}
-
-/// Whether the restore goes on without an entry that the platform refuses, which is told in the end.
-pub(super) fn may_be_refused(entry: &Entry) -> bool {
-    entry.kind == PLATFORM_GRANT
 }
 
 /// Whether the backup has secrets, so that those of the target are compared.

@@ -1,6 +1,5 @@
 use backstay_core::manifest::Stage;
 
-use super::platform::may_be_refused;
 use super::{Failed, Restore, RestoreFailure, Session, describe};
 use crate::target::{Parts, RestoreEvent, RestorePhase, RestoreReport, TargetError, TargetPolicy};
 
@@ -96,9 +95,9 @@ impl Restore<'_> {
         if let Some(failed) = statements(session, reset) {
             return Ok(Some(failed));
         }
-        for sql in self.revocations() {
-            if let Some(failed) = self.try_or_go_on(session, |session| Ok(session.run(sql.clone())))? {
-                return Ok(Some(("rights on what is the platform's".to_owned(), failed)));
+        for (what, sql) in self.revocations() {
+            if let Some(failed) = self.try_or_go_on(session, what, |session| Ok(session.run(sql.clone())))? {
+                return Ok(Some((what.clone(), failed)));
             }
         }
         if let Some(failed) = self.stage(session, Stage::Privileges)? {
@@ -112,8 +111,8 @@ impl Restore<'_> {
 
     fn stage(&self, session: &mut Session, stage: Stage) -> Result<Option<(String, Failed)>, TargetError> {
         for (_, entry) in self.entries(stage) {
-            let failed = match may_be_refused(entry) {
-                true => self.try_or_go_on(session, |session| self.restore_entry(session, entry))?,
+            let failed = match self.may_be_refused(entry) {
+                true => self.try_or_go_on(session, &describe(entry), |session| self.restore_entry(session, entry))?,
                 false => self.restore_entry(session, entry)?.err(),
             };
             if let Some(failed) = failed {
@@ -127,6 +126,7 @@ impl Restore<'_> {
     fn try_or_go_on(
         &self,
         session: &mut Session,
+        what: &str,
         work: impl FnOnce(&mut Session) -> Result<Result<(), Failed>, TargetError>,
     ) -> Result<Option<Failed>, TargetError> {
         if let Err(failed) = session.run(b"SAVEPOINT backstay".to_vec()) {
@@ -137,7 +137,7 @@ impl Restore<'_> {
             Ok(()) => b"RELEASE SAVEPOINT backstay",
             Err(_) => b"ROLLBACK TO SAVEPOINT backstay",
         };
-        self.or_refused(worked);
+        self.or_refused(what, worked);
         Ok(session.run(end.to_vec()).err())
     }
 }
