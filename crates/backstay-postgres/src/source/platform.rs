@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use backstay_core::DbText;
 use backstay_core::manifest::{Omission, Stage};
 use backstay_core::sql::{quote_identifier, quote_literal, quote_qualified};
 use postgres::Transaction;
@@ -34,6 +35,8 @@ pub(crate) struct OnPlatform {
 pub(crate) struct OwnEntry {
     pub(crate) kind: &'static str,
     pub(crate) name: String,
+    /// The role that must be there, and be acted as.
+    pub(super) owner: Option<DbText>,
     pub(super) stage: Stage,
     pub(super) definition: Vec<u8>,
     pub(super) drop_statement: Option<Vec<u8>>,
@@ -156,6 +159,7 @@ fn secret_entry(
     Some(OwnEntry {
         kind: "VAULT SECRET",
         name: told.unwrap_or_else(|| format!("without a name, {number}")),
+        owner: None,
         stage: Stage::PostData,
         definition: where_function(b"vault", b"create_secret", &body),
         drop_statement: None,
@@ -219,6 +223,7 @@ fn policies(transaction: &mut Transaction<'_>, profile: &Profile) -> Result<Vec<
         OwnEntry {
             kind: "PLATFORM POLICY",
             name: format!("{}.{} {}", lossy(&schema), lossy(&table), lossy(&name)),
+            owner: None,
             stage: Stage::PostData,
             definition: block(&body),
             drop_statement: Some(joined(&[b"DROP POLICY IF EXISTS ", &policy, b" ON ", &relation, b";"])),
@@ -343,6 +348,7 @@ impl Right {
         OwnEntry {
             kind: PLATFORM_GRANT,
             name: self.name(),
+            owner: None,
             stage: Stage::Privileges,
             definition: joined(&[
                 b"GRANT ",
@@ -476,6 +482,7 @@ impl Job {
         OwnEntry {
             kind: CRON_JOB,
             name: self.told(profile),
+            owner: self.other_role(profile).map(|role| DbText::new(role.to_vec())),
             stage: Stage::Last,
             definition: where_function(b"cron", b"schedule", &body),
             drop_statement: None,

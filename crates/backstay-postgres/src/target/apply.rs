@@ -1,5 +1,6 @@
 //! Carrying out a restore.
 
+mod acting;
 mod check;
 mod parallel;
 mod platform;
@@ -7,6 +8,7 @@ mod rights;
 mod serial;
 mod tasks;
 
+use acting::Lent;
 pub(super) use platform::has_secrets;
 use platform::{ROLES, SECRET};
 
@@ -61,6 +63,8 @@ pub(super) fn apply(
         cancel,
         texts: Mutex::default(),
         failures: Mutex::default(),
+        lent: Mutex::default(),
+        own_memberships: Mutex::default(),
         refused: Mutex::default(),
         triggers_act: AtomicBool::new(false),
         stand_ins: (plan.options.surroundings == Surroundings::StandIns).then(Arc::default),
@@ -79,6 +83,10 @@ struct Restore<'a> {
     /// Texts of schema members, read once.
     texts: Mutex<HashMap<u32, Arc<Vec<u8>>>>,
     failures: Mutex<Vec<RestoreFailure>>,
+    /// What it may do meanwhile to give objects to their owners.
+    lent: Mutex<Lent>,
+    /// The roles that the one that restores is a member of in the backup, with the statements that make it one.
+    own_memberships: Mutex<Vec<(String, Vec<u8>)>>,
     /// What the platform refused although the restore goes on.
     refused: Mutex<Vec<String>>,
     /// Whether triggers and keys that are there already act on rows that are loaded.
@@ -110,7 +118,14 @@ impl Restore<'_> {
         }
         let is_made = match options.atomicity {
             Atomicity::SingleTransaction => self.in_one_transaction(&mut report)?,
-            Atomicity::StepByStep | Atomicity::Fitting => self.step_by_step(&mut report).map(|()| true)?,
+            Atomicity::StepByStep | Atomicity::Fitting => match self.step_by_step(&mut report) {
+                Ok(()) => true,
+                Err(error) => {
+                    // As far as it can be: the connection may be gone.
+                    drop(self.end_acting());
+                    return Err(error);
+                }
+            },
         };
         if options.target == TargetPolicy::Create {
             let mut session = self.connect()?;
@@ -128,7 +143,9 @@ impl Restore<'_> {
         report.left_out.extend(self.plan.left_out.clone());
         if is_made {
             self.finish_on_platform(&mut report)?;
-            self.check(&mut report)?;
+            let checked = self.check(&mut report);
+            self.end_acting()?;
+            checked?;
             self.check_own_entries(&report)?;
         }
         if let Some(made) = &self.stand_ins {
@@ -305,6 +322,11 @@ impl Restore<'_> {
         let definition = self.definition(entry)?;
         let epilogue = self.epilogue(entry)?;
         if let Err(failed) = session.prepare_for(entry).and_then(|()| session.run(definition)) {
+            return Ok(Err(failed));
+        }
+        if !epilogue.is_empty()
+            && let Err(failed) = self.lend_schema(session, entry)
+        {
             return Ok(Err(failed));
         }
         for statement in epilogue {

@@ -1,12 +1,16 @@
 //! A project of Supabase: backed up by its own role, restored into a new project and over itself, nothing lost.
 
+mod refusals;
+mod versions;
+
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use backstay::{
-    Atomicity, BackupOptions, BackupReader, CancelToken, ConnectionConfig, Inclusion, Manifest, Platform,
-    PlatformChoice, Prove, RestoreOptions, RestoreRefusal, RestoreReport, Silent, TargetError, TargetPolicy,
+    Atomicity, BackupOptions, BackupReader, CancelToken, ConnectionConfig, Inclusion, Platform, PlatformChoice, Prove,
+    RestoreOptions, RestoreRefusal, RestoreReport, Silent, TargetError, TargetPolicy,
 };
 use backstay_core::manifest::{Stage, TableRows};
+use backstay_postgres::Installation;
 
 use crate::support::{Cluster, checked, first_difference, installation_since, only_in_first, open, programs, testdata};
 
@@ -14,7 +18,11 @@ const NO_SWITCHES: [&str; 0] = [];
 
 /// A project as the platform makes it.
 fn project() -> Cluster {
-    let cluster = Cluster::start_as(&installation_since(15), "supabase_admin", &[]);
+    project_on(&installation_since(15))
+}
+
+fn project_on(installation: &Installation) -> Cluster {
+    let cluster = Cluster::start_as(installation, "supabase_admin", &[]);
     for file in ["10-platform.sql", "20-realtime.sql", "30-services.sql"] {
         cluster.sql_file("postgres", &testdata("supabase").join(file), &NO_SWITCHES);
     }
@@ -23,7 +31,10 @@ fn project() -> Cluster {
 
 /// One with the application in it.
 fn project_in_use() -> Cluster {
-    let cluster = project();
+    in_use(project())
+}
+
+fn in_use(cluster: Cluster) -> Cluster {
     for file in ["40-kulti.sql", "41-kulti-data.sql", "42-kulti-platform.sql"] {
         let mut psql = cluster.client("psql", "postgres");
         psql.env("PGUSER", "postgres")
@@ -289,7 +300,7 @@ fn a_project_comes_back_in_a_new_one_and_over_itself() {
     fresh.sql("postgres", "INSERT INTO extensions.fixed VALUES (1)");
     // More than the source has, on a schema that is never dropped.
     fresh.sql("postgres", "GRANT CREATE ON SCHEMA public TO anon");
-    refuses_what_would_lose_something(manifest, &fresh);
+    refusals::refuses_what_would_lose_something(manifest, &fresh);
     let mut step_by_step = options();
     step_by_step.atomicity = Atomicity::StepByStep;
     let report = restore(&backup, &fresh, &step_by_step);
@@ -316,7 +327,7 @@ fn a_project_comes_back_in_a_new_one_and_over_itself() {
         REVOKE SELECT (email, id) ON auth.users FROM authenticated; GRANT SELECT (encrypted_password) ON auth.users TO anon;
         REVOKE UPDATE ON supabase_functions.hooks FROM authenticated; GRANT DELETE ON supabase_functions.hooks TO anon;
         DELETE FROM extensions.systems WHERE id = 101; INSERT INTO extensions.systems VALUES (103, 'later');
-        SET ROLE kulti_worker; SELECT cron.schedule('close old', '@hourly', 'oops'); RESET ROLE;
+        REVOKE kulti_readonly FROM postgres; GRANT kulti_worker TO anon; GRANT kulti_worker TO postgres;
         GRANT SELECT (amount) ON public.credit_transactions TO anon; DROP TABLE public.recordings CASCADE; SELECT lo_unlink(424242);
         ALTER PUBLICATION supabase_realtime DROP TABLE public.sessions; DELETE FROM auth.refresh_tokens;
         INSERT INTO storage.buckets (id, name) VALUES ('later', 'later'); ALTER DATABASE postgres RESET default_transaction_deferrable;
@@ -328,7 +339,8 @@ fn a_project_comes_back_in_a_new_one_and_over_itself() {
         cluster.sql(
             "postgres",
             "SET SESSION AUTHORIZATION supabase_auth_admin; CREATE TABLE auth.passkeys (user_id uuid REFERENCES auth.users);
-             INSERT INTO auth.passkeys SELECT id FROM auth.users LIMIT 3; GRANT ALL ON auth.passkeys TO postgres",
+             INSERT INTO auth.passkeys SELECT id FROM auth.users LIMIT 3; GRANT ALL ON auth.passkeys TO postgres;
+             RESET SESSION AUTHORIZATION; UPDATE cron.job SET command = 'oops' WHERE username = 'kulti_worker'",
         );
         let mut options = options();
         options.target = TargetPolicy::Clean;
@@ -407,112 +419,6 @@ fn a_project_comes_back_in_a_new_one_and_over_itself() {
         report.failures
     );
     assert_same(&before, &fingerprint(&full));
-}
-
-/// Tries targets that could not take the backup whole; each is as it was afterwards.
-fn refuses_what_would_lose_something(manifest: &Manifest, fresh: &Cluster) {
-    let plan = |config: &ConnectionConfig, manifest: &Manifest| match backstay_postgres::plan_restore(
-        manifest,
-        config,
-        &options(),
-    ) {
-        Err(TargetError::Refused(refusal)) => refusal,
-        other => panic!("{other:?}"),
-    };
-    let refused = |before: &str, after: &str| {
-        fresh.sql("postgres", before);
-        let refusal = plan(&owner(fresh), manifest);
-        fresh.sql("postgres", after);
-        refusal
-    };
-    let lacks = |refusal: RestoreRefusal| match refusal {
-        RestoreRefusal::PlatformLacks { tables, .. } | RestoreRefusal::PlatformDenies { tables, .. } => tables,
-        other => panic!("{other:?}"),
-    };
-    let renamed = lacks(refused(
-        "ALTER TABLE storage.objects RENAME user_metadata TO other",
-        "ALTER TABLE storage.objects RENAME other TO user_metadata",
-    ));
-    assert_eq!(renamed, ["storage.objects (user_metadata)"]);
-    let gone = lacks(refused(
-        "ALTER TABLE auth.sessions RENAME TO other",
-        "ALTER TABLE auth.other RENAME TO sessions",
-    ));
-    assert_eq!(gone, ["auth.sessions"]);
-    let denied = lacks(refused(
-        "REVOKE supabase_auth_admin FROM postgres; REVOKE INSERT ON auth.identities FROM postgres",
-        "GRANT INSERT ON auth.identities TO postgres; GRANT supabase_auth_admin TO postgres",
-    ));
-    assert_eq!(denied, ["auth.identities"]);
-    let occupied = |refusal| match refusal {
-        RestoreRefusal::NotEmpty { objects, .. } => objects,
-        other => panic!("{other:?}"),
-    };
-    let rows = occupied(refused(
-        "INSERT INTO storage.buckets (id, name) VALUES ('a', 'a')",
-        "TRUNCATE storage.buckets CASCADE",
-    ));
-    assert_eq!(rows, ["rows of storage.buckets"]);
-    assert_eq!(
-        occupied(refused("CREATE TABLE public.x ()", "DROP TABLE public.x")),
-        ["public.x"]
-    );
-    let replica = refused(
-        "REVOKE SET ON PARAMETER session_replication_role FROM postgres",
-        "GRANT SET ON PARAMETER session_replication_role TO postgres",
-    );
-    assert_eq!(
-        replica,
-        RestoreRefusal::MayNotBeReplica {
-            role: "postgres".to_owned()
-        }
-    );
-    let restricted = plan(&role(fresh, "authenticator"), manifest);
-    assert!(
-        matches!(restricted, RestoreRefusal::NotCustomer { .. }),
-        "{restricted:?}"
-    );
-
-    let changed = |with: &dyn Fn(&mut Manifest)| {
-        let mut manifest = manifest.clone();
-        with(&mut manifest);
-        plan(&owner(fresh), &manifest)
-    };
-    let older = changed(&|manifest| manifest.source.server_version_num = 990_000);
-    assert!(
-        matches!(older, RestoreRefusal::OlderTarget { from: 99, .. }),
-        "{older:?}"
-    );
-    let missing = changed(&|manifest| {
-        let mut extension = manifest
-            .entries
-            .iter()
-            .find(|entry| entry.kind == "EXTENSION")
-            .unwrap()
-            .clone();
-        extension.name = "postgis_of_the_future".into();
-        manifest.source.extensions[0].name = extension.name.clone();
-        manifest.entries.push(extension);
-    });
-    assert!(
-        matches!(missing, RestoreRefusal::MissingExtensions { .. }),
-        "{missing:?}"
-    );
-    let beside = ConnectionConfig {
-        database: "beside".to_owned(),
-        ..owner(fresh)
-    };
-    let mut create = options();
-    create.target = TargetPolicy::Create;
-    let refusal = backstay_postgres::plan_restore(manifest, &beside, &create);
-    assert!(
-        matches!(refusal, Err(TargetError::Refused(RestoreRefusal::BesideProject { .. }))),
-        "{refusal:?}"
-    );
-    let project = |choice| backstay::find_project(&owner(fresh), choice).unwrap().is_some();
-    assert!(project(PlatformChoice::Auto) && !project(PlatformChoice::Is(Platform::Plain)));
-    let other = changed(&|manifest| manifest.source.platform = None);
-    assert!(matches!(other, RestoreRefusal::OtherPlatform { .. }), "{other:?}");
 }
 
 #[test]

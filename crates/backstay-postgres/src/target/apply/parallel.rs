@@ -16,6 +16,7 @@ impl Restore<'_> {
     pub(super) fn step_by_step(&self, report: &mut RestoreReport) -> Result<(), TargetError> {
         let mut session = self.connect()?;
         let failed = |doing| move |source| TargetError::Wire { doing, source };
+        self.borrow_roles(&mut session)?;
         if self.plan.options.target == TargetPolicy::Clean {
             session.connection.execute(b"BEGIN").map_err(failed("begin"))?;
             self.clean(&mut session)?;
@@ -24,6 +25,7 @@ impl Restore<'_> {
         for (what, sql) in self.role_statements(&mut session, report)? {
             self.note(what, session.run(sql));
         }
+        self.borrow_roles(&mut session)?;
         self.observer.event(RestoreEvent::Phase {
             phase: RestorePhase::PreData,
             bytes: 0,
@@ -43,6 +45,9 @@ impl Restore<'_> {
         });
         self.late_entries(&mut session)?;
         self.take_rights_back(&mut session, given.as_ref())?;
+        for (what, sql) in self.take_schemas_back() {
+            self.note(what, session.run(sql));
+        }
         for (what, sql) in self.reset_rights(&mut session)? {
             self.note(what, session.run(sql));
         }

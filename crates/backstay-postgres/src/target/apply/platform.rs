@@ -7,6 +7,7 @@ use std::sync::PoisonError;
 use backstay_core::manifest::{DatabaseSetting, Entry, MemberContent, Table};
 use backstay_core::sql::{quote_literal, quote_qualified};
 
+use super::acting::KnownRoles;
 use super::{Failed, Restore, Session};
 use crate::catalog::Reading as _;
 use crate::connect::connect_client;
@@ -286,7 +287,8 @@ impl Restore<'_> {
         let rows = rows.map_err(|source| TargetError::Wire { doing, source })?;
         let there: Vec<&[u8]> = rows.iter().filter_map(|row| row.get(0)).collect();
         let set = role_settings(session)?;
-        let (mut said, mut tablespaces) = (Vec::new(), Vec::new());
+        let (mut said, mut own, mut tablespaces) = (Vec::new(), Vec::new(), Vec::new());
+        let mut known = KnownRoles::default();
         let members = self.manifest.members.iter().enumerate();
         for (index, _) in members.filter(|(_, member)| member.content == MemberContent::Globals) {
             let text = self.source.text(index).map_err(TargetError::Backup)?;
@@ -300,12 +302,23 @@ impl Restore<'_> {
                 let Some(statement) = self.role_statement(on, statement, report) else {
                     continue;
                 };
+                let mut is_own = false;
                 let is_there = match RoleStatement::parse(&statement) {
-                    Some(RoleStatement::Create { role }) => there.contains(&role.as_slice()),
+                    Some(RoleStatement::Create { role }) => {
+                        let is_there = there.contains(&role.as_slice());
+                        known.roles.insert(role);
+                        is_there
+                    }
+                    Some(RoleStatement::Grant { role, member, .. }) => {
+                        is_own = member == self.plan.target.role.as_bytes();
+                        known.memberships.insert((role, member));
+                        false
+                    }
                     _ => set.iter().any(|setting| setting.is_set_by(&statement)),
                 };
                 if !is_there {
-                    said.push((ROLES.to_owned(), statement));
+                    let all = if is_own { &mut own } else { &mut said };
+                    all.push((ROLES.to_owned(), statement));
                 }
             }
         }
@@ -315,6 +328,10 @@ impl Restore<'_> {
                 .left_out
                 .push(format!("tablespaces, which nobody can make on {platform}: {names}"));
         }
+        if on.is_same_project && options.selection.is_whole() {
+            own.extend(self.end_later_memberships(session, on, &known)?);
+        }
+        *self.own_memberships.lock().unwrap_or_else(PoisonError::into_inner) = own;
         Ok(said)
     }
 
@@ -342,15 +359,13 @@ impl Restore<'_> {
             }
             RoleStatement::Grant { role, member, options } => {
                 let is_own = member == self.plan.target.role.as_bytes();
-                // From 16 on who makes a role is its member with the right to give it on, and cannot say so again.
-                // A grant beside that one lets it act as the role: without it no owner can be set.
-                let how = String::from_utf8_lossy(&statement[options.clone()]);
-                let is_implicit = how.contains("ADMIN OPTION") || how.contains("SET FALSE");
-                let comes_by_itself = is_own && is_implicit && self.plan.target.server_version_num >= 160_000;
-                if (is_reserved(&role) && is_reserved(&member)) || comes_by_itself {
+                if is_reserved(&role) && is_reserved(&member) {
                     return None;
                 }
-                Some(RoleStatement::without_grantor(statement, &options))
+                match is_own && self.plan.target.server_version_num >= 160_000 {
+                    true => RoleStatement::own_since_16(statement, &options),
+                    false => Some(RoleStatement::without_grantor(statement, &options)),
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ impl Restore<'_> {
         let mut session = self.connect()?;
         let failed = |doing| move |source| TargetError::Wire { doing, source };
         session.connection.execute(b"BEGIN").map_err(failed("begin"))?;
+        self.borrow_roles(&mut session)?;
         if self.plan.options.target == TargetPolicy::Clean {
             self.clean(&mut session)?;
         }
@@ -17,7 +18,10 @@ impl Restore<'_> {
         let failed_role = statements(&mut session, roles);
         let failed_first = match failed_role {
             Some(failed) => Some(failed),
-            None => self.everything(&mut session)?,
+            None => {
+                self.borrow_roles(&mut session)?;
+                self.everything(&mut session)?
+            }
         };
         if let Some((what, Failed { statement, error })) = failed_first {
             self.fail(what, Some(&statement), &error);
@@ -89,6 +93,9 @@ impl Restore<'_> {
         }
         let taken_back = given.map_or(Ok(Vec::new()), |given| given.take_back(session))?;
         if let Some(failed) = statements(session, taken_back) {
+            return Ok(Some(failed));
+        }
+        if let Some(failed) = statements(session, self.take_schemas_back()) {
             return Ok(Some(failed));
         }
         let reset = self.reset_rights(session)?;
