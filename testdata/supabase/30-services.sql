@@ -4,6 +4,8 @@
 \set ON_ERROR_STOP on
 set client_min_messages = warning;
 grant supabase_auth_admin, supabase_storage_admin, supabase_realtime_admin to postgres;
+-- Of a table whose owner postgres may not act as, as on the platform.
+grant all on supabase_functions.hooks to postgres with grant option;
 
 create table vault.secrets (id uuid primary key default gen_random_uuid(), name text unique, description text not null default '', secret text not null);
 create view vault.decrypted_secrets as select id, name, description, secret, secret as decrypted_secret from vault.secrets;
@@ -19,11 +21,12 @@ create schema cron;
 create table cron.job (jobid bigserial primary key, schedule text not null, command text not null, nodename text not null default 'localhost', nodeport int not null default 5432,
   database text not null default current_database(), username text not null default current_user, active boolean not null default true, jobname text);
 create unique index jobname_username_uniq on cron.job (jobname, username);
+create function cron.caller() returns name language sql stable as $$ select coalesce(nullif(current_setting('role'), 'none'), session_user) $$;
 create function cron.schedule(job_name text, schedule text, command text) returns bigint language sql security definer set search_path = '' as
-  $$ insert into cron.job (jobname, schedule, command, username) values ($1, $2, $3, session_user)
+  $$ insert into cron.job (jobname, schedule, command, username) values ($1, $2, $3, cron.caller())
      on conflict (jobname, username) do update set schedule = excluded.schedule, command = excluded.command returning jobid $$;
 create function cron.schedule(schedule text, command text) returns bigint language sql security definer set search_path = '' as
-  $$ insert into cron.job (schedule, command, username) values ($1, $2, session_user) returning jobid $$;
+  $$ insert into cron.job (schedule, command, username) values ($1, $2, cron.caller()) returning jobid $$;
 create function cron.alter_job(job_id bigint, schedule text default null, command text default null, database text default null, username text default null, active boolean default null) returns void
   language sql security definer set search_path = '' as $$ update cron.job j set active = coalesce(alter_job.active, j.active) where j.jobid = job_id $$;
-grant usage on schema cron to postgres; grant select on cron.job to postgres;
+grant usage on schema cron to postgres with grant option; grant select on cron.job to public;

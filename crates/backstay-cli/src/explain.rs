@@ -493,9 +493,10 @@ fn class_of_restore(error: &RestoreRefused) -> Exit {
     match error {
         RestoreRefused::NotSound { .. } | RestoreRefused::Sealed { .. } => Exit::Storage,
         RestoreRefused::OnlyForBackups(_) => Exit::Usage,
-        RestoreRefused::NotConfirmed { .. } | RestoreRefused::Partial { .. } | RestoreRefused::SafetyBackup { .. } => {
-            Exit::Refused
-        }
+        RestoreRefused::NotConfirmed { .. }
+        | RestoreRefused::Project { .. }
+        | RestoreRefused::Partial { .. }
+        | RestoreRefused::SafetyBackup { .. } => Exit::Refused,
         RestoreRefused::NotSwapped { source, .. } => class_of_swap(source),
     }
 }

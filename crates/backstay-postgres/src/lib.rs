@@ -63,9 +63,9 @@ pub use target::{
     ProofMismatch, ProofReport, Prove, RescueError, RescuePlan, RescuedTable, RestoreEvent, RestoreFailure,
     RestoreObserver, RestoreOptions, RestorePhase, RestorePlan, RestoreRefusal, RestoreReport, RestoreSelection,
     Surroundings, Swap, SwapError, SwapState, SwapWay, TargetError, TargetPlatform, TargetPolicy, TargetState,
-    apply_foreign_restore, apply_rescue, apply_restore, database_names, examine_copy, plan_foreign_restore,
-    plan_rescue, plan_restore, plan_swap, prove_copy, refuse_source, remove_dead_drills, stand_in_for_tablespaces,
-    swap_databases,
+    apply_foreign_restore, apply_rescue, apply_restore, database_names, examine_copy, find_project,
+    plan_foreign_restore, plan_rescue, plan_restore, plan_swap, prove_copy, refuse_source, remove_dead_drills,
+    stand_in_for_tablespaces, swap_databases,
 };
 pub use tls::TlsSetupError;
 pub use wire::{

@@ -162,6 +162,11 @@ impl Platform {
         self.profile().map_or(&[], |profile| profile.kept_elsewhere)
     }
 
+    /// Whether a database on it is all of a project, so that none beside it can take its place.
+    pub(crate) fn is_of_one_project(self) -> bool {
+        self.profile().is_some_and(Profile::is_of_one_project)
+    }
+
     /// The profile; a plain server has none.
     pub(crate) fn profile(self) -> Option<&'static Profile> {
         PROFILES.into_iter().find(|profile| profile.platform == self)

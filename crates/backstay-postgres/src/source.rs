@@ -40,7 +40,7 @@ pub use error::SourceError;
 use names::SchemaNames;
 pub use omissions::excluded;
 pub use options::{DatabaseImage, Globals, Inclusion, MemberSink, SourceEvent, SourceObserver, SourceOptions};
-pub(crate) use platform::OWN_KINDS;
+pub(crate) use platform::{CRON_JOB, OWN_KINDS, OnPlatform, PLATFORM_GRANT, rights};
 use prepare::{Prepared, UsualSession};
 use schema::Schema;
 pub(crate) use schema::is_of_application;

@@ -20,13 +20,13 @@ use std::fmt;
 use backstay_core::DbText;
 use backstay_core::manifest::{Manifest, Span};
 
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, Reading as _};
 use crate::config::ConnectionConfig;
 use crate::connect::{ConnectErrorKind, connect_client};
-use crate::platform::PlatformChoice;
+use crate::platform::{FoundPlatform, PlatformChoice, find as platform_of};
 use crate::pooling::PoolingError;
 use crate::search_path::SearchPath;
-use crate::session::SessionError;
+use crate::session::{self, SessionError};
 use crate::source::SourceError;
 use crate::wire::WireError;
 use crate::{CancelToken, ConnectError};
@@ -352,6 +352,20 @@ pub fn plan_restore(
         let platform = (options.surroundings == Surroundings::AsTheyAre).then_some(options.platform);
         let state = inspect::inspect(config, &inspect::Wanted::of(manifest, platform))?;
         Ok(plan::plan(manifest, &config.database, state, options)?)
+    })
+}
+
+/// Tells whether a database is a project of a hosted platform, all of which is in that database: another one beside it lacks
+/// what is the platform's.
+///
+/// # Errors
+/// It cannot be reached or looked at.
+pub fn find_project(config: &ConnectionConfig, choice: PlatformChoice) -> Result<Option<FoundPlatform>, TargetError> {
+    on_a_thread(|| {
+        let mut client = connect_client(config)?;
+        session::prepare_client(&mut client).reading("the target")?;
+        let found = platform_of(&mut client, config, choice)?;
+        Ok(found.filter(|found| found.platform.is_of_one_project()))
     })
 }
 

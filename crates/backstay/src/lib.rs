@@ -56,8 +56,8 @@ pub use backstay_postgres::{
     RescuePlan, RescuedTable, Resolved, RestoreFailure, RestoreOptions, RestorePlan, RestoreRefusal, RestoreReport,
     RestoreSelection, SearchPath, Selection, ServerError, SessionError, SnapshotError, Source as ConnectionSource,
     SourceError, SourceOptions, SqlState, Swap, SwapError, SwapState, SwapWay, TargetError, TargetPolicy, TargetState,
-    ThrowawayError, UnknownPlatform, Variables, WireError, excluded, parse_dotenv, plan_swap, preflight, resolve,
-    resolve_described, resolve_source, swap_databases,
+    ThrowawayError, UnknownPlatform, Variables, WireError, excluded, find_project, parse_dotenv, plan_swap, preflight,
+    resolve, resolve_described, resolve_source, swap_databases,
 };
 /// The files that applications keep in Supabase Storage.
 #[cfg(feature = "supabase")]

@@ -3,7 +3,10 @@
 use std::io::{self, BufRead, Read as _, Write as _};
 
 use backstay::manifest::Scope;
-use backstay::{BackupSummary, ProofState, Repository, RepositoryError, WhenMissing, resolve_source};
+use backstay::{
+    BackupSummary, PlatformChoice, ProofState, Repository, RepositoryError, TargetError, WhenMissing, find_project,
+    resolve_source,
+};
 use clap::ValueEnum as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -96,6 +99,15 @@ pub(crate) fn recover(settled: SettledRecover, environment: &Environment) -> Res
         asks_any_input: true,
         ..RestoreArguments::default()
     };
+    let is_project = || -> Result<bool, Failure> {
+        let config = resolve_source(Some(&restore.to), &environment.variables)?.config;
+        match find_project(&config, PlatformChoice::Auto) {
+            Ok(found) => Ok(found.is_some()),
+            // Whoever restores meets it again, or it is what happened.
+            Err(TargetError::Connect(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    };
     match happened {
         HappenedArgument::Rows => {
             restore.table = typed.table;
@@ -108,7 +120,15 @@ pub(crate) fn recover(settled: SettledRecover, environment: &Environment) -> Res
             }
             restore.into_schema = Some(typed.into_schema.unwrap_or_else(rescue_schema));
         }
+        // What is the platform's stays, and is not in another database.
+        HappenedArgument::Damage if is_project()? => {
+            restore.clean = true;
+            restore.single_transaction = true;
+            restore.prove = true;
+        }
         HappenedArgument::Damage => restore.swap = true,
+        // A new one, whose database the platform has made.
+        HappenedArgument::Gone if is_project()? => restore.prove = true,
         HappenedArgument::Gone => {
             restore.create = true;
             restore.globals = true;
@@ -237,6 +257,8 @@ fn command_line(restore: &RestoreArguments) -> String {
     option("--to ", to);
     let flags = [
         (restore.swap, "--swap"),
+        (restore.clean, "--clean"),
+        (restore.single_transaction, "--single-transaction"),
         (restore.create, "--create"),
         (restore.globals, "--globals"),
         (restore.prove, "--prove"),

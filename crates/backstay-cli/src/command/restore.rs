@@ -9,8 +9,8 @@ use backstay::excluded;
 use backstay::manifest::Omission;
 use backstay::{
     Archive, BackupOptions, BackupReader, CheckOptions, ConnectionConfig, Deed, ForeignArchive, ForeignPlan, Level,
-    Outcome, Repository, RestorePlan, RestoreReport, Store, Swap, SwapError, TargetError, WhenMissing, plan_restore,
-    plan_swap, swap_at, swap_databases,
+    Outcome, Platform, Repository, RestorePlan, RestoreReport, Store, Swap, SwapError, TargetError, WhenMissing,
+    find_project, plan_restore, plan_swap, swap_at, swap_databases,
 };
 use jiff::Timestamp;
 
@@ -47,6 +47,8 @@ pub(crate) enum RestoreRefused {
     Sealed { recipients: Vec<String> },
     #[error("the backup is not all of its database, and {database} would be replaced by a part; not in it: {}", missing.join(", "))]
     Partial { database: String, missing: Vec<String> },
+    #[error("the database {database} is all of a project of {platform}, which a database beside it cannot replace")]
+    Project { database: String, platform: Platform },
     #[error("the backup of the target that was made first, {id}, is not sound; nothing was dropped")]
     SafetyBackup { id: String },
     #[error(
@@ -79,6 +81,9 @@ fn restore(settled: &SettledRestore, environment: &Environment) -> Result<Exit, 
     let interrupt = Interrupt::watch()?;
     let archive = open_archive(&settled.backup)?;
     let database = &settled.target.config.database;
+    if settled.swap != SwapOption::No {
+        refuse_project(settled)?;
+    }
     if settled.swap == SwapOption::Yes {
         refuse_partial(&archive, database)?;
     }
@@ -118,6 +123,21 @@ fn restore(settled: &SettledRestore, environment: &Environment) -> Result<Exit, 
     };
     run.shown.clear();
     exit
+}
+
+/// Refuses to replace what cannot be replaced: what is the platform's would be under the other name.
+fn refuse_project(settled: &SettledRestore) -> Result<(), Failure> {
+    let config = &settled.target.config;
+    match find_project(config, settled.options.platform) {
+        // A damaged database, which nobody can connect to, may be replaced; and what else is wrong is told later.
+        Ok(None) | Err(TargetError::Connect(_)) => Ok(()),
+        Ok(Some(found)) => Err(RestoreRefused::Project {
+            database: config.database.clone(),
+            platform: found.platform,
+        }
+        .into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Refuses to replace a database by a backup from which something was excluded: the new one would be equal to the backup

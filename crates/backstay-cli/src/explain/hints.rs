@@ -207,6 +207,10 @@ fn of_refusal(error: &RestoreRefusal, side: Side) -> Option<&'static str> {
         RestoreRefusal::OtherPlatform { .. } => {
             "make the backup again with --platform, or restore it into a server of your own with --platform plain"
         }
+        RestoreRefusal::BesideProject { .. } => {
+            "restore into the database of a new project: leave --create away and name that database; or over what is there: \
+             --clean --single-transaction --prove"
+        }
         RestoreRefusal::OlderTarget { .. } => "upgrade the target, or make one of the same version or a newer one",
         RestoreRefusal::NotCustomer { .. } => "connect as that role",
         RestoreRefusal::MayNotBeReplica { .. } => {
@@ -219,6 +223,10 @@ fn of_refusal(error: &RestoreRefusal, side: Side) -> Option<&'static str> {
             "the target's services are older than the source's: restart or upgrade the target's project, and try again"
         }
         RestoreRefusal::PlatformDenies { .. } => "connect as the role that the platform gives to the project's owner",
+        RestoreRefusal::KeptRows { .. } => {
+            "if these rows may go, empty the tables yourself with TRUNCATE, all in one statement, and try again; or \
+             restore into a new project"
+        }
         RestoreRefusal::CleanForeign => "restore it into a new database with --create",
         RestoreRefusal::Encoding { .. } => "make a database with the encoding of the backup with --create",
         _ => return None,
@@ -312,6 +320,9 @@ fn of_restore(error: &RestoreRefused) -> Option<&'static str> {
         RestoreRefused::Sealed { .. } => Some(NEEDS_KEY),
         RestoreRefused::OnlyForBackups(_) | RestoreRefused::NotConfirmed { .. } | RestoreRefused::NotSwapped { .. } => {
             None
+        }
+        RestoreRefused::Project { .. } => {
+            Some("restore over what is there, all or nothing: --clean --single-transaction --prove in place of --swap")
         }
         RestoreRefused::Partial { .. } => Some(
             "take another backup, or restore it beside the database, with --create and another name; --accept-partial \

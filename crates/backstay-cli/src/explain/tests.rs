@@ -251,6 +251,10 @@ fn restores() {
         refused(RestoreRefusal::OtherPlatform {
             platform: Platform::Supabase,
         }),
+        refused(RestoreRefusal::BesideProject {
+            platform: Platform::Supabase,
+            database: database(),
+        }),
         refused(RestoreRefusal::OlderTarget { from: 17, to: 15 }),
         refused(RestoreRefusal::NotCustomer {
             role: "app".to_owned(),
@@ -268,11 +272,18 @@ fn restores() {
             platform: Platform::Supabase,
             tables: vec!["auth.users".to_owned()],
         }),
+        refused(RestoreRefusal::KeptRows {
+            tables: vec!["auth.sessions".to_owned()],
+        }),
         shown(TargetError::Cancelled),
         shown(TargetError::Backup(Box::new(store(StoreErrorKind::Denied)))),
         shown(RestoreRefused::NotSound {
             subject: "kulti_backup_20250116_143022".to_owned(),
             errors: 3,
+        }),
+        shown(RestoreRefused::Project {
+            database: database(),
+            platform: Platform::Supabase,
         }),
         shown(RestoreRefused::OnlyForBackups(vec!["--clean", "--prove"])),
         shown(RestoreRefused::NotConfirmed {

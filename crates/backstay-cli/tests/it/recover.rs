@@ -137,6 +137,34 @@ fn nothing_is_done_that_nobody_said() {
         assert!(run.stderr.contains(told), "{arguments:?}: {run:?}");
         assert!(!run.stderr.contains("geheim"), "{run:?}");
     }
+    // A project of a platform is replaced by no other database, and a new one has its database already.
+    sandbox.sql(
+        "kulti",
+        "CREATE ROLE supabase_admin; CREATE ROLE supabase_auth_admin; CREATE ROLE authenticator; CREATE ROLE anon;
+         CREATE SCHEMA auth; CREATE SCHEMA storage",
+    );
+    let run = answered(&sandbox, &[&damaged[..], &["--dry-run"]].concat(), "");
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(
+        run.stderr
+            .contains(" --to kulti --clean --single-transaction --prove\n"),
+        "{run:?}"
+    );
+    let run = answered(
+        &sandbox,
+        &["--what", "gone", "--to", "kulti", "--backup", "1"],
+        "kulti\n",
+    );
+    assert!(run.stderr.contains(" --to kulti --prove\n"), "{run:?}");
+    let swap = ["restore", "latest", "--to", "kulti", "--swap", "--yes", "kulti"];
+    let run = Run::of(&mut sandbox.backstay(&swap));
+    assert_eq!(run.code, Some(7), "{run:?}");
+    assert!(run.stderr.contains("is all of a project of Supabase"), "{run:?}");
+    assert!(
+        run.stderr
+            .contains("--clean --single-transaction --prove in place of --swap"),
+        "{run:?}"
+    );
     let databases = "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE NOT datistemplate";
     assert_eq!(sandbox.sql("postgres", databases), "kulti postgres");
 }

@@ -33,6 +33,33 @@ impl RoleStatement {
         [&statement[..options.start + kept], b";"].concat()
     }
 
+    /// A membership of the role that restores, from 16 on, where who makes a role is its member by itself, with the right to give
+    /// it on, and cannot say so again; `None` where that is all. Before 16 that right was one more, and a member could act as
+    /// the role.
+    pub(crate) fn own_since_16(statement: &[u8], options: &Range<usize>) -> Option<Vec<u8>> {
+        let how = String::from_utf8_lossy(&statement[options.clone()]).into_owned();
+        let has = |words: &str| how.contains(words);
+        if has("INHERIT FALSE") && has("SET FALSE") {
+            return None;
+        }
+        let mut kept = Vec::new();
+        kept.extend(
+            ["INHERIT TRUE", "INHERIT FALSE", "SET FALSE"]
+                .into_iter()
+                .filter(|words| has(words)),
+        );
+        let with = if kept.is_empty() { "" } else { " WITH " };
+        Some(
+            [
+                &statement[..options.start],
+                with.as_bytes(),
+                kept.join(", ").as_bytes(),
+                b";",
+            ]
+            .concat(),
+        )
+    }
+
     /// `None` where it is about something else, such as a tablespace.
     pub(crate) fn parse(statement: &[u8]) -> Option<Self> {
         let start = code_start(statement);
@@ -210,5 +237,32 @@ mod tests {
         };
         assert_eq!((role, member), (name("readers"), name("app")));
         assert_eq!(&text[options], " WITH ADMIN OPTION GRANTED BY postgres");
+        for (how, expected) in [
+            (" GRANTED BY a", Some("")),
+            (" WITH ADMIN OPTION GRANTED BY a", Some("")),
+            (" WITH ADMIN OPTION, INHERIT FALSE, SET FALSE GRANTED BY a", None),
+            (" WITH INHERIT TRUE GRANTED BY a", Some(" WITH INHERIT TRUE")),
+            (" WITH INHERIT FALSE GRANTED BY a", Some(" WITH INHERIT FALSE")),
+            (
+                " WITH ADMIN OPTION, INHERIT TRUE GRANTED BY a",
+                Some(" WITH INHERIT TRUE"),
+            ),
+            (
+                " WITH INHERIT TRUE, SET FALSE GRANTED BY a",
+                Some(" WITH INHERIT TRUE, SET FALSE"),
+            ),
+        ] {
+            let text = format!("GRANT app TO postgres{how};");
+            let Some(RoleStatement::Grant { options, .. }) = parse(&text) else {
+                panic!("{text}");
+            };
+            let own = RoleStatement::own_since_16(text.as_bytes(), &options);
+            let own = own.map(|sql| String::from_utf8(sql).unwrap());
+            assert_eq!(
+                own,
+                expected.map(|with| format!("GRANT app TO postgres{with};")),
+                "{text}"
+            );
+        }
     }
 }

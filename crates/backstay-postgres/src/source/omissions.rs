@@ -11,6 +11,8 @@ pub(super) const NO_PASSWORDS: &str = "the role that makes the backup may not re
 pub(super) const CHANGING_SCHEMA: &str = "the platform makes and drops tables in it at any time";
 /// The reason of the omission of rows that belong to a platform.
 pub(super) const ROWS_OF_PLATFORM: &str = "rows of the platform, which no other database can be given";
+/// The reason of the omission of a job.
+pub(super) const JOB_OF_PLATFORM: &str = "a role of the platform runs it, which nobody else can act as";
 /// The reason of the omission of secrets.
 pub(super) const ONLY_SEALED: &str = "they are only put into a backup that is encrypted";
 
@@ -23,6 +25,7 @@ pub fn excluded(manifest: &Manifest) -> impl Iterator<Item = &Omission> {
         NO_PASSWORDS,
         CHANGING_SCHEMA,
         ROWS_OF_PLATFORM,
+        JOB_OF_PLATFORM,
     ];
     let omissions = manifest.omissions.iter();
     omissions.filter(move |omission| !of_itself.contains(&omission.reason.as_str()))

@@ -1,35 +1,42 @@
 //! What of a platform `pg_dump` does not tell: which triggers and policies on its tables are the application's, and what
 //! stands in tables that a backup does not read.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
+use backstay_core::DbText;
 use backstay_core::manifest::{Omission, Stage};
 use backstay_core::sql::{quote_identifier, quote_literal, quote_qualified};
 use postgres::Transaction;
 
 use super::Inclusion;
-use super::omissions::{CHANGING_SCHEMA, ONLY_SEALED};
+use super::omissions::{CHANGING_SCHEMA, JOB_OF_PLATFORM, ONLY_SEALED};
 use crate::catalog::{CatalogError, Reading as _, rows};
 use crate::platform::{Profile, Services};
 
 /// Kinds of entries that are none of `pg_dump`'s. They do nothing in a database that has not what they call.
-pub(crate) const OWN_KINDS: &[&str] = &["CRON JOB", "VAULT SECRET", "PLATFORM POLICY", "PLATFORM GRANT"];
+pub(crate) const OWN_KINDS: &[&str] = &[CRON_JOB, "VAULT SECRET", "PLATFORM POLICY", PLATFORM_GRANT];
+/// The kind of a job of `pg_cron`.
+pub(crate) const CRON_JOB: &str = "CRON JOB";
+/// The kind of a right on what is the platform's.
+pub(crate) const PLATFORM_GRANT: &str = "PLATFORM GRANT";
 
 /// What the application has on a platform.
 #[derive(Debug, Default)]
-pub(super) struct OnPlatform {
+pub(crate) struct OnPlatform {
     /// Triggers and policies on tables of the platform, by catalog and OID.
     pub(super) guests: HashSet<(u32, u32)>,
     /// Entries that `pg_dump` has not.
-    pub(super) entries: Vec<OwnEntry>,
+    pub(crate) entries: Vec<OwnEntry>,
     pub(super) omissions: Vec<Omission>,
 }
 
 /// An entry that `pg_dump` has not.
 #[derive(Debug)]
-pub(super) struct OwnEntry {
-    pub(super) kind: &'static str,
-    pub(super) name: String,
+pub(crate) struct OwnEntry {
+    pub(crate) kind: &'static str,
+    pub(crate) name: String,
+    /// The role that must be there, and be acted as.
+    pub(super) owner: Option<DbText>,
     pub(super) stage: Stage,
     pub(super) definition: Vec<u8>,
     pub(super) drop_statement: Option<Vec<u8>>,
@@ -37,7 +44,7 @@ pub(super) struct OwnEntry {
 
 impl OnPlatform {
     /// Reads it, in the snapshot of the transaction; secrets where they are wanted.
-    pub(super) fn read(
+    pub(crate) fn read(
         transaction: &mut Transaction<'_>,
         profile: &Profile,
         secrets: Inclusion,
@@ -53,9 +60,10 @@ impl OnPlatform {
             });
         }
         on.entries.extend(policies(transaction, profile)?);
-        on.entries.extend(grants(transaction, profile)?);
+        let rights = rights(transaction, profile)?;
+        on.entries.extend(rights.iter().map(Right::entry));
         if profile.services == Services::Supabase {
-            on.entries.extend(jobs(transaction)?);
+            jobs(transaction, profile, &mut on)?;
             on.secrets(transaction, secrets)?;
         }
         Ok(on)
@@ -151,6 +159,7 @@ fn secret_entry(
     Some(OwnEntry {
         kind: "VAULT SECRET",
         name: told.unwrap_or_else(|| format!("without a name, {number}")),
+        owner: None,
         stage: Stage::PostData,
         definition: where_function(b"vault", b"create_secret", &body),
         drop_statement: None,
@@ -214,6 +223,7 @@ fn policies(transaction: &mut Transaction<'_>, profile: &Profile) -> Result<Vec<
         OwnEntry {
             kind: "PLATFORM POLICY",
             name: format!("{}.{} {}", lossy(&schema), lossy(&table), lossy(&name)),
+            owner: None,
             stage: Stage::PostData,
             definition: block(&body),
             drop_statement: Some(joined(&[b"DROP POLICY IF EXISTS ", &policy, b" ON ", &relation, b";"])),
@@ -222,68 +232,212 @@ fn policies(transaction: &mut Transaction<'_>, profile: &Profile) -> Result<Vec<
     Ok(unread.map(entry).collect())
 }
 
-/// Rights on what is the platform's that roles of the application have.
-fn grants(transaction: &mut Transaction<'_>, profile: &Profile) -> Result<Vec<OwnEntry>, CatalogError> {
+/// Rights on what is the platform's that the application gave or has: all of its own roles; of the platform's roles and of
+/// everybody those on single columns, which the platform gives to nobody, and those that its customer gave.
+///
+/// Who may act as the owner of a table gives rights on it in the owner's name. What was given so to a role of the platform
+/// cannot be told from what the platform gave.
+pub(crate) fn rights(transaction: &mut Transaction<'_>, profile: &Profile) -> Result<Vec<Right>, CatalogError> {
     let found = rows(
         transaction,
         "the rights on what is the platform's",
         "SELECT convert_to(o.schema, getdatabaseencoding()), convert_to(o.kind || ' ' || o.name, getdatabaseencoding()),
-                a.privilege_type, convert_to(r.rolname, getdatabaseencoding()), a.is_grantable
-         FROM (SELECT n.nspname AS schema, 'SCHEMA' AS kind, quote_ident(n.nspname) AS name, n.nspacl AS acl
-               FROM pg_catalog.pg_namespace n
+                a.privilege_type || coalesce(' (' || quote_ident(o.columnname) || ')', ''),
+                convert_to(CASE a.grantee WHEN 0 THEN '' ELSE pg_catalog.pg_get_userbyid(a.grantee)::text END, getdatabaseencoding()),
+                a.is_grantable, o.columnname IS NOT NULL, convert_to(pg_catalog.pg_get_userbyid(a.grantor), getdatabaseencoding()),
+                convert_to(pg_catalog.pg_get_userbyid(o.owner), getdatabaseencoding()), pg_catalog.pg_has_role(a.grantor, 'USAGE')
+         FROM (SELECT n.nspname AS schema, 'SCHEMA' AS kind, quote_ident(n.nspname) AS name, NULL::name AS columnname, n.nspowner AS owner,
+                 n.nspacl AS acl FROM pg_catalog.pg_namespace n
                UNION ALL SELECT n.nspname, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
-                 format('%I.%I', n.nspname, c.relname), c.relacl
+                 format('%I.%I', n.nspname, c.relname), NULL, c.relowner, c.relacl
                FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-               UNION ALL SELECT n.nspname, 'ROUTINE', p.oid::pg_catalog.regprocedure::text, p.proacl
+               UNION ALL SELECT n.nspname, 'TABLE', format('%I.%I', n.nspname, c.relname), t.attname, c.relowner, t.attacl
+               FROM pg_catalog.pg_attribute t JOIN pg_catalog.pg_class c ON c.oid = t.attrelid
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.attisdropped
+               UNION ALL SELECT n.nspname, 'TYPE', format('%I.%I', n.nspname, t.typname), NULL, t.typowner, t.typacl
+               FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+               UNION ALL SELECT n.nspname, 'ROUTINE', p.oid::pg_catalog.regprocedure::text, NULL, p.proowner, p.proacl
                FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace) o,
-              LATERAL pg_catalog.aclexplode(o.acl) a JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+              LATERAL pg_catalog.aclexplode(o.acl) a
          ORDER BY 2, 4, 3",
         |row| {
             let bytes = |column| row.try_get::<_, Vec<u8>>(column);
-            Ok((bytes(0)?, bytes(1)?, row.try_get::<_, String>(2)?, bytes(3)?, row.try_get(4)?))
+            Ok(Right {
+                schema: bytes(0)?,
+                object: bytes(1)?,
+                right: row.try_get(2)?,
+                role: bytes(3)?,
+                is_grantable: row.try_get(4)?,
+                is_of_column: row.try_get(5)?,
+                grantor: bytes(6)?,
+                owner: bytes(7)?,
+                may_be_revoked: row.try_get(8)?,
+            })
         },
     )?;
-    let mut entries = Vec::new();
-    for (schema, object, right, role, is_grantable) in found {
-        if profile.leaves_schema(&schema) || profile.is_reserved(&role) || !profile.has_objects_in(&schema) {
-            continue;
-        }
-        let mut definition = joined(&[right.as_bytes(), b" ON ", &object, b" TO ", &quote_identifier(&role)]);
-        definition.splice(..0, *b"GRANT ");
-        definition.extend_from_slice(if is_grantable { b" WITH GRANT OPTION;\n" } else { b";\n" });
-        entries.push(OwnEntry {
-            kind: "PLATFORM GRANT",
-            name: format!("{right} ON {} TO {}", lossy(&object), lossy(&role)),
-            stage: Stage::Privileges,
-            definition,
-            drop_statement: None,
-        });
+    let is_customer = |role: &[u8]| profile.customer.is_some_and(|customer| customer.as_bytes() == role);
+    let is_of_application = |right: &Right| {
+        let is_foreign_role = right.role.is_empty() || profile.is_reserved(&right.role);
+        // What the customer owns is the application's, and `pg_dump` tells the rights on it.
+        profile.has_objects_in(&right.schema)
+            && !profile.leaves_schema(&right.schema)
+            && !is_customer(&right.owner)
+            && right.role != right.owner
+            && (!is_foreign_role
+                || is_customer(&right.grantor)
+                || right.is_of_column && profile.brings_rows(&right.schema, b""))
+    };
+    // The same right may have been given by two.
+    let mut rights: BTreeMap<String, Right> = BTreeMap::new();
+    for right in found.into_iter().filter(is_of_application) {
+        let is_grantable = right.is_grantable;
+        let known = rights.entry(right.name()).or_insert(right);
+        known.is_grantable |= is_grantable;
     }
-    Ok(entries)
+    Ok(rights.into_values().collect())
 }
 
-/// The jobs of `pg_cron` in this database.
-fn jobs(transaction: &mut Transaction<'_>) -> Result<Vec<OwnEntry>, CatalogError> {
+/// A right on something that is the platform's.
+#[derive(Debug)]
+pub(crate) struct Right {
+    schema: Vec<u8>,
+    /// Its kind and its name in quotes.
+    object: Vec<u8>,
+    /// With the column, where it is on one.
+    right: String,
+    /// Empty for everybody.
+    role: Vec<u8>,
+    is_grantable: bool,
+    is_of_column: bool,
+    grantor: Vec<u8>,
+    owner: Vec<u8>,
+    /// Whether this role may act as the one that gave it.
+    pub(crate) may_be_revoked: bool,
+}
+
+impl Right {
+    /// As its entry is called: `SELECT ON TABLE auth.users TO app`.
+    pub(crate) fn name(&self) -> String {
+        let role = match &*self.role {
+            b"" => "PUBLIC".to_owned(),
+            role => lossy(role),
+        };
+        format!("{} ON {} TO {role}", self.right, lossy(&self.object))
+    }
+
+    /// What takes it away, with what others were given by virtue of it.
+    pub(crate) fn revocation(&self) -> Vec<u8> {
+        let role = self.quoted_role();
+        joined(&[
+            b"REVOKE ",
+            self.right.as_bytes(),
+            b" ON ",
+            &self.object,
+            b" FROM ",
+            &role,
+            b" CASCADE;",
+        ])
+    }
+
+    fn entry(&self) -> OwnEntry {
+        let option: &[u8] = match self.is_grantable {
+            true => b" WITH GRANT OPTION;\n",
+            false => b";\n",
+        };
+        let role = self.quoted_role();
+        OwnEntry {
+            kind: PLATFORM_GRANT,
+            name: self.name(),
+            owner: None,
+            stage: Stage::Privileges,
+            definition: joined(&[
+                b"GRANT ",
+                self.right.as_bytes(),
+                b" ON ",
+                &self.object,
+                b" TO ",
+                &role,
+                option,
+            ]),
+            drop_statement: None,
+        }
+    }
+
+    fn quoted_role(&self) -> Vec<u8> {
+        match &*self.role {
+            b"" => b"PUBLIC".to_vec(),
+            role => quote_identifier(role),
+        }
+    }
+}
+
+/// The jobs of `pg_cron` in this database. Each is run by a role, which alone may make it; those of the platform's roles nobody
+/// else can make.
+fn jobs(transaction: &mut Transaction<'_>, profile: &Profile, on: &mut OnPlatform) -> Result<(), CatalogError> {
     if !is_there(transaction, "cron.job")? {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let found = rows(
         transaction,
         "the jobs of pg_cron",
         "SELECT convert_to(to_jsonb(j) ->> 'jobname', getdatabaseencoding()), convert_to(j.schedule, getdatabaseencoding()),
-                convert_to(j.command, getdatabaseencoding()), j.active, j.jobid
-         FROM cron.job j WHERE j.database = current_database() ORDER BY 1, 2, 3",
+                convert_to(j.command, getdatabaseencoding()), j.active, convert_to(j.username, getdatabaseencoding())
+         FROM cron.job j WHERE j.database = current_database() ORDER BY 1, 5, 2, 3",
         |row| {
-            let name: Option<Vec<u8>> = row.try_get(0)?;
-            Ok((name, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?))
+            Ok(Job {
+                name: row.try_get(0)?,
+                schedule: row.try_get(1)?,
+                command: row.try_get(2)?,
+                is_active: row.try_get(3)?,
+                role: row.try_get(4)?,
+            })
         },
     )?;
-    let entry = |(name, schedule, command, active, id): (Option<Vec<u8>>, Vec<u8>, Vec<u8>, bool, i64)| {
-        let told = name
-            .as_ref()
-            .map_or_else(|| format!("without a name, {id}"), |name| lossy(name));
-        let (schedule, command) = (quote_literal(&schedule), quote_literal(&command));
-        let which = match &name {
+    for job in found {
+        if profile.is_foreign_owner(&job.role) {
+            on.omissions.push(Omission {
+                subject: format!("job {}", job.told(profile)),
+                reason: JOB_OF_PLATFORM.to_owned(),
+            });
+        } else {
+            on.entries.push(job.entry(profile));
+        }
+    }
+    Ok(())
+}
+
+struct Job {
+    name: Option<Vec<u8>>,
+    schedule: Vec<u8>,
+    command: Vec<u8>,
+    is_active: bool,
+    role: Vec<u8>,
+}
+
+impl Job {
+    /// The role to act as, where it is another one than whoever restores.
+    fn other_role(&self, profile: &Profile) -> Option<&[u8]> {
+        let is_customers = profile
+            .customer
+            .is_some_and(|customer| customer.as_bytes() == self.role);
+        (!is_customers).then_some(&*self.role)
+    }
+
+    fn told(&self, profile: &Profile) -> String {
+        // The number of a job is another one in another database.
+        let name = match &self.name {
+            Some(name) => lossy(name),
+            None => format!("without a name, at {}", lossy(&self.schedule)),
+        };
+        match self.other_role(profile) {
+            Some(role) => format!("{name} of {}", lossy(role)),
+            None => name,
+        }
+    }
+
+    fn entry(&self, profile: &Profile) -> OwnEntry {
+        let (schedule, command) = (quote_literal(&self.schedule), quote_literal(&self.command));
+        let which = match &self.name {
             Some(name) => joined(&[b"j.jobname = ", &quote_literal(name)]),
             None => joined(&[
                 b"j.jobname IS NULL AND j.schedule = ",
@@ -292,7 +446,8 @@ fn jobs(transaction: &mut Transaction<'_>) -> Result<Vec<OwnEntry>, CatalogError
                 &command,
             ]),
         };
-        let mut body = match &name {
+        let which = joined(&[&which, b" AND j.username = current_user"]);
+        let mut body = match &self.name {
             // A name that is there gets the schedule and the command.
             Some(name) => joined(&[
                 b"PERFORM cron.schedule(",
@@ -313,22 +468,26 @@ fn jobs(transaction: &mut Transaction<'_>) -> Result<Vec<OwnEntry>, CatalogError
                 b"); END IF;",
             ]),
         };
-        if !active {
+        if !self.is_active {
             body.extend(joined(&[
                 b" PERFORM cron.alter_job(j.jobid, active := false) FROM cron.job j WHERE ",
                 &which,
                 b";",
             ]));
         }
+        if let Some(role) = self.other_role(profile) {
+            let role = quote_identifier(role);
+            body = joined(&[b"SET LOCAL ROLE ", &role, b"; ", &body, b" RESET ROLE;"]);
+        }
         OwnEntry {
-            kind: "CRON JOB",
-            name: told,
+            kind: CRON_JOB,
+            name: self.told(profile),
+            owner: self.other_role(profile).map(|role| DbText::new(role.to_vec())),
             stage: Stage::Last,
             definition: where_function(b"cron", b"schedule", &body),
             drop_statement: None,
         }
-    };
-    Ok(found.into_iter().map(entry).collect())
+    }
 }
 
 fn is_there(transaction: &mut Transaction<'_>, relation: &str) -> Result<bool, CatalogError> {

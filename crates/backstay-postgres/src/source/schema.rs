@@ -146,7 +146,7 @@ impl Schema {
 
     /// Adds an entry that `pg_dump` has not.
     pub(super) fn add_own(&mut self, own: &OwnEntry) -> Result<(), SourceError> {
-        let mut piece = Piece::of_ours(self.next_id, own.kind, &own.name, None, own.stage);
+        let mut piece = Piece::of_ours(self.next_id, own.kind, &own.name, own.owner.clone(), own.stage);
         self.next_id += 1;
         piece.definition.clone_from(&own.definition);
         piece.entry.drop_statement = own.drop_statement.clone().map(DbText::new);

@@ -1,5 +1,6 @@
 //! Carrying out a restore.
 
+mod acting;
 mod check;
 mod parallel;
 mod platform;
@@ -7,6 +8,7 @@ mod rights;
 mod serial;
 mod tasks;
 
+use acting::Lent;
 pub(super) use platform::has_secrets;
 use platform::{ROLES, SECRET};
 
@@ -61,6 +63,9 @@ pub(super) fn apply(
         cancel,
         texts: Mutex::default(),
         failures: Mutex::default(),
+        lent: Mutex::default(),
+        own_memberships: Mutex::default(),
+        refused: Mutex::default(),
         triggers_act: AtomicBool::new(false),
         stand_ins: (plan.options.surroundings == Surroundings::StandIns).then(Arc::default),
     };
@@ -78,6 +83,12 @@ struct Restore<'a> {
     /// Texts of schema members, read once.
     texts: Mutex<HashMap<u32, Arc<Vec<u8>>>>,
     failures: Mutex<Vec<RestoreFailure>>,
+    /// What it may do meanwhile to give objects to their owners.
+    lent: Mutex<Lent>,
+    /// The roles that the one that restores is a member of in the backup, with the statements that make it one.
+    own_memberships: Mutex<Vec<(String, Vec<u8>)>>,
+    /// What the platform refused although the restore goes on.
+    refused: Mutex<Vec<String>>,
     /// Whether triggers and keys that are there already act on rows that are loaded.
     triggers_act: AtomicBool,
     /// The roles that were made up, where they may be.
@@ -105,10 +116,17 @@ impl Restore<'_> {
             let version = self.plan.target.server_version_num;
             create_database(&self.manifest.source, self.config, version, self.cancel)?;
         }
-        match options.atomicity {
+        let is_made = match options.atomicity {
             Atomicity::SingleTransaction => self.in_one_transaction(&mut report)?,
-            Atomicity::StepByStep | Atomicity::Fitting => self.step_by_step(&mut report)?,
-        }
+            Atomicity::StepByStep | Atomicity::Fitting => match self.step_by_step(&mut report) {
+                Ok(()) => true,
+                Err(error) => {
+                    // As far as it can be: the connection may be gone.
+                    drop(self.end_acting());
+                    return Err(error);
+                }
+            },
+        };
         if options.target == TargetPolicy::Create {
             let mut session = self.connect()?;
             let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -123,7 +141,13 @@ impl Restore<'_> {
             );
         }
         report.left_out.extend(self.plan.left_out.clone());
-        self.finish_on_platform(&mut report)?;
+        if is_made {
+            self.finish_on_platform(&mut report)?;
+            let checked = self.check(&mut report);
+            self.end_acting()?;
+            checked?;
+            self.check_own_entries(&report)?;
+        }
         if let Some(made) = &self.stand_ins {
             let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
             report.stand_ins.extend(std::mem::take(&mut *made));
@@ -300,6 +324,11 @@ impl Restore<'_> {
         if let Err(failed) = session.prepare_for(entry).and_then(|()| session.run(definition)) {
             return Ok(Err(failed));
         }
+        if !epilogue.is_empty()
+            && let Err(failed) = self.lend_schema(session, entry)
+        {
+            return Ok(Err(failed));
+        }
         for statement in epilogue {
             if let Err(failed) = session.run(statement) {
                 return Ok(Err(failed));
@@ -418,26 +447,16 @@ impl Restore<'_> {
             if statement.as_bytes().trim_ascii_start().starts_with(b"--") {
                 continue;
             }
-            let refused = |source| TargetError::Clean {
-                what: describe(entry),
-                source,
-            };
-            session.connection.execute(b"SAVEPOINT backstay").map_err(refused)?;
-            match session.connection.execute(statement.as_bytes()) {
-                Ok(_) => session
-                    .connection
-                    .execute(b"RELEASE SAVEPOINT backstay")
-                    .map(drop)
-                    .map_err(refused)?,
-                Err(error) if error.sql_state().is_some_and(|code| NOTHING_TO_DROP.contains(&code)) => {
-                    session
-                        .connection
-                        .execute(b"ROLLBACK TO SAVEPOINT backstay")
-                        .map(drop)
-                        .map_err(refused)?;
-                }
-                Err(error) => return Err(refused(error)),
-            }
+            let what = || describe(entry);
+            session
+                .remove(statement.as_bytes())
+                .map_err(|source| TargetError::Clean { what: what(), source })?;
+        }
+        for (table, sql) in self.rows_of_extensions() {
+            let what = || format!("the rows of {table}");
+            session
+                .remove(&sql)
+                .map_err(|source| TargetError::Clean { what: what(), source })?;
         }
         self.empty_platform(session)
     }
@@ -514,6 +533,19 @@ impl Session {
             self.access_method = method.to_vec();
         }
         Ok(())
+    }
+
+    /// Removes something, in a transaction; it does no harm if it is not there.
+    fn remove(&mut self, statement: &[u8]) -> Result<(), WireError> {
+        self.connection.execute(b"SAVEPOINT backstay")?;
+        let end: &[u8] = match self.connection.execute(statement) {
+            Ok(_) => b"RELEASE SAVEPOINT backstay",
+            Err(error) if error.sql_state().is_some_and(|code| NOTHING_TO_DROP.contains(&code)) => {
+                b"ROLLBACK TO SAVEPOINT backstay"
+            }
+            Err(error) => return Err(error),
+        };
+        self.connection.execute(end).map(drop)
     }
 
     /// Runs statements; one that loses a deadlock is tried again, and one that misses a role that may be made up.

@@ -173,6 +173,18 @@ fn is_about_tablespace(statement: &[u8]) -> bool {
     words.nth(1) == Some(b"TABLESPACE") || memchr::memmem::find(statement, b" ON TABLESPACE ").is_some()
 }
 
+/// The tablespace that a statement among globals makes.
+pub(super) fn new_tablespace(statement: &[u8]) -> Option<String> {
+    if RoleStatement::parse(statement).is_some() {
+        return None;
+    }
+    let at = memchr::memmem::find(statement, b"CREATE TABLESPACE ")?;
+    let rest = &statement[at + b"CREATE TABLESPACE ".len()..];
+    let end = [&b" OWNER "[..], b" LOCATION "].map(|word| memchr::memmem::find(rest, word));
+    let name = &rest[..end.into_iter().flatten().min()?];
+    Some(String::from_utf8_lossy(name).into_owned())
+}
+
 /// Runs the statements of a globals member one by one; roles that exist already are left as they are.
 pub(super) fn restore_globals(
     text: &[u8],
@@ -233,6 +245,22 @@ mod tests {
             ("ALTER ROLE a WITH LOGIN;", false),
         ] {
             assert_eq!(is_about_tablespace(statement.as_bytes()), expected, "{statement}");
+        }
+    }
+
+    #[test]
+    fn tablespaces_that_are_made_are_known() {
+        let name = |statement: &str| new_tablespace(statement.as_bytes());
+        for (statement, expected) in [
+            (
+                "--\n-- Tablespaces\n--\n\nCREATE TABLESPACE fast OWNER a LOCATION '/srv/fast';",
+                Some("fast"),
+            ),
+            ("\nCREATE TABLESPACE fast LOCATION '';", Some("fast")),
+            ("COMMENT ON ROLE a IS 'CREATE TABLESPACE b LOCATION c';", None),
+            ("ALTER TABLESPACE fast SET (seq_page_cost=1);", None),
+        ] {
+            assert_eq!(name(statement).as_deref(), expected, "{statement}");
         }
     }
 

@@ -11,7 +11,7 @@ use crate::cancel::CancelToken;
 use crate::catalog::{CatalogError, Reading};
 use crate::config::ConnectionConfig;
 use crate::connect::{ConnectErrorKind, connect_client};
-use crate::platform::{PlatformChoice, Profile, find};
+use crate::platform::{Platform, PlatformChoice, Profile, find};
 use crate::pooling;
 use crate::session;
 
@@ -38,6 +38,8 @@ pub struct TargetState {
     pub missing_extensions: Vec<String>,
     /// The platform that the database is on; `None` where it is on none, or is not there.
     pub platform: Option<TargetPlatform>,
+    /// The platform of the project beside which the database would be made; `None` where it is there.
+    pub beside: Option<Platform>,
 }
 
 /// A database that exists at the target.
@@ -118,10 +120,15 @@ pub(super) fn inspect(config: &ConnectionConfig, wanted: &Wanted) -> Result<Targ
         .ok()
         .map(i64::cast_unsigned);
     let server_version_num = u32::try_from(number).unwrap_or(0);
-    let found = match wanted.platform.filter(|_| exists) {
+    let found = match wanted.platform {
         Some(choice) => find(&mut client, config, choice)?,
         None => None,
     };
+    let beside = found
+        .as_ref()
+        .map(|found| found.platform)
+        .filter(|platform| !exists && platform.is_of_one_project());
+    let found = found.filter(|_| exists);
     let platform = match found {
         Some(found) => found.platform.profile().map(|profile| {
             TargetPlatform::look(&mut client, found.clone(), profile, server_version_num).map(|seen| (seen, profile))
@@ -149,6 +156,7 @@ pub(super) fn inspect(config: &ConnectionConfig, wanted: &Wanted) -> Result<Targ
         missing_roles,
         missing_extensions,
         platform,
+        beside,
     })
 }
 

@@ -111,6 +111,16 @@ pub enum RestoreRefusal {
         /// The platform of the target.
         platform: Platform,
     },
+    /// A database beside that of a project has nothing of the platform that the backup needs.
+    #[error(
+        "the backup is of a project of {platform}, and the database {database} would be made beside one, where nothing of {platform} is"
+    )]
+    BesideProject {
+        /// The platform of both.
+        platform: Platform,
+        /// The database.
+        database: String,
+    },
     /// The target of a platform is of an older major version.
     #[error("the backup is of PostgreSQL {from}, and the target is the older {to}")]
     OlderTarget {
@@ -155,6 +165,12 @@ pub enum RestoreRefusal {
         /// The platform.
         platform: Platform,
         /// The tables.
+        tables: Vec<String>,
+    },
+    /// Rows of tables that the backup knows would not come back, and refer to rows that would be replaced.
+    #[error("rows of {} would not come back, and refer to rows that would be replaced", tables.join(", "))]
+    KeptRows {
+        /// The tables, with quotes where they need them.
         tables: Vec<String>,
     },
     /// Its encoding cannot hold the backup's texts.
@@ -232,9 +248,11 @@ pub(super) fn plan(
         };
     }
     let options = &options;
+    let mut warnings = warnings(manifest, database, &target, options);
+    warnings.extend(on_platform.iter().filter_map(OnPlatform::warning));
     Ok(RestorePlan {
         database: database.to_owned(),
-        warnings: warnings(manifest, database, &target, options),
+        warnings,
         summary: summary(manifest, database, &target, options),
         options: options.clone(),
         rows,
@@ -273,7 +291,15 @@ fn check_target(
 ) -> Result<(), RestoreRefusal> {
     let database = || database.to_owned();
     match (&target.database, options.target) {
-        (None, TargetPolicy::Create) => {}
+        (None, TargetPolicy::Create) => {
+            let of_backup = manifest.source.platform.as_ref().map(|of| of.name.as_str());
+            if let Some(platform) = target.beside.filter(|beside| of_backup == Some(beside.word())) {
+                return Err(RestoreRefusal::BesideProject {
+                    platform,
+                    database: database(),
+                });
+            }
+        }
         (None, _) => return Err(RestoreRefusal::Missing { database: database() }),
         (Some(_), TargetPolicy::Create) => return Err(RestoreRefusal::Exists { database: database() }),
         (Some(found), policy) => {

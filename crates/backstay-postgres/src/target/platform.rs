@@ -11,7 +11,7 @@ use super::select::Selected;
 use super::{Keep, Parts, RestoreOptions, TargetPolicy, entry_name};
 use crate::catalog::{self, CatalogError, Reading as _, rows};
 use crate::platform::{FoundPlatform, Profile};
-use crate::source::{is_of_application, profile_of};
+use crate::source::{PLATFORM_GRANT, is_of_application, profile_of, rights};
 
 /// Names that a message lists.
 const NAMES_MAX: usize = 8;
@@ -29,6 +29,10 @@ pub struct TargetPlatform {
     tables: Vec<TargetTable>,
     publications: Vec<DbText>,
     settings: Vec<DatabaseSetting>,
+    /// Rights of the application on what is the platform's that may be taken away: how their entries are called, and how.
+    rights: Vec<(String, Vec<u8>)>,
+    /// Tables in which extensions keep what users configure, and whose rows the role may not replace.
+    fixed_configuration: Vec<(DbText, DbText)>,
 }
 
 /// A table in a schema of the platform.
@@ -57,6 +61,10 @@ pub(super) struct OnPlatform {
     pub(super) left_sequences: HashSet<usize>,
     /// Tables of the platform whose rows are removed before the restore.
     pub(super) emptied: Vec<Vec<u8>>,
+    /// Those among them that the backup has not: their rows do not come back.
+    pub(super) lost: Vec<Vec<u8>>,
+    /// Rights on what is the platform's that the backup has not, each with the statement that takes it away.
+    pub(super) revocations: Vec<(String, Vec<u8>)>,
     /// Settings of the database that the target has not.
     pub(super) settings: Vec<DatabaseSetting>,
     /// What is left out, for people.
@@ -93,18 +101,24 @@ impl TargetPlatform {
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE k.contype = 'f'",
             |row| Ok((row.try_get::<_, u32>(0)?, (text(row, 1)?, text(row, 2)?))),
         )?;
-        let found_tables: Vec<(u32, DbText, DbText, bool)> = rows(
+        let found_tables: Vec<(u32, DbText, DbText, bool, bool)> = rows(
             &mut transaction,
             "the tables of the platform",
             "SELECT c.oid, convert_to(n.nspname, getdatabaseencoding()), convert_to(c.relname, getdatabaseencoding()),
                     pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'INSERT')
-                      AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+                      AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+                    EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE c.oid = ANY (e.extconfig))
+                      AND NOT (pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+                        AND pg_catalog.has_table_privilege(c.oid, 'DELETE'))
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
              WHERE c.relkind IN ('r', 'p')",
-            |row| Ok((row.try_get::<_, u32>(0)?, text(row, 1)?, text(row, 2)?, row.try_get(3)?)),
+            |row| Ok((row.try_get::<_, u32>(0)?, text(row, 1)?, text(row, 2)?, row.try_get(3)?, row.try_get(4)?)),
         )?;
-        let mut tables = Vec::new();
-        for (oid, schema, name, may_fill) in found_tables {
+        let (mut tables, mut fixed_configuration) = (Vec::new(), Vec::new());
+        for (oid, schema, name, may_fill, is_fixed) in found_tables {
+            if is_fixed {
+                fixed_configuration.push((schema.clone(), name.clone()));
+            }
             if !profile.owns_schema(schema.as_bytes()) {
                 continue;
             }
@@ -136,6 +150,9 @@ impl TargetPlatform {
             "SELECT convert_to(pubname, getdatabaseencoding()) FROM pg_catalog.pg_publication",
             |row| text(row, 0),
         )?;
+        let rights = rights(&mut transaction, profile)?;
+        let rights = rights.iter().filter(|right| right.may_be_revoked);
+        let rights = rights.map(|right| (right.name(), right.revocation())).collect();
         transaction.rollback().reading(what)?;
         Ok(Self {
             found,
@@ -144,6 +161,8 @@ impl TargetPlatform {
             tables,
             publications,
             settings: facts.settings,
+            rights,
+            fixed_configuration,
         })
     }
 
@@ -157,6 +176,23 @@ impl TargetPlatform {
         self.tables
             .iter()
             .find(|table| table.schema == of.schema && table.name == of.name)
+    }
+}
+
+impl OnPlatform {
+    /// What is lost by the restore, to be known before.
+    pub(super) fn warning(&self) -> Option<String> {
+        let names: Vec<String> = self
+            .lost
+            .iter()
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "rows of tables that the backup has not are removed, for they refer to rows that are replaced: {}",
+                names.join(", ")
+            )
+        })
     }
 }
 
@@ -208,6 +244,8 @@ pub(super) fn settle(
         there: HashSet::new(),
         left_sequences: HashSet::new(),
         emptied: Vec::new(),
+        lost: Vec::new(),
+        revocations: Vec::new(),
         settings: Vec::new(),
         left_out: Vec::new(),
     };
@@ -255,14 +293,40 @@ pub(super) fn settle(
         let Table { schema, name, .. } = &manifest.tables[index];
         !profile.owns_schema(schema.as_bytes()) || profile.brings_rows(schema.as_bytes(), name.as_bytes())
     });
+    // An extension of the platform's stays, with the rows of its own.
+    let mut fixed = Vec::new();
+    selected.tables.retain(|&index| {
+        let table = &manifest.tables[index];
+        let is_fixed = |(schema, name): &(DbText, DbText)| *schema == table.schema && *name == table.name;
+        let is_kept = table.filter.is_none() || !platform.fixed_configuration.iter().any(is_fixed);
+        if !is_kept && matches!(&table.rows, TableRows::Included { digest, .. } if digest.rows() > 0) {
+            fixed.push(table.display_name());
+        }
+        is_kept
+    });
+    if !fixed.is_empty() {
+        let (role, tables) = (&target.role, list(&fixed));
+        on.left_out.push(format!(
+            "rows of tables of extensions, which the role {role} may not replace: {tables}"
+        ));
+    }
     on.left_sequences = (manifest.sequences.iter().enumerate())
         .filter(|(_, of)| profile.owns_schema(of.schema.as_bytes()))
         .filter(|(_, of)| !profile.brings_rows(of.schema.as_bytes(), of.name.as_bytes()))
         .map(|(index, _)| index)
         .collect();
+    let has_right = |name: &str| {
+        let entries = selected.entries.iter().map(|&index| &entries[index]);
+        entries
+            .into_iter()
+            .any(|entry| entry.kind == PLATFORM_GRANT && entry.name.to_lossy() == name)
+    };
+    let rights = platform.rights.iter().filter(|(name, _)| !has_right(name));
+    let revocation = |(name, sql): &(String, Vec<u8>)| (format!("REVOKE {name}"), sql.clone());
+    on.revocations = rights.map(revocation).collect();
     check_tables(manifest, platform, profile, selected)?;
     if options.target == TargetPolicy::Clean && options.parts == Parts::All {
-        on.emptied = emptied(manifest, platform, profile, selected);
+        empty(manifest, platform, profile, selected, &mut on)?;
     }
     if on.is_same_project && options.selection.is_whole() && options.parts != Parts::Data {
         let settings = manifest.source.settings.iter();
@@ -281,7 +345,7 @@ pub(super) fn leave_own_extensions(manifest: &Manifest, missing: &[String], sele
     // Here they are among the rights that `pg_dump` tells.
     selected
         .entries
-        .retain(|&index| manifest.entries[index].kind != "PLATFORM GRANT");
+        .retain(|&index| manifest.entries[index].kind != PLATFORM_GRANT);
     let is_own = |name: &str| profile.own_extensions.contains(&name) && missing.iter().any(|other| other == name);
     let mut left = BTreeSet::new();
     selected.entries.retain(|&index| {
@@ -412,35 +476,52 @@ fn check_tables(
     }
 }
 
-/// The tables whose rows are replaced, and those of the platform that refer to them and that nobody keeps.
-fn emptied(manifest: &Manifest, platform: &TargetPlatform, profile: &Profile, selected: &Selected) -> Vec<Vec<u8>> {
+/// Finds the tables whose rows are replaced, and those that refer to them: one statement empties all. What is the platform's
+/// alone, and tables that it has got since the backup, go with what they refer to. Rows that the backup was told to leave
+/// nobody could bring back, so whoever left them decides.
+fn empty(
+    manifest: &Manifest,
+    platform: &TargetPlatform,
+    profile: &Profile,
+    selected: &Selected,
+    on: &mut OnPlatform,
+) -> Result<(), RestoreRefusal> {
+    let is = |of: &Table, table: &TargetTable| of.schema == table.schema && of.name == table.name;
     let is_replaced = |table: &&TargetTable| {
         let mut of_backup = selected.tables.iter().map(|&index| &manifest.tables[index]);
-        // Rows that the backup does not hold could not come back.
-        of_backup.any(|of| {
-            matches!(of.rows, TableRows::Included { .. }) && of.schema == table.schema && of.name == table.name
-        })
+        of_backup.any(|of| matches!(of.rows, TableRows::Included { .. }) && is(of, table))
     };
     let mut tables: Vec<&TargetTable> = platform.tables.iter().filter(is_replaced).collect();
-    loop {
+    let mut next = 0;
+    while let Some(&to) = tables.get(next) {
+        next += 1;
         let refers = |table: &&TargetTable| {
-            !profile.brings_rows(table.schema.as_bytes(), table.name.as_bytes())
-                && !tables.iter().any(|known| std::ptr::eq(*known, *table))
-                && table
-                    .refers_to
-                    .iter()
-                    .any(|(schema, name)| tables.iter().any(|t| t.schema == *schema && t.name == *name))
+            let mut to_it = table
+                .refers_to
+                .iter()
+                .filter(|(schema, name)| (schema, name) == (&to.schema, &to.name));
+            to_it.next().is_some() && !tables.iter().any(|known| std::ptr::eq(*known, *table))
         };
         let more: Vec<&TargetTable> = platform.tables.iter().filter(refers).collect();
-        if more.is_empty() {
-            break;
-        }
         tables.extend(more);
     }
-    tables
-        .iter()
-        .map(|table| quote_qualified(table.schema.as_bytes(), table.name.as_bytes()))
-        .collect()
+    let mut kept = Vec::new();
+    for table in tables {
+        let quoted = quote_qualified(table.schema.as_bytes(), table.name.as_bytes());
+        let is_kept = profile.brings_rows(table.schema.as_bytes(), table.name.as_bytes()) && !is_replaced(&table);
+        // What may not be read may have rows.
+        if is_kept && (table.has_rows || !table.may_fill) {
+            match manifest.tables.iter().any(|of| is(of, table)) {
+                true => kept.push(String::from_utf8_lossy(&quoted).into_owned()),
+                false => on.lost.push(quoted.clone()),
+            }
+        }
+        on.emptied.push(quoted);
+    }
+    match kept.is_empty() {
+        true => Ok(()),
+        false => Err(RestoreRefusal::KeptRows { tables: kept }),
+    }
 }
 
 fn describe(entry: &Entry) -> String {

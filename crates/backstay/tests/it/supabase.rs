@@ -1,10 +1,16 @@
 //! A project of Supabase: backed up by its own role, restored into a new project and over itself, nothing lost.
 
+mod refusals;
+mod versions;
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
 use backstay::{
-    Atomicity, BackupOptions, BackupReader, CancelToken, ConnectionConfig, Inclusion, Manifest, Platform,
-    PlatformChoice, Prove, RestoreOptions, RestoreRefusal, RestoreReport, Silent, TargetError, TargetPolicy,
+    Atomicity, BackupOptions, BackupReader, CancelToken, ConnectionConfig, Inclusion, Platform, PlatformChoice, Prove,
+    RestoreOptions, RestoreRefusal, RestoreReport, Silent, TargetError, TargetPolicy,
 };
-use backstay_core::manifest::Stage;
+use backstay_core::manifest::{Stage, TableRows};
+use backstay_postgres::Installation;
 
 use crate::support::{Cluster, checked, first_difference, installation_since, only_in_first, open, programs, testdata};
 
@@ -12,7 +18,11 @@ const NO_SWITCHES: [&str; 0] = [];
 
 /// A project as the platform makes it.
 fn project() -> Cluster {
-    let cluster = Cluster::start_as(&installation_since(15), "supabase_admin", &[]);
+    project_on(&installation_since(15))
+}
+
+fn project_on(installation: &Installation) -> Cluster {
+    let cluster = Cluster::start_as(installation, "supabase_admin", &[]);
     for file in ["10-platform.sql", "20-realtime.sql", "30-services.sql"] {
         cluster.sql_file("postgres", &testdata("supabase").join(file), &NO_SWITCHES);
     }
@@ -21,19 +31,42 @@ fn project() -> Cluster {
 
 /// One with the application in it.
 fn project_in_use() -> Cluster {
-    let cluster = project();
+    in_use(project())
+}
+
+fn in_use(cluster: Cluster) -> Cluster {
     for file in ["40-kulti.sql", "41-kulti-data.sql", "42-kulti-platform.sql"] {
         let mut psql = cluster.client("psql", "postgres");
         psql.env("PGUSER", "postgres")
             .args(["-Xq", "-v", "ON_ERROR_STOP=1", "-v", "rows=200", "-f"]);
         checked(psql.arg(testdata("supabase").join(file)));
     }
+    let elsewhere = cluster.path("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    // Everything of a server belongs to the user that it runs as.
+    let owner = std::fs::metadata(cluster.server.data_folder()).unwrap();
+    std::os::unix::fs::chown(&elsewhere, Some(owner.uid()), Some(owner.gid())).unwrap();
+    std::fs::set_permissions(cluster.path(""), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let tablespace = format!("CREATE TABLESPACE slow LOCATION '{}'", elsewhere.display());
+    cluster.sql("postgres", &tablespace);
     // An old dashboard made tables as its own role.
     cluster.sql(
         "postgres",
         "CREATE TABLE public.of_dashboard (x int); INSERT INTO public.of_dashboard VALUES (7)",
     );
     cluster
+}
+
+/// Gives an extension of the platform tables in which users configure it; its own rows are not dumped.
+fn with_configuration(cluster: &Cluster) {
+    cluster.sql(
+        "postgres",
+        "CREATE TABLE extensions.systems (id int PRIMARY KEY, name text); CREATE TABLE extensions.fixed (id int PRIMARY KEY);
+         INSERT INTO extensions.systems VALUES (1, 'of the extension'); ALTER EXTENSION pgcrypto ADD TABLE extensions.systems;
+         ALTER EXTENSION pgcrypto ADD TABLE extensions.fixed; GRANT ALL ON extensions.systems TO postgres;
+         UPDATE pg_extension SET extconfig = ARRAY['extensions.systems'::regclass::oid, 'extensions.fixed'::regclass::oid],
+                extcondition = ARRAY['WHERE id > 100', ''] WHERE extname = 'pgcrypto'",
+    );
 }
 
 /// The connection of the role that the owner of a project has.
@@ -207,6 +240,28 @@ fn assert_it_works(cluster: &Cluster, seen: &str) {
             "has_table_privilege('kulti_readonly', 'storage.objects', 'SELECT')",
             "t",
         ),
+        ("has_table_privilege('kulti_worker', 'storage.objects', 'DELETE')", "f"),
+        (
+            "has_column_privilege('anon', 'public.credit_transactions', 'amount', 'SELECT')",
+            "f",
+        ),
+        (
+            "has_column_privilege('anon', 'auth.users', 'encrypted_password', 'SELECT')",
+            "f",
+        ),
+        (
+            "has_column_privilege('authenticated', 'auth.users', 'email', 'SELECT')",
+            "t",
+        ),
+        (
+            "has_column_privilege('anon', 'supabase_functions.hooks', 'hook_name', 'INSERT')",
+            "t",
+        ),
+        ("has_table_privilege('anon', 'supabase_functions.hooks', 'DELETE')", "f"),
+        (
+            "has_table_privilege('authenticated', 'supabase_functions.hooks', 'UPDATE')",
+            "t",
+        ),
     ] {
         assert_eq!(cluster.sql("postgres", &format!("SELECT {right}")), expected, "{right}");
     }
@@ -220,6 +275,11 @@ fn assert_it_works(cluster: &Cluster, seen: &str) {
 fn a_project_comes_back_in_a_new_one_and_over_itself() {
     let full = project_in_use();
     let seen = seen_by_users(&full);
+    with_configuration(&full);
+    full.sql(
+        "postgres",
+        "INSERT INTO extensions.systems VALUES (101, 'mine'), (102, 'mine too'); INSERT INTO extensions.fixed VALUES (1)",
+    );
     let as_it_was = fingerprint(&full);
     let backup = back_up(&full, "backups", |options| options.source.secrets = Inclusion::Included);
     let manifest = backup.manifest();
@@ -236,9 +296,11 @@ fn a_project_comes_back_in_a_new_one_and_over_itself() {
     );
 
     let fresh = project();
+    with_configuration(&fresh);
+    fresh.sql("postgres", "INSERT INTO extensions.fixed VALUES (1)");
     // More than the source has, on a schema that is never dropped.
     fresh.sql("postgres", "GRANT CREATE ON SCHEMA public TO anon");
-    refuses_what_would_lose_something(manifest, &fresh);
+    refusals::refuses_what_would_lose_something(manifest, &fresh);
     let mut step_by_step = options();
     step_by_step.atomicity = Atomicity::StepByStep;
     let report = restore(&backup, &fresh, &step_by_step);
@@ -247,6 +309,10 @@ fn a_project_comes_back_in_a_new_one_and_over_itself() {
         .iter()
         .filter(|told| told.contains("TABLE public.of_dashboard"));
     assert_eq!(adopted.count(), 1, "{:#?}", report.left_out);
+    let tablespaces = "tablespaces, which nobody can make on Supabase: slow".to_owned();
+    assert!(report.left_out.contains(&tablespaces), "{:#?}", report.left_out);
+    let fixed = "rows of tables of extensions, which the role postgres may not replace: extensions.fixed".to_owned();
+    assert!(report.left_out.contains(&fixed), "{:#?}", report.left_out);
     assert_same(&as_it_was, &fingerprint(&fresh));
     assert_it_works(&fresh, &seen);
 
@@ -257,19 +323,82 @@ fn a_project_comes_back_in_a_new_one_and_over_itself() {
         GRANT ALL ON public.credit_transactions TO anon; GRANT EXECUTE ON FUNCTION public.apply_credit() TO anon;
         GRANT CREATE ON SCHEMA public TO authenticated;
         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON FUNCTIONS TO anon; ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO anon;
-        REVOKE SELECT ON storage.objects FROM kulti_readonly; DROP TABLE public.recordings CASCADE; SELECT lo_unlink(424242);
+        REVOKE SELECT ON storage.objects FROM kulti_readonly; GRANT DELETE ON storage.objects TO kulti_worker;
+        REVOKE SELECT (email, id) ON auth.users FROM authenticated; GRANT SELECT (encrypted_password) ON auth.users TO anon;
+        REVOKE UPDATE ON supabase_functions.hooks FROM authenticated; GRANT DELETE ON supabase_functions.hooks TO anon;
+        DELETE FROM extensions.systems WHERE id = 101; INSERT INTO extensions.systems VALUES (103, 'later');
+        REVOKE kulti_readonly FROM postgres; GRANT kulti_worker TO anon; GRANT kulti_worker TO postgres;
+        GRANT SELECT (amount) ON public.credit_transactions TO anon; DROP TABLE public.recordings CASCADE; SELECT lo_unlink(424242);
         ALTER PUBLICATION supabase_realtime DROP TABLE public.sessions; DELETE FROM auth.refresh_tokens;
         INSERT INTO storage.buckets (id, name) VALUES ('later', 'later'); ALTER DATABASE postgres RESET default_transaction_deferrable;
         ALTER ROLE kulti_worker PASSWORD 'forgotten'; REVOKE kulti_readonly FROM kulti_worker; SELECT cron.schedule('close old', '@hourly', 'oops');
         UPDATE auth.users SET email = 'x' || id || '@example.org'";
     for (cluster, atomicity) in [(&full, Atomicity::Fitting), (&fresh, Atomicity::StepByStep)] {
         cluster.sql("postgres", &format!("SET SESSION AUTHORIZATION postgres; {accident}"));
+        // A later version of the service has one more table.
+        cluster.sql(
+            "postgres",
+            "SET SESSION AUTHORIZATION supabase_auth_admin; CREATE TABLE auth.passkeys (user_id uuid REFERENCES auth.users);
+             INSERT INTO auth.passkeys SELECT id FROM auth.users LIMIT 3; GRANT ALL ON auth.passkeys TO postgres;
+             RESET SESSION AUTHORIZATION; UPDATE cron.job SET command = 'oops' WHERE username = 'kulti_worker'",
+        );
         let mut options = options();
         options.target = TargetPolicy::Clean;
         options.atomicity = atomicity;
-        restore(&backup, cluster, &options);
+        let report = restore(&backup, cluster, &options);
+        let told = |text: &str| report.left_out.iter().filter(|told| told.contains(text)).count();
+        assert_eq!(told("3 rows of \"auth\".\"passkeys\""), 1, "{:#?}", report.left_out);
+        // It has its settings when it is looked at.
+        assert_eq!(told("default_transaction_deferrable"), 0, "{:#?}", report.left_out);
+        assert_eq!(cluster.sql("postgres", "SELECT count(*) FROM auth.passkeys"), "0");
+        cluster.sql("postgres", "DROP TABLE auth.passkeys");
         assert_same(&as_it_was, &fingerprint(cluster));
         assert_it_works(cluster, &seen);
+    }
+    // Rows that would not come back are not removed.
+    let mut without = manifest.clone();
+    let mut tables = without.tables.iter_mut();
+    let sessions = tables.find(|table| table.display_name() == "auth.sessions").unwrap();
+    sessions.rows = TableRows::Excluded {
+        reason: "its rows were excluded".to_owned(),
+    };
+    let mut over = options();
+    over.target = TargetPolicy::Clean;
+    match backstay_postgres::plan_restore(&without, &owner(&full), &over) {
+        Err(TargetError::Refused(RestoreRefusal::KeptRows { tables })) => assert_eq!(tables, ["\"auth\".\"sessions\""]),
+        other => panic!("{other:?}"),
+    }
+    // What the platform refuses or passes over is told, also where nothing is proven, and the rest is there.
+    for atomicity in [Atomicity::Fitting, Atomicity::StepByStep] {
+        full.sql(
+            "postgres",
+            "REVOKE GRANT OPTION FOR ALL ON supabase_functions.hooks FROM postgres CASCADE;
+             DELETE FROM cron.job WHERE username = 'kulti_worker'; REVOKE ALL ON FUNCTION cron.schedule(text, text, text) FROM PUBLIC;
+             GRANT ALL ON FUNCTION cron.schedule(text, text, text) TO postgres;
+             SET SESSION AUTHORIZATION postgres; DELETE FROM public.presence_cache",
+        );
+        let mut options = options();
+        options.target = TargetPolicy::Clean;
+        options.prove = Prove::No;
+        options.atomicity = atomicity;
+        let config = owner(&full);
+        let plan = backstay::plan_restore(&backup, &config, &options).unwrap();
+        let report = backstay::restore(&backup, &plan, &config, &Silent, &CancelToken::new()).unwrap();
+        let failures: Vec<&str> = report.failures.iter().map(|failure| failure.what.as_str()).collect();
+        let refused = "CRON JOB close old of kulti_worker: permission denied for function schedule".to_owned();
+        assert!(report.left_out.contains(&refused), "{:#?}", report.left_out);
+        assert_eq!(
+            failures,
+            [
+                "CRON JOB close old of kulti_worker",
+                "PLATFORM GRANT SELECT ON TABLE supabase_functions.hooks TO PUBLIC",
+                "PLATFORM GRANT UPDATE ON TABLE supabase_functions.hooks TO authenticated",
+            ]
+        );
+        assert_eq!(
+            full.sql("postgres", "SELECT count(*) FROM public.presence_cache"),
+            "100"
+        );
     }
     // Where one statement fails in one transaction all is undone, the roles too, and no secret is told.
     full.sql(
@@ -292,102 +421,10 @@ fn a_project_comes_back_in_a_new_one_and_over_itself() {
     assert_same(&before, &fingerprint(&full));
 }
 
-/// Tries targets that could not take the backup whole; each is as it was afterwards.
-fn refuses_what_would_lose_something(manifest: &Manifest, fresh: &Cluster) {
-    let plan = |config: &ConnectionConfig, manifest: &Manifest| match backstay_postgres::plan_restore(
-        manifest,
-        config,
-        &options(),
-    ) {
-        Err(TargetError::Refused(refusal)) => refusal,
-        other => panic!("{other:?}"),
-    };
-    let refused = |before: &str, after: &str| {
-        fresh.sql("postgres", before);
-        let refusal = plan(&owner(fresh), manifest);
-        fresh.sql("postgres", after);
-        refusal
-    };
-    let lacks = |refusal: RestoreRefusal| match refusal {
-        RestoreRefusal::PlatformLacks { tables, .. } | RestoreRefusal::PlatformDenies { tables, .. } => tables,
-        other => panic!("{other:?}"),
-    };
-    let renamed = lacks(refused(
-        "ALTER TABLE storage.objects RENAME user_metadata TO other",
-        "ALTER TABLE storage.objects RENAME other TO user_metadata",
-    ));
-    assert_eq!(renamed, ["storage.objects (user_metadata)"]);
-    let gone = lacks(refused(
-        "ALTER TABLE auth.sessions RENAME TO other",
-        "ALTER TABLE auth.other RENAME TO sessions",
-    ));
-    assert_eq!(gone, ["auth.sessions"]);
-    let denied = lacks(refused(
-        "REVOKE supabase_auth_admin FROM postgres; REVOKE INSERT ON auth.identities FROM postgres",
-        "GRANT INSERT ON auth.identities TO postgres; GRANT supabase_auth_admin TO postgres",
-    ));
-    assert_eq!(denied, ["auth.identities"]);
-    let occupied = |refusal| match refusal {
-        RestoreRefusal::NotEmpty { objects, .. } => objects,
-        other => panic!("{other:?}"),
-    };
-    let rows = occupied(refused(
-        "INSERT INTO storage.buckets (id, name) VALUES ('a', 'a')",
-        "TRUNCATE storage.buckets CASCADE",
-    ));
-    assert_eq!(rows, ["rows of storage.buckets"]);
-    assert_eq!(
-        occupied(refused("CREATE TABLE public.x ()", "DROP TABLE public.x")),
-        ["public.x"]
-    );
-    let replica = refused(
-        "REVOKE SET ON PARAMETER session_replication_role FROM postgres",
-        "GRANT SET ON PARAMETER session_replication_role TO postgres",
-    );
-    assert_eq!(
-        replica,
-        RestoreRefusal::MayNotBeReplica {
-            role: "postgres".to_owned()
-        }
-    );
-    let restricted = plan(&role(fresh, "authenticator"), manifest);
-    assert!(
-        matches!(restricted, RestoreRefusal::NotCustomer { .. }),
-        "{restricted:?}"
-    );
-
-    let changed = |with: &dyn Fn(&mut Manifest)| {
-        let mut manifest = manifest.clone();
-        with(&mut manifest);
-        plan(&owner(fresh), &manifest)
-    };
-    let older = changed(&|manifest| manifest.source.server_version_num = 990_000);
-    assert!(
-        matches!(older, RestoreRefusal::OlderTarget { from: 99, .. }),
-        "{older:?}"
-    );
-    let missing = changed(&|manifest| {
-        let mut extension = manifest
-            .entries
-            .iter()
-            .find(|entry| entry.kind == "EXTENSION")
-            .unwrap()
-            .clone();
-        extension.name = "postgis_of_the_future".into();
-        manifest.source.extensions[0].name = extension.name.clone();
-        manifest.entries.push(extension);
-    });
-    assert!(
-        matches!(missing, RestoreRefusal::MissingExtensions { .. }),
-        "{missing:?}"
-    );
-    let other = changed(&|manifest| manifest.source.platform = None);
-    assert!(matches!(other, RestoreRefusal::OtherPlatform { .. }), "{other:?}");
-}
-
 #[test]
 fn secrets_and_what_changes_at_any_time_stay_out() {
     let full = project_in_use();
+    full.sql("postgres", "SELECT cron.schedule('tidy up', '@daily', 'select 4')");
     let backup = back_up(&full, "backups", |_| {});
     let told: Vec<&str> = backup
         .manifest()
@@ -397,6 +434,7 @@ fn secrets_and_what_changes_at_any_time_stay_out() {
         .collect();
     for subject in [
         "1 secrets of the vault",
+        "job tidy up of supabase_admin",
         "tables of the schema realtime",
         "rows of cron.job",
         "rows of vault.secrets",
@@ -418,7 +456,7 @@ fn secrets_and_what_changes_at_any_time_stay_out() {
         .entries
         .iter()
         .filter(|entry| entry.stage == Stage::Last && entry.kind == "CRON JOB");
-    assert_eq!(last.count(), 3);
+    assert_eq!(last.count(), 4);
 
     // A server of one's own takes all of it, what calls the platform's services being passed over.
     let other = Cluster::start_as(&installation_since(15), "supabase_admin", &[]);
@@ -442,7 +480,7 @@ fn secrets_and_what_changes_at_any_time_stay_out() {
     let output = other.restore_by_psql("own", &pack);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(other.sql("own", "SELECT count(*) FROM auth.users"), "200");
-    assert_eq!(other.sql("own", "SELECT count(*) FROM cron.job"), "3");
+    assert_eq!(other.sql("own", "SELECT count(*) FROM cron.job"), "4");
     let proof = backstay::prove(&backup, &other.config("own"), 2, &Silent, &CancelToken::new()).unwrap();
     assert!(proof.is_equal(), "{:#?}", proof.mismatches);
 

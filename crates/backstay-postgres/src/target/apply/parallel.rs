@@ -16,6 +16,7 @@ impl Restore<'_> {
     pub(super) fn step_by_step(&self, report: &mut RestoreReport) -> Result<(), TargetError> {
         let mut session = self.connect()?;
         let failed = |doing| move |source| TargetError::Wire { doing, source };
+        self.borrow_roles(&mut session)?;
         if self.plan.options.target == TargetPolicy::Clean {
             session.connection.execute(b"BEGIN").map_err(failed("begin"))?;
             self.clean(&mut session)?;
@@ -24,6 +25,7 @@ impl Restore<'_> {
         for (what, sql) in self.role_statements(&mut session, report)? {
             self.note(what, session.run(sql));
         }
+        self.borrow_roles(&mut session)?;
         self.observer.event(RestoreEvent::Phase {
             phase: RestorePhase::PreData,
             bytes: 0,
@@ -43,8 +45,15 @@ impl Restore<'_> {
         });
         self.late_entries(&mut session)?;
         self.take_rights_back(&mut session, given.as_ref())?;
+        for (what, sql) in self.take_schemas_back() {
+            self.note(what, session.run(sql));
+        }
         for (what, sql) in self.reset_rights(&mut session)? {
             self.note(what, session.run(sql));
+        }
+        for (what, sql) in self.revocations() {
+            self.or_refused(what, session.run(sql.clone()));
+            self.revive(&mut session)?;
         }
         self.stage_by_entry(&mut session, Stage::Privileges)?;
         self.refresh(&mut session);
@@ -57,7 +66,7 @@ impl Restore<'_> {
             .map_err(failed("make the restore durable"))?;
         session.connection.close();
         self.tally(report);
-        self.check(report)
+        Ok(())
     }
 
     fn take_rights_back(&self, session: &mut Session, given: Option<&GivenRights>) -> Result<(), TargetError> {
@@ -80,7 +89,11 @@ impl Restore<'_> {
         if self.cancel.is_cancelled() {
             return Err(TargetError::Cancelled);
         }
-        if let Err(Failed { statement, error }) = self.restore_entry(session, entry)? {
+        let restored = self.restore_entry(session, entry)?;
+        if self.may_be_refused(entry) {
+            self.or_refused(&describe(entry), restored);
+            self.revive(session)?;
+        } else if let Err(Failed { statement, error }) = restored {
             self.fail(describe(entry), Some(&statement), &error);
             self.revive(session)?;
         }

@@ -1,17 +1,26 @@
 //! What a restore into a hosted platform does otherwise.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
-use backstay_core::manifest::{DatabaseSetting, Entry, MemberContent};
-use backstay_core::sql::quote_literal;
+use backstay_core::manifest::{DatabaseSetting, Entry, MemberContent, Table};
+use backstay_core::sql::{quote_literal, quote_qualified};
 
+use super::acting::KnownRoles;
 use super::{Failed, Restore, Session};
+use crate::catalog::Reading as _;
+use crate::connect::connect_client;
 use crate::pg_dump::find_pg_dump;
 use crate::platform::roles::RoleStatement;
-use crate::target::create::apply_settings;
+use crate::session;
+use crate::source::{self, CRON_JOB, Inclusion, OWN_KINDS, PLATFORM_GRANT};
+use crate::target::create::{apply_settings, new_tablespace};
 use crate::target::examine::{ExamineOptions, Scope, examine_here};
-use crate::target::platform::{OnPlatform, is_platforms_publication};
-use crate::target::{Atomicity, DifferenceKind, Keep, Parts, RestoreReport, TargetError};
+use crate::target::platform::{OnPlatform, is_platforms_publication, list};
+use crate::target::{
+    DefinitionsCompared, DifferenceKind, Examination, Keep, Parts, RestoreFailure, RestoreReport, TargetError,
+};
 use crate::wire::{Row, SqlState};
 
 /// What statements about roles are called in a report.
@@ -67,7 +76,36 @@ impl Restore<'_> {
         let Some(on) = self.on_platform() else { return false };
         // Rights that the platform has given on the schema public go with it and cannot be given again.
         let is_public = entry.kind == "SCHEMA" && entry.name.as_bytes() == b"public";
-        on.there.contains(&index) || is_public || entry.kind == "EXTENSION" || is_platforms_publication(entry)
+        on.there.contains(&index)
+            || is_public
+            || (entry.kind == "EXTENSION" && self.extensions_stay())
+            || is_platforms_publication(entry)
+    }
+
+    /// Whether extensions are the platform's to make, which its own schemas need.
+    fn extensions_stay(&self) -> bool {
+        self.on_platform().is_some_and(|on| on.profile.is_of_one_project())
+    }
+
+    /// The tables of extensions that stay whose rows the backup has, each with the statement that removes those which a backup
+    /// of the target would have.
+    pub(super) fn rows_of_extensions(&self) -> Vec<(String, Vec<u8>)> {
+        let selected = self
+            .plan
+            .selected
+            .tables
+            .iter()
+            .filter(|_| self.extensions_stay() && self.has_data());
+        let tables = selected.map(|&index| &self.manifest.tables[index]);
+        let statement = |table: &Table| {
+            let filter = table.filter.as_ref()?.as_bytes();
+            let name = quote_qualified(table.schema.as_bytes(), table.name.as_bytes());
+            Some((
+                table.display_name(),
+                [b"DELETE FROM ONLY ", &name[..], b" ", filter].concat(),
+            ))
+        };
+        tables.filter_map(statement).collect()
     }
 
     /// Removes the rows of the platform's tables that the backup has, in one statement: they refer to each other. Nothing of
@@ -76,12 +114,29 @@ impl Restore<'_> {
         let Some(on) = self.on_platform().filter(|on| !on.emptied.is_empty()) else {
             return Ok(());
         };
-        let sql = [b"TRUNCATE ".to_vec(), on.emptied.join(&b", "[..])].concat();
-        let truncated = session.connection.execute(&sql);
-        truncated.map(drop).map_err(|source| TargetError::Clean {
+        let refused = |source| TargetError::Clean {
             what: format!("the rows of {}", on.profile.platform),
             source,
-        })
+        };
+        for table in &on.lost {
+            let query = [b"SELECT pg_catalog.count(*) FROM ".to_vec(), table.clone()].concat();
+            let rows = session.connection.query(&query).map_err(refused)?;
+            let count = rows
+                .first()
+                .and_then(|row| row.get(0))
+                .map(String::from_utf8_lossy)
+                .unwrap_or_default();
+            let table = String::from_utf8_lossy(table);
+            self.refused
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(format!(
+                    "{count} rows of {table}, which the backup has not: they referred to rows that were replaced"
+                ));
+        }
+        let sql = [b"TRUNCATE ".to_vec(), on.emptied.join(&b", "[..])].concat();
+        let truncated = session.connection.execute(&sql);
+        truncated.map(drop).map_err(refused)
     }
 
     /// Whether the rights of a whole project come back into one of the same platform.
@@ -113,15 +168,78 @@ impl Restore<'_> {
         Ok(all)
     }
 
+    /// The rights on the platform's tables that the backup has not, each with the statement that takes it away.
+    pub(super) fn revocations(&self) -> &[(String, Vec<u8>)] {
+        match self.on_platform().filter(|_| self.brings_all_of_a_project()) {
+            Some(on) => &on.revocations,
+            None => &[],
+        }
+    }
+
+    /// Whether the restore goes on without an entry that the platform refuses: what is missing then is found at the end.
+    pub(super) fn may_be_refused(&self, entry: &Entry) -> bool {
+        matches!(entry.kind.as_str(), PLATFORM_GRANT | CRON_JOB) && self.brings_all_of_a_project()
+    }
+
+    /// Notes what the platform refuses, without the statement: that of a job may hold a secret.
+    pub(super) fn or_refused(&self, what: &str, result: Result<(), Failed>) {
+        let Err(Failed { error, .. }) = result else { return };
+        let told = match error.server_error() {
+            Some(error) => String::from_utf8_lossy(error.field(b'M').unwrap_or_default()).into_owned(),
+            None => error.to_string(),
+        };
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.push(format!("{what}: {told}"));
+    }
+
+    /// Looks whether the platform has what it may refuse, or pass over without an error. A proof has looked already.
+    pub(super) fn check_own_entries(&self, report: &RestoreReport) -> Result<(), TargetError> {
+        let is_compared = |seen: &Examination| seen.compared != DefinitionsCompared::Not;
+        let Some(on) = self.on_platform().filter(|_| self.brings_all_of_a_project()) else {
+            return Ok(());
+        };
+        if report.examination.as_ref().is_some_and(is_compared) {
+            return Ok(());
+        }
+        let what = "what is on the platform";
+        let mut client = connect_client(self.config)?;
+        session::prepare_client(&mut client).reading(what)?;
+        let mut transaction = client.transaction().reading(what)?;
+        let found = source::OnPlatform::read(&mut transaction, on.profile, Inclusion::Excluded)?;
+        transaction.rollback().reading(what)?;
+        let found: BTreeSet<(&str, &str)> = found.entries.iter().map(|own| (own.kind, own.name.as_str())).collect();
+        let selected = self
+            .plan
+            .selected
+            .entries
+            .iter()
+            .map(|&index| &self.manifest.entries[index]);
+        let own = selected.filter(|entry| OWN_KINDS.contains(&entry.kind.as_str()) && entry.kind != SECRET);
+        let own: Vec<(&str, Cow<'_, str>)> = own.map(|entry| (entry.kind.as_str(), entry.name.to_lossy())).collect();
+        let expected: BTreeSet<(&str, &str)> = own.iter().map(|(kind, name)| (*kind, &**name)).collect();
+        let missing = expected
+            .difference(&found)
+            .map(|own| (own, "in the backup, and not here"));
+        let rights = |(kind, _): &&(&str, &str)| *kind == PLATFORM_GRANT;
+        let more = found.difference(&expected).filter(rights);
+        for ((kind, name), error) in missing.chain(more.map(|own| (own, "here, and not in the backup"))) {
+            self.report(RestoreFailure {
+                what: format!("{kind} {name}"),
+                statement: None,
+                error: error.to_owned(),
+                sql_state: None,
+            });
+        }
+        Ok(())
+    }
+
     /// Gives the database its settings, and tells services that the schema is another one.
     pub(super) fn finish_on_platform(&self, report: &mut RestoreReport) -> Result<(), TargetError> {
         let Some(on) = self.on_platform() else { return Ok(()) };
         report.left_out.extend(on.left_out.iter().cloned());
-        let has_failed = !self.failures.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-        // Then everything was undone.
-        if has_failed && self.plan.options.atomicity == Atomicity::SingleTransaction {
-            return Ok(());
-        }
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        report.left_out.append(&mut refused);
+        drop(refused);
         let mut session = self.connect()?;
         let mut failures = Vec::new();
         let settings: &[DatabaseSetting] = &on.settings;
@@ -169,7 +287,8 @@ impl Restore<'_> {
         let rows = rows.map_err(|source| TargetError::Wire { doing, source })?;
         let there: Vec<&[u8]> = rows.iter().filter_map(|row| row.get(0)).collect();
         let set = role_settings(session)?;
-        let mut said = Vec::new();
+        let (mut said, mut own, mut tablespaces) = (Vec::new(), Vec::new(), Vec::new());
+        let mut known = KnownRoles::default();
         let members = self.manifest.members.iter().enumerate();
         for (index, _) in members.filter(|(_, member)| member.content == MemberContent::Globals) {
             let text = self.source.text(index).map_err(TargetError::Backup)?;
@@ -179,18 +298,40 @@ impl Restore<'_> {
                 .flat_map(|line| [line, b"\n"].concat())
                 .collect();
             for statement in backstay_core::script::statements(&script) {
+                tablespaces.extend(new_tablespace(statement));
                 let Some(statement) = self.role_statement(on, statement, report) else {
                     continue;
                 };
+                let mut is_own = false;
                 let is_there = match RoleStatement::parse(&statement) {
-                    Some(RoleStatement::Create { role }) => there.contains(&role.as_slice()),
+                    Some(RoleStatement::Create { role }) => {
+                        let is_there = there.contains(&role.as_slice());
+                        known.roles.insert(role);
+                        is_there
+                    }
+                    Some(RoleStatement::Grant { role, member, .. }) => {
+                        is_own = member == self.plan.target.role.as_bytes();
+                        known.memberships.insert((role, member));
+                        false
+                    }
                     _ => set.iter().any(|setting| setting.is_set_by(&statement)),
                 };
                 if !is_there {
-                    said.push((ROLES.to_owned(), statement));
+                    let all = if is_own { &mut own } else { &mut said };
+                    all.push((ROLES.to_owned(), statement));
                 }
             }
         }
+        if !tablespaces.is_empty() {
+            let (platform, names) = (on.profile.platform, list(&tablespaces));
+            report
+                .left_out
+                .push(format!("tablespaces, which nobody can make on {platform}: {names}"));
+        }
+        if on.is_same_project && options.selection.is_whole() {
+            own.extend(self.end_later_memberships(session, on, &known)?);
+        }
+        *self.own_memberships.lock().unwrap_or_else(PoisonError::into_inner) = own;
         Ok(said)
     }
 
@@ -218,15 +359,13 @@ impl Restore<'_> {
             }
             RoleStatement::Grant { role, member, options } => {
                 let is_own = member == self.plan.target.role.as_bytes();
-                // From 16 on who makes a role is its member with the right to give it on, and cannot say so again.
-                // A grant beside that one lets it act as the role: without it no owner can be set.
-                let how = String::from_utf8_lossy(&statement[options.clone()]);
-                let is_implicit = how.contains("ADMIN OPTION") || how.contains("SET FALSE");
-                let comes_by_itself = is_own && is_implicit && self.plan.target.server_version_num >= 160_000;
-                if (is_reserved(&role) && is_reserved(&member)) || comes_by_itself {
+                if is_reserved(&role) && is_reserved(&member) {
                     return None;
                 }
-                Some(RoleStatement::without_grantor(statement, &options))
+                match is_own && self.plan.target.server_version_num >= 160_000 {
+                    true => RoleStatement::own_since_16(statement, &options),
+                    false => Some(RoleStatement::without_grantor(statement, &options)),
+                }
             }
         }
     }

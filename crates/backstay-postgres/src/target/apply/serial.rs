@@ -1,14 +1,16 @@
 use backstay_core::manifest::Stage;
 
 use super::{Failed, Restore, RestoreFailure, Session, describe};
-use crate::target::{Parts, Prove, RestoreEvent, RestorePhase, RestoreReport, TargetError, TargetPolicy};
+use crate::target::{Parts, RestoreEvent, RestorePhase, RestoreReport, TargetError, TargetPolicy};
 
 impl Restore<'_> {
-    /// Restores everything in one transaction; the first error undoes all of it and is the only one reported.
-    pub(super) fn in_one_transaction(&self, report: &mut RestoreReport) -> Result<(), TargetError> {
+    /// Restores everything in one transaction; the first error undoes all of it and is the only one reported. Gives whether
+    /// it was kept.
+    pub(super) fn in_one_transaction(&self, report: &mut RestoreReport) -> Result<bool, TargetError> {
         let mut session = self.connect()?;
         let failed = |doing| move |source| TargetError::Wire { doing, source };
         session.connection.execute(b"BEGIN").map_err(failed("begin"))?;
+        self.borrow_roles(&mut session)?;
         if self.plan.options.target == TargetPolicy::Clean {
             self.clean(&mut session)?;
         }
@@ -16,13 +18,16 @@ impl Restore<'_> {
         let failed_role = statements(&mut session, roles);
         let failed_first = match failed_role {
             Some(failed) => Some(failed),
-            None => self.everything(&mut session)?,
+            None => {
+                self.borrow_roles(&mut session)?;
+                self.everything(&mut session)?
+            }
         };
         if let Some((what, Failed { statement, error })) = failed_first {
             self.fail(what, Some(&statement), &error);
             // The connection may be gone; the server undoes the transaction either way.
             drop(session.connection.execute(b"ROLLBACK"));
-            return Ok(());
+            return Ok(false);
         }
         if self.has_data() && self.plan.options.parts == Parts::All {
             for group in self.groups() {
@@ -38,7 +43,7 @@ impl Restore<'_> {
                     Err(Failed { statement, error }) => self.fail(what, Some(&statement), &error),
                 }
                 drop(session.connection.execute(b"ROLLBACK"));
-                return Ok(());
+                return Ok(false);
             }
         }
         session.connection.commit().map_err(failed("commit"))?;
@@ -46,11 +51,7 @@ impl Restore<'_> {
         for (_, sql) in self.tables_to_analyze() {
             drop(session.connection.execute(&sql));
         }
-        if self.plan.options.prove == Prove::Yes {
-            self.check(report)
-        } else {
-            Ok(())
-        }
+        Ok(true)
     }
 
     /// Restores in the order in which `psql` would read the pack; gives the first thing that failed.
@@ -94,9 +95,17 @@ impl Restore<'_> {
         if let Some(failed) = statements(session, taken_back) {
             return Ok(Some(failed));
         }
+        if let Some(failed) = statements(session, self.take_schemas_back()) {
+            return Ok(Some(failed));
+        }
         let reset = self.reset_rights(session)?;
         if let Some(failed) = statements(session, reset) {
             return Ok(Some(failed));
+        }
+        for (what, sql) in self.revocations() {
+            if let Some(failed) = self.try_or_go_on(session, what, |session| Ok(session.run(sql.clone())))? {
+                return Ok(Some((what.clone(), failed)));
+            }
         }
         if let Some(failed) = self.stage(session, Stage::Privileges)? {
             return Ok(Some(failed));
@@ -109,11 +118,34 @@ impl Restore<'_> {
 
     fn stage(&self, session: &mut Session, stage: Stage) -> Result<Option<(String, Failed)>, TargetError> {
         for (_, entry) in self.entries(stage) {
-            if let Err(failed) = self.restore_entry(session, entry)? {
+            let failed = match self.may_be_refused(entry) {
+                true => self.try_or_go_on(session, &describe(entry), |session| self.restore_entry(session, entry))?,
+                false => self.restore_entry(session, entry)?.err(),
+            };
+            if let Some(failed) = failed {
                 return Ok(Some((describe(entry), failed)));
             }
         }
         Ok(None)
+    }
+
+    /// Does what the platform may refuse, and undoes that alone where it does.
+    fn try_or_go_on(
+        &self,
+        session: &mut Session,
+        what: &str,
+        work: impl FnOnce(&mut Session) -> Result<Result<(), Failed>, TargetError>,
+    ) -> Result<Option<Failed>, TargetError> {
+        if let Err(failed) = session.run(b"SAVEPOINT backstay".to_vec()) {
+            return Ok(Some(failed));
+        }
+        let worked = work(session)?;
+        let end: &[u8] = match worked {
+            Ok(()) => b"RELEASE SAVEPOINT backstay",
+            Err(_) => b"ROLLBACK TO SAVEPOINT backstay",
+        };
+        self.or_refused(what, worked);
+        Ok(session.run(end.to_vec()).err())
     }
 }
 

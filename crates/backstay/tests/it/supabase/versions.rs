@@ -1,0 +1,53 @@
+//! A project on an older server and on a newer one, where memberships are other than before.
+
+use super::{back_up, fingerprint, in_use, options, project_on, restore};
+use crate::support::{Cluster, installations};
+
+/// Who has the rights of which role of the application, and may act as it.
+fn memberships(cluster: &Cluster) -> Vec<String> {
+    let set = match cluster.server.installation().major() {
+        ..16 => "MEMBER",
+        16.. => "SET",
+    };
+    let found = cluster.sql(
+        "postgres",
+        &format!(
+            "SELECT m.rolname, r.rolname, pg_has_role(m.oid, r.oid, 'USAGE'), pg_has_role(m.oid, r.oid, '{set}')
+             FROM pg_roles m, pg_roles r WHERE m.rolname ~ '^(postgres|kulti_)' AND r.rolname ~ '^kulti_' ORDER BY 1, 2"
+        ),
+    );
+    found.lines().map(str::to_owned).collect()
+}
+
+/// Before 16 who may give a role on may act as it, and who makes one is no member; from 16 on who makes one may give it on, and
+/// may not act as it. One version has the other test.
+#[test]
+fn a_project_comes_back_on_a_newer_server() {
+    let mut installations = installations();
+    installations.retain(|installation| installation.major() >= 15);
+    installations.sort_by_key(|installation| installation.major());
+    let (Some(older), Some(newer)) = (installations.first(), installations.last()) else {
+        return;
+    };
+    if older.major() == newer.major() {
+        return;
+    }
+    let full = in_use(project_on(older));
+    full.sql(
+        "postgres",
+        "CREATE ROLE kulti_other; GRANT kulti_other TO postgres WITH ADMIN OPTION",
+    );
+    full.sql(
+        "postgres",
+        "CREATE TABLE public.of_other (); ALTER TABLE public.of_other OWNER TO kulti_worker",
+    );
+    let backup = back_up(&full, "backups", |_| {});
+    let fresh = project_on(newer);
+    restore(&backup, &fresh, &options());
+    assert_eq!(memberships(&full), memberships(&fresh));
+    let jobs = |cluster| {
+        let lines = fingerprint(cluster).1.into_iter();
+        lines.filter(|line| line.starts_with("job ")).collect::<Vec<_>>()
+    };
+    assert_eq!(jobs(&full), jobs(&fresh));
+}
