@@ -58,6 +58,33 @@ pub struct FilesBackupReport {
     pub unchanged: u64,
     /// Files that were removed between the listing and the reading.
     pub vanished: Vec<FileName>,
+    /// What the newest backup of the same prefix had, whether it can be opened or not; `None` where there is none.
+    pub earlier: Option<EarlierFiles>,
+    /// Buckets that it had and the project has not any more, as far as it can be opened.
+    pub gone_buckets: Vec<String>,
+}
+
+/// What an earlier backup had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EarlierFiles {
+    /// The backup.
+    pub id: FilesId,
+    /// How many buckets.
+    pub buckets: u64,
+    /// How many files.
+    pub files: u64,
+}
+
+impl FilesBackupReport {
+    /// What the backup before this one had, where this one has less than half of its files.
+    #[must_use]
+    pub fn shrank(&self) -> Option<&EarlierFiles> {
+        let files = self.backup.manifest.files;
+        self.earlier
+            .as_ref()
+            .filter(|earlier| files < earlier.files.div_ceil(2))
+    }
 }
 
 /// Backs up all files of a project: those that are as in the newest backup of the same prefix are not read again.
@@ -78,7 +105,7 @@ pub fn back_up_files(
     if repository.list()?.contains(&id) {
         return Err(FilesError::Exists(id));
     }
-    let (base, earlier) = earlier(repository, id.prefix())?;
+    let earlier = earlier(repository, id.prefix())?;
     let objects = repository.objects();
     objects.look()?;
     let part_bytes = objects.part_bytes()?;
@@ -94,7 +121,7 @@ pub fn back_up_files(
     let reading = Reading {
         project,
         objects: &objects,
-        earlier: &earlier,
+        earlier: &earlier.files,
         part_bytes,
         stop,
     };
@@ -119,39 +146,57 @@ pub fn back_up_files(
     listing.without_file.sort();
     vanished.sort();
     let backup = publish(repository, &objects, &id, options.time, &listing)?;
+    let is_gone = |id: &String| !listing.buckets.iter().any(|bucket| bucket.id == *id);
     Ok(FilesBackupReport {
         backup,
-        listing,
-        base,
+        base: earlier.base,
         unchanged,
         vanished,
+        earlier: earlier.counts,
+        gone_buckets: earlier.buckets.into_iter().filter(is_gone).collect(),
+        listing,
     })
 }
 
-type Earlier = HashMap<FileName, FileEntry>;
+/// What is known of the newest backup of a prefix.
+#[derive(Default)]
+struct Earlier {
+    /// What it had, where its manifest can be read.
+    counts: Option<EarlierFiles>,
+    /// Its id, where its listing can be read and it is sealed as the next one is; else the rest is empty.
+    base: Option<FilesId>,
+    buckets: Vec<String>,
+    files: HashMap<FileName, FileEntry>,
+}
 
-/// The newest backup of that prefix, and its files, where it can be read and is sealed as the next one is.
-fn earlier(repository: &FilesRepository, prefix: &str) -> Result<(Option<FilesId>, Earlier), FilesError> {
+fn earlier(repository: &FilesRepository, prefix: &str) -> Result<Earlier, FilesError> {
     let id = match repository.latest(Some(prefix)) {
-        Err(FilesError::Empty) => return Ok((None, Earlier::new())),
+        Err(FilesError::Empty) => return Ok(Earlier::default()),
         id => id?,
     };
+    let mut earlier = Earlier::default();
     let opened = repository.open(&id).and_then(|backup| {
+        earlier.counts = Some(EarlierFiles {
+            id: id.clone(),
+            buckets: backup.manifest.buckets,
+            files: backup.manifest.files,
+        });
         let is_base = is_sealed_alike(&backup.manifest, repository.sealer());
         is_base.then(|| repository.listing(&backup)).transpose()
     });
     match opened {
-        Ok(None) => Ok((None, Earlier::new())),
+        Ok(None) => {}
         Ok(Some(listing)) => {
+            earlier.base = Some(id);
+            earlier.buckets = listing.buckets.into_iter().map(|bucket| bucket.id).collect();
             let files = listing.files.into_iter();
-            Ok((Some(id), files.map(|entry| (entry.file.clone(), entry)).collect()))
+            earlier.files = files.map(|entry| (entry.file.clone(), entry)).collect();
         }
         // Whatever is unknown is read again; a store that fails is not unknown.
-        Err(FilesError::Seal { .. } | FilesError::Damaged { .. } | FilesError::Newer { .. }) => {
-            Ok((None, Earlier::new()))
-        }
-        Err(error) => Err(error),
+        Err(FilesError::Seal { .. } | FilesError::Damaged { .. } | FilesError::Newer { .. }) => {}
+        Err(error) => return Err(error),
     }
+    Ok(earlier)
 }
 
 /// Whether what a backup has can be opened by those, and only by those, for whom the next one is sealed. All passphrases have
@@ -180,7 +225,7 @@ enum Found {
 struct Reading<'a> {
     project: &'a ProjectFiles,
     objects: &'a Objects<'a>,
-    earlier: &'a Earlier,
+    earlier: &'a HashMap<FileName, FileEntry>,
     part_bytes: u64,
     stop: Stop<'a>,
 }

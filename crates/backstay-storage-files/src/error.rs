@@ -53,6 +53,12 @@ pub enum FilesError {
         /// Its version.
         version: u32,
     },
+    /// There are more contents than the names of one backup may tell; nothing was published.
+    #[error("the files have {objects} contents, more than one backup can name")]
+    TooMany {
+        /// How many objects of the store they need.
+        objects: usize,
+    },
     /// A file was another one each time that it was read.
     #[error("{0} changes faster than it can be read")]
     KeepsChanging(FileName),

@@ -17,7 +17,7 @@ mod verify;
 pub use backstay_store_supabase::{
     FileBucket, Incomplete, InvalidSupabaseUrl, ProjectFiles, SupabaseUrl, Variables as SupabaseVariables,
 };
-pub use backup::{FilesBackupOptions, FilesBackupReport, back_up_files};
+pub use backup::{EarlierFiles, FilesBackupOptions, FilesBackupReport, back_up_files};
 pub use compare::{FileRow, RowsAndFiles, compare_rows};
 pub use error::FilesError;
 pub use listing::{FileEntry, FileName, FilesListing};

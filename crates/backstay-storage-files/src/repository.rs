@@ -279,6 +279,10 @@ impl FilesRepository {
             let (sha256, folder) = (name.split('.').next().unwrap_or_default(), &name[..2]);
             text.push_str(&format!("{sha256}  objects/{folder}/{name}\n"));
         }
+        // What nobody could read would be no backup.
+        if text.len() as u64 > CHECKSUMS_BYTES_MAX {
+            return Err(FilesError::TooMany { objects: names.len() });
+        }
         self.write(id, CHECKSUMS, text.as_bytes())?;
         Ok(Sha256Digest::of(text.as_bytes()))
     }

@@ -3,7 +3,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use backstay_store_supabase::{FileBucket, OpenedFile, ProjectFiles};
+use backstay_core::store::ErrorKind;
+use backstay_store_supabase::{Existing, FileBucket, OpenedFile, ProjectFiles};
 
 use crate::Stop;
 use crate::error::FilesError;
@@ -11,6 +12,9 @@ use crate::listing::{FileEntry, FileName};
 use crate::manifest::digest;
 use crate::objects::{Objects, PartsReader, digest_of};
 use crate::repository::{FilesBackup, FilesRepository};
+
+/// How often a file is tried that was not there, and then was.
+const ATTEMPTS_MAX: u32 = 3;
 
 /// What becomes of files that the project has, with other content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,20 +181,35 @@ struct Writing<'a> {
 impl Writing<'_> {
     fn write(&self, entry: &FileEntry) -> Result<Outcome, FilesError> {
         let FileName { bucket, name } = &entry.file;
-        let info = self.project.info(bucket, name).map_err(FilesError::Service)?;
-        // A row without a file is no file: it is what this is for.
-        if let Some(size) = info.and_then(|info| info.size) {
-            match self.has_content(entry, size)? {
-                Some(true) => return Ok(Outcome::Same),
-                Some(false) if self.existing == ExistingFiles::Keep => return Ok(Outcome::Kept),
-                Some(false) | None => {}
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let info = self.project.info(bucket, name).map_err(FilesError::Service)?;
+            // Where there is not even a row, who writes it meanwhile is not overwritten.
+            let existing = match info {
+                None => Existing::Refuse,
+                Some(_) => Existing::Replace,
+            };
+            // A row without a file is no file: it is what this is for.
+            if let Some(size) = info.and_then(|info| info.size) {
+                match self.has_content(entry, size)? {
+                    Some(true) => return Ok(Outcome::Same),
+                    Some(false) if self.existing == ExistingFiles::Keep => return Ok(Outcome::Kept),
+                    Some(false) | None => {}
+                }
+            }
+            let mut content = PartsReader::new(self.objects, &entry.parts);
+            let attributes = &entry.attributes;
+            let uploaded = self
+                .project
+                .upload(bucket, name, attributes, entry.size, &mut content, existing);
+            match uploaded {
+                Ok(()) => break,
+                // Somebody has written it, or an earlier try of ours.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && attempts < ATTEMPTS_MAX => {}
+                Err(error) => return Err(FilesError::Service(error)),
             }
         }
-        let mut content = PartsReader::new(self.objects, &entry.parts);
-        let uploaded = self
-            .project
-            .upload(bucket, name, &entry.attributes, entry.size, &mut content);
-        uploaded.map_err(FilesError::Service)?;
         let wrong = |why: &str| FilesError::Damaged {
             subject: entry.file.to_string(),
             why: why.to_owned(),

@@ -123,6 +123,14 @@ pub(crate) fn given_up(failure: Failure, tries: u32, doing: &'static str, subjec
     GivenUp::error(kind(&failure), failure, tries, doing, subject)
 }
 
+/// The same of something that was to be written where there was to be nothing.
+pub(crate) fn given_up_writing(failure: Failure, tries: u32, doing: &'static str, subject: &str) -> Error {
+    match is_conflict(&failure) {
+        true => GivenUp::error(ErrorKind::AlreadyExists, failure, tries, doing, subject),
+        false => given_up(failure, tries, doing, subject),
+    }
+}
+
 /// The same after the only try.
 pub(crate) fn failed(failure: Failure, doing: &'static str, subject: &str) -> Error {
     given_up(failure, 1, doing, subject)

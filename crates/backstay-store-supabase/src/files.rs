@@ -209,10 +209,11 @@ impl ProjectFiles {
         })
     }
 
-    /// Writes a file, over the one of that name: in one request, or in pieces where it is long.
+    /// Writes a file: in one request, or in pieces where it is long.
     ///
     /// # Errors
-    /// Those of the service, and of the content, which must have exactly that length.
+    /// [`ErrorKind::AlreadyExists`] where there is one and it is not to be replaced, be it that an earlier try wrote it whose
+    /// answer was lost; those of the service, and of the content, which must have exactly that length.
     pub fn upload(
         &self,
         bucket: &str,
@@ -220,6 +221,7 @@ impl ProjectFiles {
         attributes: &FileAttributes,
         size: u64,
         content: &mut dyn Read,
+        existing: Existing,
     ) -> Result<(), Error> {
         const DOING: &str = "upload";
         let client = self.bucket(bucket);
@@ -238,10 +240,11 @@ impl ProjectFiles {
         if size <= PIECE_BYTES as u64 {
             let body = read(size)?;
             let path = client.path("", name);
-            return client.retried(DOING, &client.subject(name), || {
+            let (upsert, is_wanted) = existing.header();
+            let (written, tries) = client.tried(|| {
                 let mut call = Call::new("POST", &path)
                     .header("content-type", content_type)
-                    .header("x-upsert", "true")
+                    .header(upsert, is_wanted)
                     .body(&body);
                 if let Some(cache_control) = &attributes.cache_control {
                     call = call.header("cache-control", cache_control);
@@ -251,6 +254,7 @@ impl ProjectFiles {
                 }
                 client.once(&call).map(drop)
             });
+            return written.map_err(|failure| dialect::given_up_writing(failure, tries.count, DOING, &subject));
         }
         // Here the service takes a number of seconds.
         let max_age = attributes.cache_control.as_deref();
@@ -264,7 +268,7 @@ impl ProjectFiles {
         .filter_map(|(name, value)| Some((name, value?)))
         .collect();
         let length = Length::Known(size);
-        let mut upload = Upload::begin_as(&client, name, client.subject(name), length, &told, Existing::Replace)?;
+        let mut upload = Upload::begin_as(&client, name, client.subject(name), length, &told, existing)?;
         let mut left = size;
         while left > 0 {
             let bytes = left.min(PIECE_BYTES as u64);

@@ -28,4 +28,5 @@ pub use config::SupabaseConfig;
 pub use files::{FileAttributes, FileBucket, FileInfo, ListedFile, OpenedFile, ProjectFiles};
 pub use key::{ApiKey, InvalidApiKey};
 pub use store::SupabaseStore;
+pub use tus::Existing;
 pub use url::{Incomplete, InvalidSupabaseUrl, SupabaseUrl, Variables};

@@ -40,9 +40,22 @@ pub(crate) enum Length {
 
 /// What becomes of an object of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Existing {
+#[expect(clippy::exhaustive_enums, reason = "there is no third way")]
+pub enum Existing {
+    /// It stays, and the upload is refused.
     Refuse,
+    /// It is replaced.
     Replace,
+}
+
+impl Existing {
+    /// The header that says so.
+    pub(crate) fn header(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Refuse => ("x-upsert", "false"),
+            Self::Replace => ("x-upsert", "true"),
+        }
+    }
 }
 
 /// Whether a piece may be the last one.
@@ -84,15 +97,12 @@ impl Upload {
             .map(|(name, value)| format!("{name} {}", BASE64_STANDARD.encode(value)))
             .collect();
         let metadata = pairs.join(",");
-        let upsert = match existing {
-            Existing::Refuse => "false",
-            Existing::Replace => "true",
-        };
-        let path = client.retried(DOING, &subject, || {
+        let (upsert, is_wanted) = existing.header();
+        let (begun, tries) = client.tried(|| {
             let call = Call::new("POST", PATH)
                 .header(VERSION.0, VERSION.1)
                 .header("upload-metadata", &metadata)
-                .header("x-upsert", upsert)
+                .header(upsert, is_wanted)
                 .body(b"");
             let call = match length {
                 Length::Known(bytes) => call.header("upload-length", bytes.to_string()),
@@ -106,7 +116,8 @@ impl Upload {
                 .filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=".contains(&b)));
             let id = id.ok_or_else(|| Failure::unusable("it does not say where the upload is"))?;
             Ok(format!("{PATH}/{id}"))
-        })?;
+        });
+        let path = begun.map_err(|failure| dialect::given_up_writing(failure, tries.count, DOING, &subject))?;
         Ok(Self {
             client: Arc::clone(client),
             subject,

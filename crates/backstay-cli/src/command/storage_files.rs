@@ -1,12 +1,13 @@
 use backstay::storage_files::{
-    FileName, FileRow, FilesBackup, FilesBackupOptions, FilesBackupReport, FilesListing, FilesRepository,
-    FilesRestoreReport, Incomplete, ProjectFiles, RowsAndFiles, SupabaseUrl, SupabaseVariables, back_up_files,
-    compare_rows, restore_files, verify_files,
+    FileName, FileRow, FilesBackup, FilesBackupOptions, FilesBackupReport, FilesError, FilesId, FilesListing,
+    FilesRepository, FilesRestoreReport, Incomplete, ProjectFiles, RowsAndFiles, SupabaseUrl, SupabaseVariables,
+    back_up_files, compare_rows, restore_files, verify_files,
 };
-use backstay::{Archive, Repository, Variables, WhenMissing, file_rows};
+use backstay::{Archive, Deed, Outcome, Repository, Variables, WhenMissing, file_rows};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::log::note_without_backup;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -21,8 +22,6 @@ use crate::settle::{
 
 /// Names that one message lists.
 const NAMES_MAX: usize = 20;
-/// What names begin with where nothing names the project.
-const UNNAMED: &str = "project";
 
 /// Nothing says which project is meant, or with which key it is spoken to.
 #[derive(Debug, thiserror::Error)]
@@ -33,20 +32,38 @@ pub(crate) struct NoProject(#[source] Incomplete);
 pub(crate) fn back_up(settled: &SettledFilesBackup, environment: &Environment) -> Result<Exit, Failure> {
     let interrupt = Interrupt::watch()?;
     let variables = of_supabase(&environment.variables);
-    let project = ProjectFiles::new(settled.project.config(&variables).map_err(NoProject)?)?;
-    let prefix = settled.name.clone().or_else(|| settled.project.project(&variables));
+    let config = settled.project.config(&variables).map_err(NoProject)?;
+    let named = settled.name.clone().or_else(|| settled.project.project(&variables));
+    let prefix = named.unwrap_or_else(|| host(&config.endpoint));
+    let project = ProjectFiles::new(config)?;
     let rows = rows(settled.rows.as_ref())?;
     let repository = settled.store.open(WhenMissing::Create)?;
     let mut files = files_of(&settled.keys, &repository)?;
     if let Some(seals) = settled.seals.seals(&settled.store.variables, environment.can_ask)? {
         files = files.with_sealer(seals.packs);
     }
-    let mut options = FilesBackupOptions::new(prefix.as_deref().unwrap_or(UNNAMED), Timestamp::now());
+    let mut options = FilesBackupOptions::new(&prefix, Timestamp::now());
     options.jobs = settled.jobs;
     settled.output.remark("reading the files of the project");
-    let report = back_up_files(&project, &files, &options, &|| interrupt.token().is_cancelled())?;
+    let report = back_up_files(&project, &files, &options, &|| interrupt.token().is_cancelled());
+    note(environment, &repository, &FilesId::new(&prefix, options.time), &report);
+    let report = report?;
     let compared = rows.map(|rows| compare_rows(&rows, &report.listing));
     tell_of(&report.listing, compared.as_ref());
+    for bucket in &report.gone_buckets {
+        complain(&format!(
+            "bucket gone: the backup before this one had {}",
+            harmless(bucket)
+        ));
+    }
+    if let Some(earlier) = report.shrank() {
+        complain(&format!(
+            "fewer files: the backup before this one, {}, had {} in {}",
+            earlier.id,
+            count(earlier.files, "file", "files"),
+            count(earlier.buckets, "bucket", "buckets")
+        ));
+    }
     for file in &report.vanished {
         settled
             .output
@@ -59,7 +76,10 @@ pub(crate) fn back_up(settled: &SettledFilesBackup, environment: &Environment) -
         } => print_text(&backup_text(&report))?,
         Output { .. } => {}
     }
-    let is_whole = report.listing.without_file.is_empty() && compared.is_none_or(|found| found.missing.is_empty());
+    let is_whole = report.listing.without_file.is_empty()
+        && report.gone_buckets.is_empty()
+        && report.shrank().is_none()
+        && compared.is_none_or(|found| found.missing.is_empty());
     Ok(if is_whole { Exit::Done } else { Exit::Findings })
 }
 
@@ -173,6 +193,36 @@ pub(crate) fn list(settled: &SettledFilesList) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Notes in the store what became of a backup.
+fn note(
+    environment: &Environment,
+    repository: &Repository,
+    id: &FilesId,
+    report: &Result<FilesBackupReport, FilesError>,
+) {
+    let outcome = match report {
+        Ok(_) => Outcome::Done,
+        // Why may name a file, and the log is in clear.
+        Err(_) => Outcome::Failed,
+    };
+    if let Ok(prefix) = id.prefix().parse() {
+        note_without_backup(
+            &environment.witness(),
+            repository,
+            Deed::Files,
+            outcome,
+            &prefix,
+            id.as_str(),
+        );
+    }
+}
+
+/// The host of a URL, with its port.
+fn host(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or_default().to_owned()
+}
+
 fn of_supabase(variables: &Variables) -> SupabaseVariables {
     variables.texts().collect()
 }
@@ -274,6 +324,9 @@ struct BackupJson<'r> {
     unchanged: u64,
     without_file: &'r [FileName],
     vanished: &'r [FileName],
+    gone_buckets: &'r [String],
+    /// What the backup before this one had, where this one has less than half of its files.
+    shrank_from: Option<u64>,
     rows: Option<RowsJson<'r>>,
 }
 
@@ -330,6 +383,8 @@ fn backup_json<'r>(
         unchanged: report.unchanged,
         without_file: &report.listing.without_file,
         vanished: &report.vanished,
+        gone_buckets: &report.gone_buckets,
+        shrank_from: report.shrank().map(|earlier| earlier.files),
         rows: compared.map(rows_json),
     }
 }

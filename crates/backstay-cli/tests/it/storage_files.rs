@@ -168,6 +168,8 @@ fn what_cannot_be_done_is_told_with_what_to_do() {
         "{none:?}"
     );
     project.run(&["storage-files", "backup"], 0);
+    let log = project.run(&["log"], 0).stdout;
+    assert!(log.contains("files") && log.contains("127-0-0-1-"), "{log}");
     let unknown = project.run(&["storage-files", "verify", "abc_files_20260101_000000"], 5);
     assert!(
         unknown.stderr.contains("hint: backstay storage-files list"),
@@ -177,6 +179,20 @@ fn what_cannot_be_done_is_told_with_what_to_do() {
     // Where it goes is never taken from variables.
     project.run(&["storage-files", "restore", "latest"], 2);
     project.run(&["storage-files", "restore", "latest", "--to", "abc", "--replace"], 2);
+    let one_second = || std::thread::sleep(std::time::Duration::from_millis(1100));
+    project.server.remove_bucket("avatars");
+    one_second();
+    let fewer = project.run(&["storage-files", "backup"], 1);
+    assert!(
+        fewer
+            .stderr
+            .contains("bucket gone: the backup before this one had avatars"),
+        "{fewer:?}"
+    );
+    project.server.create_bucket("avatars", true);
+    project.server.put("avatars", "ada.png", b"the picture of ada");
+    one_second();
+    project.run(&["storage-files", "backup"], 0);
     let mut keyless = project.command(&["storage-files", "backup"]);
     keyless.env_remove("SUPABASE_SECRET_KEY");
     let keyless = Run::of(&mut keyless);

@@ -62,9 +62,11 @@ pub enum Deed {
     Litter,
     /// Rows were exported.
     Export,
+    /// The files of a project were backed up.
+    Files,
 }
 
-const DEEDS: [(Deed, &str); 11] = [
+const DEEDS: [(Deed, &str); 12] = [
     (Deed::Backup, "backup"),
     (Deed::Verification, "verification"),
     (Deed::Drill, "drill"),
@@ -76,6 +78,7 @@ const DEEDS: [(Deed, &str); 11] = [
     (Deed::Rekey, "rekey"),
     (Deed::Litter, "litter"),
     (Deed::Export, "export"),
+    (Deed::Files, "files"),
 ];
 
 /// What came of a deed.

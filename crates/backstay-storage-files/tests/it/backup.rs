@@ -1,4 +1,7 @@
+use std::sync::Arc;
+
 use backstay_storage_files::{FileName, FilesError};
+use backstay_testkit::ToyKey;
 use backstay_testkit::http_server::Fault;
 
 use crate::support::{back_up, memory, project, reads};
@@ -163,4 +166,25 @@ fn the_newest_is_of_one_project() {
     assert!(matches!(error, FilesError::Several(prefixes) if prefixes == ["abc", "other"]));
     assert_eq!(repository.latest(Some("abc")).unwrap(), first);
     assert!(matches!(back_up(&server, &repository, 0), Err(FilesError::Exists(id)) if id == first));
+}
+
+#[test]
+fn what_is_far_less_than_before_is_told() {
+    let (server, (_, repository)) = (project(), memory());
+    let first = back_up(&server, &repository, 0).unwrap();
+    assert!(first.shrank().is_none() && first.gone_buckets.is_empty());
+    for name in ["ada.png", "empty"] {
+        server.remove("avatars", name);
+    }
+    let second = back_up(&server, &repository, 1).unwrap();
+    assert!(second.shrank().is_none(), "three of five are more than half");
+    server.remove_bucket("documents");
+    let third = back_up(&server, &repository, 2).unwrap();
+    assert_eq!(third.gone_buckets, ["documents"]);
+    let earlier = third.shrank().unwrap();
+    assert_eq!((&earlier.id, earlier.buckets, earlier.files), (&second.backup.id, 2, 3));
+    // Whoever has no key for it knows how much there was.
+    let sealed = repository.with_sealer(Arc::new(ToyKey::new("key")));
+    let fourth = back_up(&server, &sealed, 3).unwrap();
+    assert!(fourth.shrank().is_none() && fourth.gone_buckets.is_empty());
 }

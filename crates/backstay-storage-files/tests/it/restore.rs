@@ -58,6 +58,27 @@ fn what_is_there_is_replaced_only_where_that_is_asked_for() {
 }
 
 #[test]
+fn what_is_written_meanwhile_is_not_overwritten() {
+    let (server, (_, repository)) = (project(), memory());
+    let long = vec![7; 20_000_000];
+    server.put("documents", "long", &long);
+    let report = back_up(&server, &repository, 0).unwrap();
+    let other = SupabaseProject::start();
+    // One in one request, one in pieces, and one with the content of the backup.
+    other.put_when_missed("avatars/ada.png", b"bob");
+    other.put_when_missed("documents/long", b"short");
+    other.put_when_missed("documents/same", b"ada");
+    let kept = restore(&other, &repository, &report, ExistingFiles::Keep);
+    assert_eq!((kept.kept.len(), kept.written, kept.same), (2, 3, 1), "{kept:?}");
+    assert_eq!(
+        other.file("avatars", "ada.png").unwrap().content.as_deref(),
+        Some(&b"bob"[..])
+    );
+    let replaced = restore(&other, &repository, &report, ExistingFiles::Replace);
+    assert!(replaced.is_complete() && replaced.written == 2, "{replaced:?}");
+}
+
+#[test]
 fn an_empty_file_is_there_only_where_its_content_is() {
     let (server, (_, repository)) = (project(), memory());
     let report = back_up(&server, &repository, 0).unwrap();

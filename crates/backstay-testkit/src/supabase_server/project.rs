@@ -55,6 +55,8 @@ struct State {
     restless: BTreeMap<String, u32>,
     /// Files of which a cache has kept what they were, and for how many reads.
     cached: BTreeMap<String, (ProjectFile, u32)>,
+    /// Files that somebody writes right after they were looked for in vain.
+    arriving: BTreeMap<String, Vec<u8>>,
 }
 
 /// A project at Supabase, as far as its files go: a server in this process, on a free port of the loopback interface, with the
@@ -114,6 +116,13 @@ impl SupabaseProject {
         self.state().files.remove(&(bucket.to_owned(), name.to_owned()));
     }
 
+    /// Removes a bucket with all that is in it.
+    pub fn remove_bucket(&self, id: &str) {
+        let mut state = self.state();
+        state.buckets.remove(id);
+        state.files.retain(|(bucket, _), _| bucket != id);
+    }
+
     /// Takes the content of a file away and leaves its row, as restoring a database alone does.
     pub fn lose_content(&self, bucket: &str, name: &str) {
         let mut state = self.state();
@@ -131,6 +140,11 @@ impl SupabaseProject {
         let before = self.file(bucket, name).unwrap();
         self.put(bucket, name, content);
         self.state().cached.insert(name.to_owned(), (before, reads));
+    }
+
+    /// Writes a file right after it was looked for in vain.
+    pub fn put_when_missed(&self, path: &str, content: &[u8]) {
+        self.state().arriving.insert(path.to_owned(), content.to_vec());
     }
 
     /// Lists so many files at once.
@@ -191,7 +205,13 @@ impl State {
         answered(&told)
     }
 
-    fn info(&self, path: &str) -> Response {
+    fn info(&mut self, path: &str) -> Response {
+        if self.file(path).is_none() {
+            if let (Some(content), Some((bucket, name))) = (self.arriving.remove(path), path.split_once('/')) {
+                self.put(bucket, name, &content, ProjectFile::default());
+            }
+            return no_object();
+        }
         let Some((name, file)) = self.file(path) else {
             return no_object();
         };
@@ -293,7 +313,10 @@ impl State {
                     (name.to_owned(), String::from_utf8(value).unwrap())
                 })
                 .collect();
-            assert_eq!(request.header("x-upsert"), Some("true"));
+            let path = format!("{}/{}", told["bucketName"], told["objectName"]);
+            if request.header("x-upsert") != Some("true") && self.file(&path).is_some() {
+                return refusal(409, "KeyAlreadyExists", "The resource already exists");
+            }
             self.writes += 1;
             let id = format!("upload{}", self.writes);
             let upload = Upload {

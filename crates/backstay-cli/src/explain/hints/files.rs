@@ -12,6 +12,7 @@ pub(super) fn of_files(error: &FilesError) -> Option<&'static str> {
             "name buckets by their ids, as they are in the dashboard of the project; leave --bucket out for all"
         }
         FilesError::Exists(_) => "its name has the time to the second: try again",
+        FilesError::TooMany { .. } => "keep some of the buckets in another project",
         FilesError::KeepsChanging(_) => "try again when nobody writes it all the time",
         FilesError::Damaged { .. } => {
             "backstay storage-files verify tells all that is damaged; delete a damaged object below storage-files/objects/ and back up \

@@ -25,7 +25,7 @@ fn memberships(cluster: &Cluster) -> Vec<String> {
 fn a_project_comes_back_on_a_newer_server() {
     let mut installations = installations();
     installations.retain(|installation| installation.major() >= 15);
-    installations.sort_by_key(|installation| installation.major());
+    installations.sort_by_key(backstay_postgres::Installation::major);
     let (Some(older), Some(newer)) = (installations.first(), installations.last()) else {
         return;
     };
