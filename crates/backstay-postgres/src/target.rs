@@ -24,7 +24,7 @@ use crate::catalog::{CatalogError, Reading as _};
 use crate::config::ConnectionConfig;
 use crate::connect::{ConnectErrorKind, connect_client};
 use crate::platform::{FoundPlatform, PlatformChoice, find as platform_of};
-use crate::pooling::PoolingError;
+use crate::pooling::{PoolingError, connect_to_session};
 use crate::search_path::SearchPath;
 use crate::session::{self, SessionError};
 use crate::source::SourceError;
@@ -359,9 +359,11 @@ pub fn plan_restore(
 /// what is the platform's.
 ///
 /// # Errors
-/// It cannot be reached or looked at.
+/// It cannot be reached or looked at, or is behind a pooler in transaction mode.
 pub fn find_project(config: &ConnectionConfig, choice: PlatformChoice) -> Result<Option<FoundPlatform>, TargetError> {
     on_a_thread(|| {
+        // Before anything is set.
+        drop(connect_to_session(config, &CancelToken::new())?);
         let mut client = connect_client(config)?;
         session::prepare_client(&mut client).reading("the target")?;
         let found = platform_of(&mut client, config, choice)?;

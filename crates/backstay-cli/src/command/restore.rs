@@ -8,9 +8,9 @@ use std::time::Instant;
 use backstay::excluded;
 use backstay::manifest::Omission;
 use backstay::{
-    Archive, BackupOptions, BackupReader, CheckOptions, ConnectionConfig, Deed, ForeignArchive, ForeignPlan, Level,
-    Outcome, Platform, Repository, RestorePlan, RestoreReport, Store, Swap, SwapError, TargetError, WhenMissing,
-    find_project, plan_restore, plan_swap, swap_at, swap_databases,
+    Archive, BackupOptions, BackupReader, CheckOptions, ConnectErrorKind, ConnectionConfig, Deed, ForeignArchive,
+    ForeignPlan, Level, Outcome, Platform, Repository, RestorePlan, RestoreReport, Store, Swap, SwapError, TargetError,
+    WhenMissing, find_project, plan_restore, plan_swap, swap_at, swap_databases,
 };
 use jiff::Timestamp;
 
@@ -129,6 +129,7 @@ fn restore(settled: &SettledRestore, environment: &Environment) -> Result<Exit, 
 fn refuse_project(settled: &SettledRestore) -> Result<(), Failure> {
     let config = &settled.target.config;
     match find_project(config, settled.options.platform) {
+        Err(TargetError::Connect(error)) if error.kind() == ConnectErrorKind::TransactionPooler => Err(error.into()),
         // A damaged database, which nobody can connect to, may be replaced; and what else is wrong is told later.
         Ok(None) | Err(TargetError::Connect(_)) => Ok(()),
         Ok(Some(found)) => Err(RestoreRefused::Project {

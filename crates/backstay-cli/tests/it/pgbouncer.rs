@@ -229,7 +229,7 @@ fn transactions_are_refused_before_anything_is_set() {
     sandbox.write("plain.sql", "CREATE TABLE public.plain (i int);\n");
     let pooler = PgBouncer::start(&sandbox, "transaction", "");
     let (kulti, copy) = (pooler.url("kulti"), pooler.url("restored"));
-    let refused: [&[&str]; 7] = [
+    let refused: [&[&str]; 8] = [
         &["backup", "--from", &kulti],
         &["restore", "latest", "--to", &copy, "--yes", "restored"],
         &["restore", "plain.sql", "--to", &copy, "--yes", "restored"],
@@ -247,6 +247,7 @@ fn transactions_are_refused_before_anything_is_set() {
         ],
         &["restore", "--undo=restored", "--to", &kulti, "--yes", "kulti"],
         &["restore", "--undo", "--to", &kulti, "--yes", "kulti"],
+        &["restore", "latest", "--swap", "--to", &kulti, "--yes", "kulti"],
         &[
             "export-data",
             "--subject",
