@@ -65,7 +65,7 @@ pub(super) fn apply(
         failures: Mutex::default(),
         lent: Mutex::default(),
         own_memberships: Mutex::default(),
-        refused: Mutex::default(),
+        untold: Mutex::default(),
         triggers_act: AtomicBool::new(false),
         stand_ins: (plan.options.surroundings == Surroundings::StandIns).then(Arc::default),
     };
@@ -87,8 +87,8 @@ struct Restore<'a> {
     lent: Mutex<Lent>,
     /// The roles that the one that restores is a member of in the backup, with the statements that make it one.
     own_memberships: Mutex<Vec<(String, Vec<u8>)>>,
-    /// What the platform refused although the restore goes on.
-    refused: Mutex<Vec<String>>,
+    /// What is told in the end of what was left out on a platform.
+    untold: Mutex<Vec<String>>,
     /// Whether triggers and keys that are there already act on rows that are loaded.
     triggers_act: AtomicBool,
     /// The roles that were made up, where they may be.
@@ -142,8 +142,8 @@ impl Restore<'_> {
         }
         report.left_out.extend(self.plan.left_out.clone());
         if is_made {
-            self.finish_on_platform(&mut report)?;
-            let checked = self.check(&mut report);
+            let finished = self.finish_on_platform(&mut report);
+            let checked = finished.and_then(|()| self.check(&mut report));
             self.end_acting()?;
             checked?;
             self.check_own_entries(&report)?;

@@ -10,9 +10,11 @@ use backstay_core::manifest::Entry;
 use backstay_core::sql::{quote_identifier, quote_literal};
 
 use super::{Failed, Restore, Session};
+use crate::CancelToken;
+use crate::session;
 use crate::target::platform::OnPlatform;
 use crate::target::{RestoreFailure, TargetError};
-use crate::wire::{Row, TransactionStatus};
+use crate::wire::{Row, TransactionStatus, WireConnection};
 
 /// What was lent.
 #[derive(Default)]
@@ -170,13 +172,15 @@ impl Restore<'_> {
         if statements.is_empty() {
             return Ok(());
         }
-        let mut session = self.connect()?;
+        // Also where the restore was cancelled.
+        let mut connection = WireConnection::connect(self.config, &CancelToken::new())?;
+        session::prepare(&mut connection, &self.manifest.source.encoding, &[])?;
         for (what, sql) in statements {
-            if let Err(Failed { statement, error }) = session.run(sql) {
-                self.fail(what, Some(&statement), &error);
+            if let Err(error) = connection.execute(&sql) {
+                self.fail(what, Some(&sql), &error);
             }
         }
-        session.connection.close();
+        connection.close();
         Ok(())
     }
 

@@ -127,12 +127,9 @@ impl Restore<'_> {
                 .map(String::from_utf8_lossy)
                 .unwrap_or_default();
             let table = String::from_utf8_lossy(table);
-            self.refused
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(format!(
-                    "{count} rows of {table}, which the backup has not: they referred to rows that were replaced"
-                ));
+            self.untold.lock().unwrap_or_else(PoisonError::into_inner).push(format!(
+                "{count} rows of {table}, which the backup has not: they referred to rows that were replaced"
+            ));
         }
         let sql = [b"TRUNCATE ".to_vec(), on.emptied.join(&b", "[..])].concat();
         let truncated = session.connection.execute(&sql);
@@ -188,8 +185,8 @@ impl Restore<'_> {
             Some(error) => String::from_utf8_lossy(error.field(b'M').unwrap_or_default()).into_owned(),
             None => error.to_string(),
         };
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.push(format!("{what}: {told}"));
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        untold.push(format!("{what}: {told}"));
     }
 
     /// Looks whether the platform has what it may refuse, or pass over without an error. A proof has looked already.
@@ -237,9 +234,9 @@ impl Restore<'_> {
     pub(super) fn finish_on_platform(&self, report: &mut RestoreReport) -> Result<(), TargetError> {
         let Some(on) = self.on_platform() else { return Ok(()) };
         report.left_out.extend(on.left_out.iter().cloned());
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        report.left_out.append(&mut refused);
-        drop(refused);
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        report.left_out.append(&mut untold);
+        drop(untold);
         let mut session = self.connect()?;
         let mut failures = Vec::new();
         let settings: &[DatabaseSetting] = &on.settings;

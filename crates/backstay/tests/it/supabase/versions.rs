@@ -1,5 +1,7 @@
 //! A project on an older server and on a newer one, where memberships are other than before.
 
+use backstay_postgres::Installation;
+
 use super::{back_up, fingerprint, in_use, options, project_on, restore};
 use crate::support::{Cluster, installations};
 
@@ -25,7 +27,7 @@ fn memberships(cluster: &Cluster) -> Vec<String> {
 fn a_project_comes_back_on_a_newer_server() {
     let mut installations = installations();
     installations.retain(|installation| installation.major() >= 15);
-    installations.sort_by_key(backstay_postgres::Installation::major);
+    installations.sort_by_key(Installation::major);
     let (Some(older), Some(newer)) = (installations.first(), installations.last()) else {
         return;
     };
