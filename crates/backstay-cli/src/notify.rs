@@ -445,3 +445,32 @@ fn channel(name: &str, notification: &Notification, environment: &Environment) -
     })?;
     Ok(channel.trusting(ca_file.transpose().map_err(unresolved)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_works_again_where_the_time_before_it_did_not() {
+        use Outcome::{Begun, Done, Failed};
+
+        // Oldest first, as a log tells them to work that just ended well.
+        for (outcomes, expected) in [
+            (&[Failed, Done][..], true),
+            (&[Failed, Begun, Done], true),
+            (&[Done, Failed, Failed, Begun, Done], true),
+            (&[Failed, Done, Done], false),
+            (&[Failed, Done, Begun, Done], false),
+            (&[Done], false),
+            (&[], false),
+            // What was killed said nothing of how it ended.
+            (&[Done, Begun, Done], false),
+            (&[Begun], false),
+            // Its own entry could not be written.
+            (&[Done, Failed], true),
+            (&[Failed, Begun], true),
+        ] {
+            assert_eq!(is_recovery(outcomes.iter().copied()), expected, "{outcomes:?}");
+        }
+    }
+}
