@@ -85,6 +85,8 @@ pub(crate) enum SettleError {
     Folder(#[from] InvalidObjectKey),
     #[error("the configuration has no [[export]]")]
     NoExports,
+    #[error("none of the databases has somebody to tell")]
+    NobodyToTell,
     #[error("no database of the configuration has a schedule")]
     NothingScheduled,
     #[error("[database.{name}] has no schedule")]
