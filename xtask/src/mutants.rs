@@ -7,14 +7,13 @@ mod mutant;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::files::files_below;
-use crate::postgres;
 use crate::run::{self, Failure, cargo};
+use crate::test::{Request, Variable};
 
 use copy::Copy;
 use mutant::Test;
@@ -55,8 +54,7 @@ impl Outcome {
 /// Runs the mutants whose names begin with one of those given, or all.
 pub(crate) fn run(names: &[String]) -> Result<(), Failure> {
     let mutants = chosen(names)?;
-    let own = postgres::find_or_install("testing")?;
-    let laboratory = Laboratory::new(&own)?;
+    let laboratory = Laboratory::new(Request::everything().environment()?)?;
     laboratory.try_without_mutants(&mutants)?;
     let mut escaped = 0;
     for mutant in &mutants {
@@ -102,15 +100,16 @@ fn chosen(names: &[String]) -> Result<Vec<Mutant>, Failure> {
 }
 
 /// Where mutants are built and tested: a copy of the workspace, and a folder of Cargo's that is kept between runs.
-struct Laboratory<'a> {
+struct Laboratory {
     copy: Copy,
-    server: &'a Path,
+    /// What `cargo xtask test` tells the tests, too.
+    environment: Vec<Variable>,
 }
 
-impl<'a> Laboratory<'a> {
-    fn new(server: &'a Path) -> Result<Self, Failure> {
+impl Laboratory {
+    fn new(environment: Vec<Variable>) -> Result<Self, Failure> {
         let copy = Copy::of_the_workspace(&run::target().join("mutants"))?;
-        Ok(Self { copy, server })
+        Ok(Self { copy, environment })
     }
 
     /// Runs every named test on the code as it is, where each must be there and pass.
@@ -188,7 +187,7 @@ impl<'a> Laboratory<'a> {
             .args(program)
             .current_dir(self.copy.tree())
             .env("CARGO_TARGET_DIR", self.copy.folder().join("target"))
-            .env("BACKSTAY_TEST_PG_BINS", self.server);
+            .envs(self.environment.iter().cloned());
         command
     }
 }

@@ -1,6 +1,6 @@
 use std::env;
+use std::ffi::OsString;
 use std::iter;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::garage;
@@ -38,6 +38,9 @@ const SERVERS: &str = "BACKSTAY_TEST_PG_BINS";
 
 /// Restricts nextest to the crates whose behaviour may differ by the server's version.
 const OF_VERSIONS: [&str; 2] = ["-E", "package(backstay-postgres) + package(backstay)"];
+
+/// A variable of the environment, and its value.
+pub(crate) type Variable = (&'static str, OsString);
 
 /// What was asked of `cargo xtask test`.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,22 +97,16 @@ impl Request {
         Ok(request)
     }
 
+    /// The variables of a run on the machine's own server, once what the tests need is there.
+    pub(crate) fn environment(&self) -> Result<Vec<Variable>, Failure> {
+        let programs = provide_programs()?;
+        let servers = self.servers()?;
+        let own = servers.first().map(|own| bins(own, &servers)).transpose()?;
+        Ok(programs.into_iter().chain(own).collect())
+    }
+
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let mut missing: Vec<&str> = TOOLS
-            .iter()
-            .filter(|(program, _)| !system::has_program(program))
-            .map(|(_, package)| *package)
-            .collect();
-        if !BROWSERS.iter().any(|browser| system::has_program(browser)) {
-            missing.push(BROWSER);
-        }
-        if !missing.is_empty() {
-            system::install(&missing, &format!("the tests need {}", missing.join(", ")))?;
-        }
-        let programs: Vec<(&str, PathBuf)> = python::PROGRAMS
-            .into_iter()
-            .map(|program| Ok((program.variable, program.find_or_install()?)))
-            .collect::<Result<_, Failure>>()?;
+        let programs = provide_programs()?;
         let servers = self.servers()?;
         for server in &servers {
             println!("PostgreSQL {}: {}", server.version, server.bin.display());
@@ -173,13 +170,11 @@ impl Request {
         servers: &[Server],
         scope: Scope,
         has_nextest: bool,
-        programs: &[(&str, PathBuf)],
+        programs: &[Variable],
     ) -> Result<(), Failure> {
-        let others = servers.iter().filter(|other| *other != server);
-        let bins = env::join_paths(iter::once(server).chain(others).map(|server| &server.bin))
-            .map_err(|error| Failure::new(format!("cannot name the servers in {SERVERS}: {error}")))?;
+        let bins = bins(server, servers)?;
         for mut command in self.commands(scope, has_nextest) {
-            run::run(command.env(SERVERS, &bins).envs(programs.iter().cloned()))?;
+            run::run(command.envs(programs.iter().cloned()).envs([bins.clone()]))?;
         }
         Ok(())
     }
@@ -212,6 +207,33 @@ impl Request {
             }
         }
     }
+}
+
+/// Provides the programs that tests run, and tells them where those are that are not in `PATH`.
+fn provide_programs() -> Result<Vec<Variable>, Failure> {
+    let mut missing: Vec<&str> = TOOLS
+        .iter()
+        .filter(|(program, _)| !system::has_program(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if !BROWSERS.iter().any(|browser| system::has_program(browser)) {
+        missing.push(BROWSER);
+    }
+    if !missing.is_empty() {
+        system::install(&missing, &format!("the tests need {}", missing.join(", ")))?;
+    }
+    let programs = python::PROGRAMS.into_iter();
+    programs
+        .map(|program| Ok((program.variable, program.find_or_install()?.into_os_string())))
+        .collect()
+}
+
+/// Has the tests run on a server, with the others behind it.
+fn bins(server: &Server, servers: &[Server]) -> Result<Variable, Failure> {
+    let others = servers.iter().filter(|other| *other != server);
+    let bins = env::join_paths(iter::once(server).chain(others).map(|server| &server.bin))
+        .map_err(|error| Failure::new(format!("cannot name the servers in {SERVERS}: {error}")))?;
+    Ok((SERVERS, bins))
 }
 
 /// Adds a server, unless there is one of its major version already.

@@ -68,7 +68,7 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
             command::drill(&SettledDrill::settle(*typed, &environment)?, &environment, watch)
         }),
         Command::List(typed) => command::list(&SettledList::settle(typed, &environment)?),
-        Command::Status(typed) => command::status(SettledStatus::settle(typed, &environment)?),
+        Command::Status(typed) => command::status(SettledStatus::settle(typed, &environment)?, &environment),
         Command::Report(typed) => command::report(SettledReport::settle(typed, &environment)?),
         Command::Show(typed) => command::show(&SettledShow::settle(typed, &environment)?),
         Command::Doctor(typed) => command::examine(&SettledDoctor::settle(typed, &environment)?, &environment),

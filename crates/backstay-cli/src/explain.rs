@@ -475,6 +475,7 @@ fn class_of_settle(error: &SettleError) -> Exit {
         | SettleError::WhichSection
         | SettleError::ForeignExport { .. }
         | SettleError::NothingScheduled
+        | SettleError::NobodyToTell
         | SettleError::NoSchedule { .. } => Exit::Configuration,
         _ => Exit::Usage,
     }

@@ -266,27 +266,64 @@ pub(crate) fn tell_failed(section: &str, work: Work, why: &str, environment: &En
 }
 
 fn tell_of(section: &str, kind: EventKind, work: Work, why: &str, environment: &Environment) -> bool {
-    let Ok(Some(loaded)) = environment.configuration.get() else {
-        return true;
+    let event = Event {
+        kind,
+        work,
+        reason: Some(why.to_owned()),
+        ..plain(section, environment)
     };
-    let mut messages = Vec::new();
-    for receiver in receivers(section, |_| true, loaded, environment) {
-        let is_wanted = match receiver.channel.is_ping() {
-            true => kind == EventKind::Failure,
-            false => receiver.wants(kind),
-        };
-        if receiver.is_about(work) && is_wanted {
-            let event = Event {
-                kind,
-                work,
-                reason: Some(why.to_owned()),
-                ..plain(section, environment)
-            };
-            messages.push((receiver.name, receiver.channel, event));
-        }
-    }
+    let messages = messages(section, &event, environment);
     let count = messages.len();
     count == 0 || send(messages, Limits::default()) < count
+}
+
+/// Something that a look at the stores found amiss with a database.
+pub(crate) struct Alarm {
+    /// The database as the configuration calls it, if it has that prefix.
+    pub(crate) section: String,
+    pub(crate) prefix: Prefix,
+    pub(crate) kind: EventKind,
+    pub(crate) work: Work,
+    /// What it is, for people.
+    pub(crate) messages: Vec<String>,
+}
+
+/// Tells those who want to know what is amiss with databases of the configuration.
+pub(crate) fn tell_alarms(alarms: Vec<Alarm>, environment: &Environment) {
+    let Ok(Some(loaded)) = environment.configuration.get() else {
+        return;
+    };
+    let mut all = Vec::new();
+    for alarm in alarms {
+        let section = alarm.section.as_str();
+        let database = loaded.config.database(section);
+        if database.is_some_and(|database| configuration::prefix(section, database) == alarm.prefix) {
+            let event = Event {
+                kind: alarm.kind,
+                work: alarm.work,
+                findings: alarm.messages,
+                ..plain(section, environment)
+            };
+            all.extend(messages(section, &event, environment));
+        }
+    }
+    let _ = send(all, Limits::default());
+}
+
+/// An event for those who want to know of it. Pings are called for failures alone: what is missed shows by their silence.
+fn messages(section: &str, event: &Event, environment: &Environment) -> Vec<(String, Channel, Event)> {
+    let Ok(Some(loaded)) = environment.configuration.get() else {
+        return Vec::new();
+    };
+    let is_wanted = |receiver: &Receiver| match receiver.channel.is_ping() {
+        true => event.kind == EventKind::Failure,
+        false => receiver.wants(event.kind),
+    };
+    let receivers = receivers(section, |_| true, loaded, environment).into_iter();
+    let receivers = receivers.filter(|receiver| receiver.is_about(event.work) && is_wanted(receiver));
+    receivers
+        .map(|receiver| (receiver.name, receiver.channel, event.clone()))
+        .collect()
 }
 
 /// Sends one of them a test.
@@ -444,4 +481,33 @@ fn channel(name: &str, notification: &Notification, environment: &Environment) -
         source,
     })?;
     Ok(channel.trusting(ca_file.transpose().map_err(unresolved)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_works_again_where_the_time_before_it_did_not() {
+        use Outcome::{Begun, Done, Failed};
+
+        // Oldest first, as a log tells them to work that just ended well.
+        for (outcomes, expected) in [
+            (&[Failed, Done][..], true),
+            (&[Failed, Begun, Done], true),
+            (&[Done, Failed, Failed, Begun, Done], true),
+            (&[Failed, Done, Done], false),
+            (&[Failed, Done, Begun, Done], false),
+            (&[Done], false),
+            (&[], false),
+            // What was killed said nothing of how it ended.
+            (&[Done, Begun, Done], false),
+            (&[Begun], false),
+            // Its own entry could not be written.
+            (&[Done, Failed], true),
+            (&[Failed, Begun], true),
+        ] {
+            assert_eq!(is_recovery(outcomes.iter().copied()), expected, "{outcomes:?}");
+        }
+    }
 }

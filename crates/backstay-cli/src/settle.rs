@@ -32,7 +32,7 @@ use crate::select::{BackupName, NameError, PathKind};
 pub(crate) use backup::SettledBackup;
 use chosen::ChosenSource;
 pub(crate) use chosen::section_name;
-pub(crate) use drill::{DrillPlace, SettledDrill};
+pub(crate) use drill::{DrillPlace, RecoveryLimit, SettledDrill};
 use encryption::settle_keys;
 pub(crate) use encryption::{RekeyWhich, SettledKey, SettledKeyCheck, SettledRekey};
 pub(crate) use export::{
@@ -85,6 +85,8 @@ pub(crate) enum SettleError {
     Folder(#[from] InvalidObjectKey),
     #[error("the configuration has no [[export]]")]
     NoExports,
+    #[error("none of the databases has somebody to tell")]
+    NobodyToTell,
     #[error("no database of the configuration has a schedule")]
     NothingScheduled,
     #[error("[database.{name}] has no schedule")]

@@ -404,7 +404,7 @@ impl Database {
             ),
             rto: fields.get(
                 "rto",
-                "How long it may take to have the database back: 90s, 30min, 1h; what the rules say, or 1h, without this.",
+                "How long it may take to have the database back, for `backstay status` and drills: 90s, 30min, 1h; without this what the rules say, or for `status` 1h.",
             ),
             proven_within: fields.get(
                 "proven-within",

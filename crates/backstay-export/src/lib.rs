@@ -18,6 +18,7 @@ mod parquet;
 mod request;
 mod run;
 mod session;
+mod source;
 mod subject;
 mod text;
 
@@ -29,6 +30,7 @@ pub use manifest::{ExportManifest, ExportSeal};
 pub use output::ExportFile;
 pub use request::{Export, ExportFormat, ExportOptions, ExportPlace, ExportRows, InvalidExportFormat};
 pub use run::{PublishedExport, export_data, export_data_in_snapshot};
+pub use source::ExportSource;
 pub use subject::{
     InvalidSubject, InvalidSubjectLink, Subject, SubjectExport, SubjectLink, SubjectPlan, SubjectTable, export_subject,
     plan_subject,

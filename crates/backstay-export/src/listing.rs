@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::error::ExportError;
 use crate::id::ExportId;
 use crate::manifest::{ExportManifest, MANIFEST_BYTES_MAX};
+use crate::source::ExportSource;
 
 /// For how long what has no manifest is taken for an export that is being written.
 const LITTER_GRACE: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -108,7 +109,8 @@ fn read_small(store: &dyn Store, key: &ObjectKey) -> Result<Option<Vec<u8>>, Err
 }
 
 /// Plans which exports of one name a policy lets go, each database by itself where manifests say it; changes nothing. The newest
-/// stays whatever the policy says, as with backups, and so does what cannot be read.
+/// stays whatever the policy says, as with backups, and so does what cannot be read. What is of another database than `source`,
+/// or may be because that is not known, stays and does not count.
 ///
 /// # Errors
 /// Those of the store.
@@ -117,15 +119,22 @@ pub fn plan_export_prune(
     folder: &ObjectKey,
     name: &Prefix,
     policy: &RetentionPolicy,
+    source: Option<&ExportSource>,
     now: Timestamp,
 ) -> Result<Vec<RetentionDecision>, Error> {
-    Ok(plan(&list_exports(store, folder, Some(name))?, policy, now))
+    Ok(plan(&list_exports(store, folder, Some(name))?, policy, source, now))
 }
 
-fn plan(listing: &ExportListing, policy: &RetentionPolicy, now: Timestamp) -> Vec<RetentionDecision> {
+fn plan(
+    listing: &ExportListing,
+    policy: &RetentionPolicy,
+    source: Option<&ExportSource>,
+    now: Timestamp,
+) -> Vec<RetentionDecision> {
     let facts: Vec<BackupFacts> = listing
         .exports
         .iter()
+        .filter(|export| !is_foreign(export, source))
         .map(|export| BackupFacts {
             id: export.id.as_planned().clone(),
             // Exports of one name are of several databases where another one was typed; of sealed ones nobody knows.
@@ -142,12 +151,18 @@ fn plan(listing: &ExportListing, policy: &RetentionPolicy, now: Timestamp) -> Ve
     plan_retention(&facts, policy, now)
 }
 
+/// Whether an export is of another database, as far as its manifest tells.
+fn is_foreign(export: &ExportSummary, source: Option<&ExportSource>) -> bool {
+    let theirs = export.manifest.as_ref().ok().and_then(|manifest| manifest.source);
+    theirs.is_some_and(|theirs| source.is_none_or(|source| source.fingerprint(&export.id) != theirs))
+}
+
 fn database_of(export: &ExportSummary) -> Option<String> {
     let contents = export.manifest.as_ref().ok()?.contents.as_ref()?;
     Some(contents.database.clone())
 }
 
-/// Removes the exports of one name that a policy lets go, each beginning with its manifest, and files that had no manifest
+/// Removes the exports of one name that a policy lets go, as [`plan_export_prune`] tells them, each beginning with its manifest, and files that had no manifest
 /// for seven days.
 ///
 /// # Errors
@@ -157,11 +172,12 @@ pub fn prune_exports(
     folder: &ObjectKey,
     name: &Prefix,
     policy: &RetentionPolicy,
+    source: Option<&ExportSource>,
     now: Timestamp,
 ) -> Result<PrunedExports, Error> {
     let listing = list_exports(store, folder, Some(name))?;
     let mut pruned = PrunedExports {
-        decisions: plan(&listing, policy, now),
+        decisions: plan(&listing, policy, source, now),
         ..PrunedExports::default()
     };
     for decision in &pruned.decisions {

@@ -35,6 +35,9 @@ pub struct ExportManifest {
     pub bytes: u64,
     /// SHA-256 of the stored bytes.
     pub sha256: Sha256Digest,
+    /// Its database, as [`ExportSource::fingerprint`](crate::ExportSource::fingerprint) tells it; `None` where its cluster is
+    /// not known, and in what older versions wrote.
+    pub source: Option<Sha256Digest>,
     /// What the file is of, where that may stand in clear: the file is not sealed.
     pub(crate) contents: Option<ContentsJson>,
     pub(crate) writer: String,
@@ -83,6 +86,8 @@ struct ManifestJson {
     bytes: u64,
     sha256: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     contents: Option<ContentsJson>,
 }
 
@@ -106,6 +111,7 @@ impl ExportManifest {
             file: self.file.clone(),
             bytes: self.bytes,
             sha256: self.sha256.to_string(),
+            source: self.source.map(|source| source.to_string()),
             contents: self.contents.clone(),
         };
         // Strings and numbers always have a JSON text.
@@ -142,6 +148,11 @@ impl ExportManifest {
                 .sha256
                 .parse()
                 .map_err(|_| wrong("its SHA-256 is none".to_owned()))?,
+            source: json
+                .source
+                .map(|source| source.parse())
+                .transpose()
+                .map_err(|_| wrong("its source is no SHA-256".to_owned()))?,
             contents: json.contents,
             writer: json.writer,
         })

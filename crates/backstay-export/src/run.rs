@@ -14,6 +14,7 @@ use crate::output::{ExportFile, Output, Published, name_of};
 use crate::parquet::ParquetWriter;
 use crate::request::{Export, ExportFormat, ExportOptions, ExportRows};
 use crate::session::{Afterwards, Session, blocked, guarded, refuse_replaced};
+use crate::source::ExportSource;
 
 /// An export that was made.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct PublishedExport {
     pub manifest: ExportManifest,
     /// Its file.
     pub file: ExportFile,
+    /// The database, where it is known of which cluster that is.
+    pub source: Option<ExportSource>,
 }
 
 /// Makes exports of the database at `source`, all of them in one snapshot; `now` becomes their time and a part of their
@@ -87,7 +90,7 @@ fn export_from(
             Ok::<_, ExportError>(planned.collect::<Vec<_>>().into_iter())
         })?),
     };
-    let (database, snapshot) = session.facts()?;
+    let facts = session.facts()?;
     let mut results = Vec::new();
     for export in exports {
         let further = match results.len() + 1 < exports.len() {
@@ -97,8 +100,8 @@ fn export_from(
         let planned = planned.as_mut().and_then(Iterator::next);
         let make = |connection: &mut WireConnection, planned: Planned| {
             let of = ContentsJson {
-                database: database.clone(),
-                snapshot: snapshot.clone(),
+                database: facts.database.clone(),
+                snapshot: facts.snapshot.clone(),
                 of: match &export.rows {
                     ExportRows::Table(table) => table.clone(),
                     ExportRows::Query(query) => query.clone(),
@@ -112,7 +115,7 @@ fn export_from(
                     Ok(rows)
                 })
             };
-            make(export, rows, of, now, options, cancel)
+            make(export, rows, of, facts.source(), now, options, cancel)
         };
         let connection = &mut session.connection;
         let made = match planned {
@@ -189,6 +192,7 @@ fn make(
     export: &Export,
     write_rows: impl FnOnce(&mut Output) -> Result<u64, ExportError>,
     contents: ContentsJson,
+    source: Option<ExportSource>,
     now: Timestamp,
     options: &ExportOptions,
     cancel: &CancelToken,
@@ -222,13 +226,14 @@ fn make(
         file: name_of(&file.key).to_owned(),
         bytes: file.bytes,
         sha256: file.sha256,
+        source: source.as_ref().map(|source| source.fingerprint(&id)),
         contents: Some(contents).filter(|_| seal.is_none()),
         seal,
         writer: concat!("backstay ", env!("CARGO_PKG_VERSION")).to_owned(),
         id: id.clone(),
     };
     published.commit(&place.key(&format!("{id}.manifest.json"))?, &manifest.to_json())?;
-    Ok(PublishedExport { manifest, file })
+    Ok(PublishedExport { manifest, file, source })
 }
 
 /// Whether other exports are to be read in the same snapshot.

@@ -16,6 +16,7 @@ use backstay_postgres::{CancelToken, ConnectionConfig, SqlState, WireConnection,
 use crate::columns::one_value;
 use crate::error::ExportError;
 use crate::request::ExportOptions;
+use crate::source::ExportSource;
 
 /// How often it is begun anew because tables change meanwhile. The first attempt only finds out which there are.
 const ATTEMPTS_MAX: u32 = 6;
@@ -47,6 +48,23 @@ pub(crate) struct Session {
     pub(crate) connection: WireConnection,
 }
 
+/// What a transaction reads.
+pub(crate) struct Facts {
+    /// `system_identifier` of the cluster, where it may be read.
+    cluster: Option<u64>,
+    /// The name of the database.
+    pub(crate) database: String,
+    /// The snapshot, as the server writes it.
+    pub(crate) snapshot: String,
+}
+
+impl Facts {
+    /// Which database that is, where it is known.
+    pub(crate) fn source(&self) -> Option<ExportSource> {
+        Some(ExportSource::new(self.cluster?, self.database.clone()))
+    }
+}
+
 impl Session {
     pub(crate) fn connect(config: &ConnectionConfig, cancel: &CancelToken) -> Result<Self, ExportError> {
         let mut connection = connect_to_session(config, cancel)?;
@@ -66,7 +84,7 @@ impl Session {
         self.execute("take part in the snapshot", &join)
     }
 
-    fn begin(&mut self, options: &ExportOptions) -> Result<(), ExportError> {
+    pub(crate) fn begin(&mut self, options: &ExportOptions) -> Result<(), ExportError> {
         self.execute("begin", b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
         let wait = format!("SET LOCAL lock_timeout = {}", options.lock_wait.as_millis().max(1));
         self.execute("begin", wait.as_bytes())
@@ -111,16 +129,32 @@ impl Session {
             .map_err(ExportError::wire("prepare the session"))
     }
 
-    /// The name of the database, and the snapshot as the server writes it.
-    pub(crate) fn facts(&mut self) -> Result<(String, String), ExportError> {
-        let mut ask = |sql: &str| {
-            let value = one_value(&mut self.connection, sql).map_err(ExportError::wire("read the snapshot"))?;
-            Ok::<_, ExportError>(value.unwrap_or_default())
+    /// What the transaction reads.
+    pub(crate) fn facts(&mut self) -> Result<Facts, ExportError> {
+        let ask = |connection: &mut WireConnection, sql: &str| {
+            let value = one_value(connection, sql).map_err(ExportError::wire("read the snapshot"))?;
+            Ok(value.unwrap_or_default())
         };
-        Ok((
-            ask("SELECT pg_catalog.current_database()")?,
-            ask("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text")?,
-        ))
+        // Managed servers may refuse to tell it.
+        let cluster = guarded(&mut self.connection, Afterwards::Undo, |connection| {
+            ask(
+                connection,
+                "SELECT system_identifier FROM pg_catalog.pg_control_system()",
+            )
+        });
+        let cluster = match cluster {
+            Err(error) if self.connection.is_broken() => return Err(error),
+            // It is unsigned and comes as a signed number.
+            cluster => cluster.ok().and_then(|text| text.parse().ok()).map(i64::cast_unsigned),
+        };
+        Ok(Facts {
+            cluster,
+            database: ask(&mut self.connection, "SELECT pg_catalog.current_database()")?,
+            snapshot: ask(
+                &mut self.connection,
+                "SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text",
+            )?,
+        })
     }
 
     fn lock(&mut self, tables: &BTreeMap<u32, Vec<u8>>) -> Result<(), ExportError> {

@@ -45,6 +45,8 @@ impl Witness {
             outcome,
             id: id.cloned(),
             prefix: None,
+            begun_at: None,
+            source: None,
             detail: detail.to_owned(),
         })
     }
@@ -69,6 +71,8 @@ impl Witness {
             outcome,
             id: None,
             prefix: Some(prefix.clone()),
+            begun_at: None,
+            source: None,
             detail: detail.to_owned(),
         })
     }

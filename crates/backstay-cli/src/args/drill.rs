@@ -34,7 +34,8 @@ pub(crate) struct DrillArguments {
     pub(crate) create: bool,
     #[command(flatten)]
     pub(crate) rules: RulesArguments,
-    /// Fail if it would take longer to have the database back: 90s, 30min, 1h (default: what the rules say).
+    /// Fail if it would take longer to have the database back: 90s, 30min, 1h (default: rto of the database in the configuration,
+    /// else what its rules say).
     #[arg(long, value_name = "TIME")]
     pub(crate) rto: Option<TimeLimit>,
     /// Connections that write at the same time (default: the number of processors, at most 4).

@@ -48,6 +48,9 @@ pub(crate) struct StatusArguments {
     /// Write these metrics into a file for the textfile collector of node_exporter, all at once, and print nothing.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "json")]
     pub(crate) textfile: Option<PathBuf>,
+    /// Tell those in notify of each database of the configuration what is missing or broken; all of it with each call.
+    #[arg(long)]
+    pub(crate) notify: bool,
     #[command(flatten)]
     pub(crate) output: OutputArguments,
 }

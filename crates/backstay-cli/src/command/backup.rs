@@ -42,6 +42,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment, watch: 
         seals,
         retention,
         drill,
+        recovery_limit,
         exports,
         rules,
         output,
@@ -139,6 +140,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment, watch: 
             let mut drill = DrillOptions::default();
             drill.jobs = options.source.jobs;
             drill.rules = rules.unwrap_or_default();
+            drill.recovery_limit = recovery_limit.as_ref().map(|limit| limit.limit);
             drill_at_once(&repository, id, drill, output, environment, &interrupt)
         })
         .transpose();
@@ -173,9 +175,11 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment, watch: 
     }
     // The backup is told of first, whatever became of older ones.
     let known = removed.as_deref().unwrap_or_default();
+    let limit = recovery_limit.as_ref();
     match output {
         Output { form: Form::Json, .. } => {
             let drilled = drilled.as_ref().ok().and_then(Option::as_ref);
+            let drilled = drilled.map(|drilled| drill_json(drilled, limit));
             let json = json(&report, &repository, took, known, &also, judged.as_ref(), drilled);
             print_json(&BackupJson {
                 exports: &exported.exports,
@@ -195,7 +199,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment, watch: 
                 &exported.exports,
             ))?;
             if let Ok(Some(drilled)) = &drilled {
-                print_text(&drill_text(drilled))?;
+                print_text(&drill_text(drilled, limit))?;
             }
         }
         Output {
@@ -204,7 +208,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment, watch: 
             if let Ok(Some(drilled)) = &drilled
                 && !drilled.passed()
             {
-                complain(drill_text(drilled).trim_end());
+                complain(drill_text(drilled, limit).trim_end());
             }
         }
     }
@@ -547,7 +551,7 @@ fn json<'r>(
     removed: &'r [String],
     also: &'r [AlsoJson],
     judged: Option<&'r Report>,
-    drilled: Option<&'r DrillReport>,
+    drilled: Option<DrillJson<'r>>,
 ) -> BackupJson<'r> {
     let published = &report.published;
     let manifest = &published.manifest;
@@ -576,7 +580,7 @@ fn json<'r>(
         rules: judged.map(|judged| judged.findings.iter().map(JudgedJson::from).collect()),
         not_checked: judged.map(|judged| &judged.not_checked[..]),
         also,
-        drill: drilled.map(drill_json),
+        drill: drilled,
         exports: &[],
         removed,
     }

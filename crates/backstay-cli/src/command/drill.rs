@@ -78,12 +78,14 @@ pub(crate) fn drill(settled: &SettledDrill, environment: &Environment, watch: &W
     if let Some(rules) = settled.rules.of(id.prefix()) {
         options.rules = rules.clone();
     }
+    let limit = settled.limit_of(id.prefix());
+    options.recovery_limit = limit.map(|limit| limit.limit);
     let report = run(&archive, &target, &options, settled.output, environment, &interrupt)?;
     watch.found(&report.findings);
     match (settled.output.form, settled.output.voice) {
-        (Form::Json, _) => print_json(&json(&report))?,
-        (Form::Text, Voice::Normal) => print_text(&text(&report))?,
-        (Form::Text, Voice::Quiet) if !report.passed() => complain(text(&report).trim_end()),
+        (Form::Json, _) => print_json(&json(&report, limit))?,
+        (Form::Text, Voice::Normal) => print_text(&text(&report, limit))?,
+        (Form::Text, Voice::Quiet) if !report.passed() => complain(text(&report, limit).trim_end()),
         (Form::Text, Voice::Quiet) => {}
     }
     Ok(if report.passed() { Exit::Done } else { Exit::Findings })

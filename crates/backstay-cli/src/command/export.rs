@@ -5,7 +5,7 @@ use backstay::export::{
     Export, ExportError, ExportOptions, ExportPlace, PublishedExport, SubjectPlan, export_data, export_subject,
     plan_subject, prune_exports,
 };
-use backstay::{Deed, Outcome, Prefix, Repository, WhenMissing, Witness};
+use backstay::{Deed, LogEntry, Outcome, Prefix, Repository, WhenMissing, Witness};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -20,7 +20,7 @@ use crate::settle::{
 };
 
 use super::drill::NO_END;
-use super::log::{note, note_without_backup};
+use super::log::{complain_unnoted, note, note_without_backup};
 use super::remark_warnings;
 
 /// Exports rows for other programs, or what belongs to a person.
@@ -162,20 +162,18 @@ pub(super) fn tell(
     told: &mut Told,
 ) {
     let witness = environment.witness();
-    let log = |export: &SettledNamedExport, place: &ExportPlace, outcome: Outcome, detail: &str| {
+    let log_failed = |export: &SettledNamedExport, place: &ExportPlace, detail: &str| {
         let repository = Repository::new(Arc::clone(&place.store));
         // The log is in clear, and a message may name what an encrypted export holds.
-        let detail = match outcome {
-            Outcome::Failed if place.sealer.is_some() => NO_END,
-            _ => detail,
-        };
-        note_without_backup(&witness, &repository, Deed::Export, outcome, &export.name, detail);
+        let detail = if place.sealer.is_some() { NO_END } else { detail };
+        let failed = Outcome::Failed;
+        note_without_backup(&witness, &repository, Deed::Export, failed, &export.name, detail);
     };
     let results = match results {
         Ok(results) => results,
         Err(error) => {
             for (export, place) in opened {
-                log(export, place, Outcome::Failed, &format!("{}: {error}", export.name));
+                log_failed(export, place, &format!("{}: {error}", export.name));
             }
             return told.fail(opened.iter().map(|(export, _)| *export), &Failure::from(error));
         }
@@ -183,18 +181,38 @@ pub(super) fn tell(
     for ((export, place), (name, made)) in opened.iter().zip(results) {
         match made {
             Ok(made) => {
-                log(export, place, Outcome::Done, &made.manifest.id.to_string());
+                log_made(&made, place, &witness);
                 let mut one = ExportJson::made(&made, place);
-                if let Err(error) = prune(export, place, &witness, &mut one) {
+                if let Err(error) = prune(export, &made, place, &witness, &mut one) {
                     told.complain(name.as_str(), &Failure::from(error));
                 }
                 told.exports.push(one);
             }
             Err(error) => {
-                log(export, place, Outcome::Failed, &format!("{name}: {error}"));
+                log_failed(export, place, &format!("{name}: {error}"));
                 told.fail([*export].into_iter(), &Failure::from(error));
             }
         }
+    }
+}
+
+/// Notes an export with what tells, to a scheduler, for which time and of which database it is.
+fn log_made(made: &PublishedExport, place: &ExportPlace, witness: &Witness) {
+    let manifest = &made.manifest;
+    let entry = LogEntry {
+        at: (witness.clock)(),
+        who: witness.who.clone(),
+        from: witness.from.clone(),
+        deed: Deed::Export,
+        outcome: Outcome::Done,
+        id: None,
+        prefix: Some(manifest.id.name().clone()),
+        begun_at: Some(manifest.taken_at),
+        source: manifest.source,
+        detail: manifest.id.to_string(),
+    };
+    if let Err(error) = Repository::new(Arc::clone(&place.store)).note(&entry) {
+        complain_unnoted(error);
     }
 }
 
@@ -223,12 +241,14 @@ pub(super) fn asked(opened: &[(&SettledNamedExport, ExportPlace)]) -> Vec<Export
 /// Removes older exports that their retention lets go, and what crashes left, once there is a new one.
 fn prune(
     export: &SettledNamedExport,
+    made: &PublishedExport,
     place: &ExportPlace,
     witness: &Witness,
     told: &mut ExportJson,
 ) -> Result<(), backstay::StoreError> {
     let Some(policy) = &export.retention else { return Ok(()) };
-    let pruned = prune_exports(&*place.store, &place.folder, &export.name, policy, (witness.clock)())?;
+    let (store, source) = (&*place.store, made.source.as_ref());
+    let pruned = prune_exports(store, &place.folder, &export.name, policy, source, (witness.clock)())?;
     let repository = Repository::new(Arc::clone(&place.store));
     for id in pruned.removed.iter().chain(&pruned.litter) {
         note(

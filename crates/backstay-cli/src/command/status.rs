@@ -1,5 +1,6 @@
 //! How databases and their backups are doing.
 
+mod alarms;
 mod json;
 mod metrics;
 mod text;
@@ -8,17 +9,23 @@ use backstay::status::{Depth, Limits, ScheduledRun, State, Status, StoreSeen, Wa
 use backstay::{Repository, WhenMissing};
 use jiff::Timestamp;
 
+use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::file::write_whole;
+use crate::notify::tell_alarms;
 use crate::output::{Voice, complain, print, print_json, print_text};
 use crate::settle::{SettledStatus, SettledWatch, StatusForm, WatchedSection, WatchedStore};
 
 /// Tells how databases and their backups are doing.
-pub(crate) fn status(settled: SettledStatus) -> Result<Exit, Failure> {
+pub(crate) fn status(settled: SettledStatus, environment: &Environment) -> Result<Exit, Failure> {
     let now = Timestamp::now();
     let looked = Looked::at(settled.watch, Depth::Newest, now);
     let status = looked.judge(now);
+    // Where nobody can read the rest, somebody is told all the same.
+    if settled.notify {
+        tell_alarms(alarms::of(&status), environment);
+    }
     match &settled.form {
         StatusForm::Json => print_json(&json::of(&status))?,
         StatusForm::Metrics => print(metrics::of(&status).as_bytes())?,

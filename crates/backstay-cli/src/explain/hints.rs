@@ -429,6 +429,9 @@ fn of_settle(error: &SettleError) -> Option<&'static str> {
             Some("say when in its section: schedule = \"30 2 * * *\"; or do it now with --now backup")
         }
         SettleError::NoExports => Some("backstay config example shows some"),
+        SettleError::NobodyToTell => Some(
+            "say whom in its section: notify = [\"NAME\"], and how in [notification.NAME]: backstay config example",
+        ),
         SettleError::ForeignExport { .. } => Some("make it by itself: backstay export-data NAME"),
         SettleError::WhichSection => {
             Some("name it with --db in place of --from; or say to whom with --encrypt-to, or in [[export]]")

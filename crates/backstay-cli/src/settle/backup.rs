@@ -15,7 +15,7 @@ use crate::output::Output;
 use super::chosen::{self, ChosenSource};
 use super::encryption::settle_seals;
 use super::export::{TypedExport, exports_of_backup};
-use super::{SettleError, SettledNamedExport, SettledStore, jobs};
+use super::{RecoveryLimit, SettleError, SettledNamedExport, SettledStore, jobs};
 
 /// How long to wait for the lock on a table where nobody says otherwise.
 const LOCK_WAIT_SECS: u32 = 30;
@@ -32,6 +32,8 @@ pub(crate) struct SettledBackup {
     pub(crate) retention: Option<RetentionPolicy>,
     /// Whether it is restored at once, to see whether it can be.
     pub(crate) drill: bool,
+    /// How long that may take, where not the rules say it.
+    pub(crate) recovery_limit: Option<RecoveryLimit>,
     /// Exports that are made in its snapshot.
     pub(crate) exports: Vec<SettledNamedExport>,
     /// By which rules it is judged when it is made; by none where it is `None`.
@@ -127,6 +129,7 @@ impl SettledBackup {
             seals,
             retention,
             drill: arguments.drill,
+            recovery_limit: section.and_then(|(name, database)| RecoveryLimit::of_section(name, database)),
             exports,
             rules,
             output: arguments.output.into(),

@@ -1,9 +1,11 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
-use backstay::{DrillOptions, Keep, Resolved, resolve_source};
-use backstay_config::TimeLimit;
+use backstay::{DrillOptions, Keep, Prefix, Resolved, resolve_source};
+use backstay_config::{Database, TimeLimit};
 
 use crate::args::{BackupNameArguments, DrillArguments, RulesArguments};
+use crate::configuration;
 use crate::environment::Environment;
 use crate::output::Output;
 use crate::select::BackupName;
@@ -16,10 +18,29 @@ use super::{SettleError, SettledBackupName, jobs};
 pub(crate) struct SettledDrill {
     pub(crate) backup: SettledBackupName,
     pub(crate) place: DrillPlace,
-    /// Everything but the rules, which are looked for when the backup is known.
+    /// Everything but the rules and how long it may take, which are looked for when the backup is known.
     pub(crate) options: DrillOptions,
     pub(crate) rules: ConfiguredRules,
+    typed_limit: Option<RecoveryLimit>,
+    /// Those of databases, by the prefix of their backups.
+    limits: Vec<(Prefix, RecoveryLimit)>,
     pub(crate) output: Output,
+}
+
+/// How long it may take to have a database back, and who says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RecoveryLimit {
+    pub(crate) limit: Duration,
+    pub(crate) by: String,
+}
+
+impl RecoveryLimit {
+    /// What the section of a database says.
+    pub(crate) fn of_section(name: &str, database: &Database) -> Option<Self> {
+        let TimeLimit(limit) = database.rto?;
+        let by = format!("rto of [database.{name}]");
+        Some(Self { limit, by })
+    }
 }
 
 /// Where a drill restores into.
@@ -50,7 +71,6 @@ impl SettledDrill {
         options.jobs = jobs(arguments.jobs, environment);
         options.owners = keep(arguments.no_owner);
         options.privileges = keep(arguments.no_privileges);
-        options.recovery_limit = arguments.rto.map(|TimeLimit(limit)| limit);
         let backup = BackupNameArguments {
             backup: arguments.backup,
             store: arguments.store,
@@ -63,12 +83,41 @@ impl SettledDrill {
             (BackupName::File(_), RulesArguments { rules: None, .. }) => ConfiguredRules::default(),
             (_, typed) => ConfiguredRules::settle(typed, environment)?,
         };
+        let limits = match &backup.name {
+            BackupName::File(_) => Vec::new(),
+            _ => limits(environment)?,
+        };
         Ok(Self {
             backup,
             rules,
+            typed_limit: arguments.rto.map(|TimeLimit(limit)| RecoveryLimit {
+                limit,
+                by: "--rto".to_owned(),
+            }),
+            limits,
             place,
             options,
             output: arguments.output.into(),
         })
     }
+
+    /// How long a restore of such a backup may take: what was typed comes before the section of its database, as with `status`, and
+    /// rules that were typed do, too. `None` where only the rules say it, if they do.
+    pub(crate) fn limit_of(&self, prefix: &Prefix) -> Option<&RecoveryLimit> {
+        let has_typed_rule = self.rules.named().is_some_and(|rules| rules.restored_within.is_some());
+        let of_section = || self.limits.iter().find(|(known, _)| known == prefix);
+        let of_section = || of_section().filter(|_| !has_typed_rule).map(|(_, limit)| limit);
+        self.typed_limit.as_ref().or_else(of_section)
+    }
+}
+
+/// What the sections of databases say, by the prefix of their backups.
+fn limits(environment: &Environment) -> Result<Vec<(Prefix, RecoveryLimit)>, SettleError> {
+    let loaded = environment.configuration.get()?;
+    let sections = loaded.into_iter().flat_map(|loaded| loaded.config.databases());
+    let limits = sections.filter_map(|(name, database)| {
+        let limit = RecoveryLimit::of_section(name, database)?;
+        Some((configuration::prefix(name, database), limit))
+    });
+    Ok(limits.collect())
 }

@@ -21,6 +21,8 @@ use super::{SettleError, SettledStore, chosen};
 pub(crate) struct SettledStatus {
     pub(crate) watch: SettledWatch,
     pub(crate) form: StatusForm,
+    /// Whether the notifications of databases are told what is amiss.
+    pub(crate) notify: bool,
     pub(crate) output: Output,
 }
 
@@ -87,8 +89,20 @@ pub(crate) struct WatchedSection {
 impl SettledStatus {
     pub(crate) fn settle(arguments: StatusArguments, environment: &Environment) -> Result<Self, SettleError> {
         let output: Output = arguments.output.into();
+        let watch = SettledWatch::settle(&arguments.watch, environment)?;
+        if arguments.notify {
+            let loaded = environment.configuration.require()?;
+            let watched = watch.databases.as_ref().unwrap_or(&watch.known);
+            let sections = watched
+                .iter()
+                .filter_map(|section| loaded.config.database(&section.name));
+            if sections.into_iter().all(|database| database.notify.is_empty()) {
+                return Err(SettleError::NobodyToTell);
+            }
+        }
         Ok(Self {
-            watch: SettledWatch::settle(&arguments.watch, environment)?,
+            watch,
+            notify: arguments.notify,
             form: match (arguments.textfile, arguments.prometheus, output.form) {
                 (Some(file), ..) => StatusForm::Textfile(file),
                 (None, true, _) => StatusForm::Metrics,

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
 use std::sync::Arc;
 
-use backstay::{CancelToken, Claim, Compression};
+use backstay::{CancelToken, Claim, Compression, LogFilter};
 use backstay_testkit::fixtures::SampleBackup;
 use backstay_testkit::http_server::{HttpServer, Request, Response};
 use jiff::tz::TimeZone;
@@ -471,6 +471,37 @@ fn what_was_never_done_counts_from_the_oldest_backup() {
     assert_eq!(once.code, Some(0), "{once:?}");
     assert_eq!(said(&once.stdout), ["shop: export begins", "shop: export is done"]);
     assert_eq!(said(&run(&sandbox, &["run", "--once"]).stdout), nothing);
+}
+
+#[test]
+fn an_export_counts_for_its_own_database_from_when_it_was_begun() {
+    let export = format!("\n[[export]]\nname = 'users'\ntable = 'app.users'\n{NEVER}");
+    let sandbox = sandbox(&export);
+    let made = ["shop: export begins", "shop: export is done"];
+    let nothing = ["shop: nothing is due"];
+    let once = |config: &str| said(&run(&sandbox, &["--config", config, "run", "--once"]).stdout);
+    // No backup will ever come, from which a first one could count.
+    assert_eq!(once("backstay.toml"), made);
+    assert_eq!(once("backstay.toml"), nothing);
+    // An export of that name is there, and it is of another database.
+    let other = file(&sandbox, &export.replace("app.users", "pg_catalog.pg_am"));
+    sandbox.write("other.toml", &other.replace("'kulti'", "'postgres'"));
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert_eq!(once("other.toml"), made);
+    assert_eq!(once("other.toml"), nothing);
+    assert_eq!(once("backstay.toml"), nothing);
+    // One that ended today and was begun in 2020 is not that of the 29th of February since.
+    let near = sandbox.repository("near");
+    let entries = near.log(&LogFilter::default()).unwrap();
+    let mut own = entries[0].entry.clone().expect("understood");
+    assert!(own.source.is_some() && own.begun_at.is_some(), "{own:?}");
+    std::fs::remove_dir_all(sandbox.path("near/log")).unwrap();
+    own.begun_at = own.begun_at.map(|_| "2020-03-01T00:00:00Z".parse().unwrap());
+    own.source = None;
+    near.note(&own).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert_eq!(once("backstay.toml"), made);
+    assert_eq!(once("backstay.toml"), nothing);
 }
 
 #[test]

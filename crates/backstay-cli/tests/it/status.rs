@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use backstay::{BackupId, Compression, DrillEvidence, NotedFindings, Prefix, Proof, Repository, Statement};
 use backstay_testkit::fixtures::SampleBackup;
+use backstay_testkit::http_server::{HttpServer, Request, Response};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -139,6 +140,56 @@ fn a_fleet_is_told_in_one_table() {
     assert_eq!(shop["places"][0]["held"][0]["holds"][0]["why"], "case \"12\"");
     assert!(shop["places"][0]["newest"]["age_seconds"].as_i64().unwrap() >= 5 * 3600);
     assert_eq!(json["databases"][1]["places"][0]["problems"][0]["trouble"], "no-backup");
+}
+
+#[test]
+fn what_is_amiss_is_told_to_those_of_each_database() {
+    let answer = |_: &Request| Response::new(200, "ok");
+    let server = HttpServer::start(answer, |status, word| Response::new(status, word));
+    let sandbox = Sandbox::start();
+    let near = sandbox.repository("near");
+    publish(&near, "shop", 50, |_| {});
+    let id = publish(&near, "kulti", 5, |_| {});
+    prove(&near, &id);
+    let notified = CONFIGURATION
+        .replace("[database.kulti]", "[database.kulti]\nnotify = ['hook']")
+        .replace(
+            "[database.shop]",
+            "[database.shop]\nnotify = ['hook', 'sign', 'drills']",
+        )
+        .replace("\"far\", ", "");
+    let endpoint = server.endpoint();
+    let receivers = format!(
+        "[notification.hook]\nwebhook = '{endpoint}/hook'\n[notification.sign]\nping = '{endpoint}/sign'\n\
+         [notification.drills]\nwebhook = '{endpoint}/drills'\nabout = ['drill']\n"
+    );
+    sandbox.write("backstay.toml", &format!("{notified}{receivers}"));
+    let run = sandbox.run(&["status", "--notify", "--quiet"]);
+    assert_eq!(run.code, Some(5), "{run:?}");
+    let told = || {
+        let requests = server.seen("", "").into_iter();
+        let told = requests.map(|request| {
+            let body: Value = serde_json::from_slice(&request.body).expect("JSON");
+            let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
+            let findings = body["findings"].as_array().expect("findings").len();
+            (request.target.clone(), text("event"), text("summary"), findings)
+        });
+        let mut told: Vec<_> = told.collect();
+        told.sort();
+        told
+    };
+    let one = |event: &str, summary: &str| ("/hook".to_owned(), event.to_owned(), summary.to_owned(), 1);
+    let expected = [
+        one("alarm", "backup of kulti raised an alarm"),
+        one("missed", "backup of shop was missed"),
+    ];
+    assert_eq!(told(), expected);
+    // What is well is not told of; what is amiss is told again; and whoever tells nobody hears it.
+    let run = sandbox.run(&["status", "near", "--db", "kulti", "--notify", "--quiet"]);
+    assert_eq!((run.code, told().len()), (Some(0), 2), "{run:?}");
+    sandbox.run(&["status", "--db", "shop", "--notify", "--quiet"]);
+    assert_eq!(told().len(), 3);
+    insta::assert_snapshot!(sandbox.session(&[&["status", "--db", "lost", "--notify"]]));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Sha256Digest;
 use crate::id::{BackupId, Prefix};
 use crate::store::ObjectKey;
 
@@ -32,6 +33,10 @@ pub struct LogEntry {
     pub id: Option<BackupId>,
     /// Where there is no backup, such as after a failure: the prefix that one would have had.
     pub prefix: Option<Prefix>,
+    /// Of an export that was made: when it was begun.
+    pub begun_at: Option<Timestamp>,
+    /// Of an export that was made: its database, for those who know which that is.
+    pub source: Option<Sha256Digest>,
     /// More about it, for people; never anything secret.
     pub detail: String,
 }
@@ -176,6 +181,10 @@ struct LogJson {
     id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     prefix: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    begun_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     detail: String,
 }
@@ -194,6 +203,8 @@ impl Repository {
             outcome: entry.outcome.to_string(),
             id: entry.id.as_ref().map(ToString::to_string),
             prefix: entry.prefix.as_ref().map(ToString::to_string),
+            begun_at: entry.begun_at,
+            source: entry.source.map(|source| source.to_string()),
             detail: entry.detail.clone(),
         };
         let mut bytes = serde_json::to_vec(&json).unwrap_or_default();
@@ -216,11 +227,7 @@ impl Repository {
             if !filter.lets_through(&object.key) {
                 continue;
             }
-            let entry = match read_small(&**self.store(), &object.key, RECORD_BYTES_MAX) {
-                Ok(json) => entry(&json),
-                Err(RepositoryError::Store(error)) => return Err(error.into()),
-                Err(_) => None,
-            };
+            let entry = self.read_entry(&object.key)?;
             items.push(LogItem { key: object.key, entry });
         }
         Ok(items)
@@ -232,19 +239,57 @@ impl Repository {
     /// # Errors
     /// Those of the store.
     pub fn outcomes(&self, deed: Deed, prefix: &Prefix) -> Result<Vec<(Timestamp, Outcome)>, RepositoryError> {
-        let mut outcomes: Vec<(Timestamp, Outcome)> = Vec::new();
+        let named = self.named(deed, prefix)?;
+        Ok(named.into_iter().map(|(at, outcome, _)| (at, outcome)).collect())
+    }
+
+    /// The newest entry of a deed that was done with backups of a prefix, or of the export of that name, of those that `is_it`
+    /// tells. Costs a listing of the log, and a read of each entry from the newest to that one. What is not understood is passed
+    /// over.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn newest_done(
+        &self,
+        deed: Deed,
+        prefix: &Prefix,
+        is_it: impl Fn(&LogEntry) -> bool,
+    ) -> Result<Option<LogEntry>, RepositoryError> {
+        for (_, outcome, key) in self.named(deed, prefix)?.into_iter().rev() {
+            if outcome == Outcome::Done
+                && let Some(entry) = self.read_entry(&key)?.filter(&is_it)
+            {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The entries of a deed with backups of a prefix, oldest first, as their names tell them.
+    fn named(&self, deed: Deed, prefix: &Prefix) -> Result<Vec<(Timestamp, Outcome, ObjectKey)>, RepositoryError> {
+        let mut named: Vec<(Timestamp, Outcome, ObjectKey)> = Vec::new();
         for object in self.store().list(names::LOG)? {
             let Some(parts) = parts(&object.key) else { continue };
             let is_of_prefix = match parts.subject.parse::<BackupId>() {
                 Ok(id) => id.prefix() == prefix,
                 Err(_) => parts.subject == prefix.as_str(),
             };
-            if parts.deed == deed.to_string() && is_of_prefix {
-                outcomes.extend(parts.outcome.parse().ok().map(|outcome| (parts.at, outcome)));
+            let outcome = parts.outcome.parse().ok();
+            if let Some(outcome) = outcome.filter(|_| parts.deed == deed.to_string() && is_of_prefix) {
+                named.push((parts.at, outcome, object.key));
             }
         }
-        outcomes.sort_by_key(|(at, _)| *at);
-        Ok(outcomes)
+        named.sort_by_key(|(at, ..)| *at);
+        Ok(named)
+    }
+
+    /// What an object of the log says; nothing where it is not understood.
+    fn read_entry(&self, key: &ObjectKey) -> Result<Option<LogEntry>, RepositoryError> {
+        match read_small(&**self.store(), key, RECORD_BYTES_MAX) {
+            Ok(json) => Ok(entry(&json)),
+            Err(RepositoryError::Store(error)) => Err(error.into()),
+            Err(_) => Ok(None),
+        }
     }
 }
 
@@ -302,6 +347,8 @@ fn entry(json: &[u8]) -> Option<LogEntry> {
         outcome: json.outcome.parse().ok()?,
         id: json.id.map(|id| id.parse()).transpose().ok()?,
         prefix: json.prefix.map(|prefix| prefix.parse()).transpose().ok()?,
+        begun_at: json.begun_at,
+        source: json.source.map(|source| source.parse()).transpose().ok()?,
         detail: json.detail,
     })
 }
@@ -322,6 +369,8 @@ mod tests {
             outcome: Outcome::Begun,
             id: id.map(|id| id.parse().unwrap()),
             prefix: None,
+            begun_at: None,
+            source: None,
             detail: String::new(),
         }
     }
@@ -396,6 +445,43 @@ mod tests {
         let expected = [("2025-03-01", Outcome::Failed), ("2025-03-05", Outcome::Done)];
         let expected = expected.map(|(day, outcome)| (format!("{day}T00:00:00Z").parse().unwrap(), outcome));
         assert_eq!(outcomes, expected);
+    }
+
+    #[test]
+    fn the_newest_that_was_done_is_found_among_those_of_others() {
+        let store = MemoryStore::new();
+        let repository = Repository::new(Arc::new(store.clone()));
+        let source = |of: &str| Some(Sha256Digest::of(of.as_bytes()));
+        let note = |at: &str, outcome, name: &str, of: &str| {
+            let entry = LogEntry {
+                deed: Deed::Export,
+                outcome,
+                prefix: name.parse().ok(),
+                begun_at: Some("2025-02-28T23:00:00.5Z".parse().unwrap()),
+                source: source(of),
+                ..deletion(at, None)
+            };
+            repository.note(&entry).unwrap();
+        };
+        note("2025-03-01T00:00:00Z", Outcome::Done, "users", "ours");
+        note("2025-03-02T00:00:00Z", Outcome::Done, "users", "theirs");
+        note("2025-03-03T00:00:00Z", Outcome::Failed, "users", "ours");
+        note("2025-03-04T00:00:00Z", Outcome::Done, "orders", "ours");
+        let unknown = "log/2025/03/20250305_000000-export-done-users-0001.json"
+            .parse()
+            .unwrap();
+        let mut object = crate::store::Store::create(&store, &unknown).unwrap();
+        object.append(b"[").unwrap();
+        object.publish().unwrap();
+        let found = |of: &str| {
+            let is_it = |entry: &LogEntry| entry.source == source(of);
+            let newest = repository.newest_done(Deed::Export, &"users".parse().unwrap(), is_it);
+            newest.unwrap().map(|entry| (entry.at, entry.begun_at))
+        };
+        let begun = Some("2025-02-28T23:00:00.5Z".parse().unwrap());
+        assert_eq!(found("ours"), Some(("2025-03-01T00:00:00Z".parse().unwrap(), begun)));
+        assert_eq!(found("theirs"), Some(("2025-03-02T00:00:00Z".parse().unwrap(), begun)));
+        assert_eq!(found("nobody's"), None);
     }
 
     #[test]

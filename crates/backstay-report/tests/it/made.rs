@@ -216,6 +216,8 @@ pub(crate) fn fleet() -> String {
             who: "cron".to_owned(),
             from: "db1".to_owned(),
             prefix: None,
+            begun_at: None,
+            source: None,
             deed,
             outcome,
             id: Some(BackupId::new("kulti".parse().unwrap(), hours_ago(hours))),

@@ -4,8 +4,10 @@ use backstay::{DrillReport, Finding, Severity, finding_lines};
 use serde::Serialize;
 
 use crate::output::{Columns, count, duration, time};
+use crate::settle::RecoveryLimit;
 
-pub(crate) fn text(report: &DrillReport) -> String {
+/// The verdict, and how long it took; `limit` is that which not the rules set.
+pub(crate) fn text(report: &DrillReport, limit: Option<&RecoveryLimit>) -> String {
     let verdict = match (report.passed(), report.count(Severity::Error)) {
         (true, _) => "passed".to_owned(),
         (false, errors) => format!("FAILED, {}", count(errors, "error", "errors")),
@@ -27,7 +29,10 @@ pub(crate) fn text(report: &DrillReport) -> String {
         fact("restored", holds);
         let recovery = duration(report.times.recovery());
         let recovery = match report.recovery_limit {
-            Some(limit) => format!("{recovery} to have it back, of at most {}", duration(limit)),
+            Some(most) => {
+                let (most, by) = (duration(most), limit_by(limit));
+                format!("{recovery} to have it back, of at most {most} ({by})")
+            }
             None => format!("{recovery} to have it back"),
         };
         fact("recovery", recovery);
@@ -53,6 +58,7 @@ pub(crate) struct DrillJson<'r> {
     server_version: &'r str,
     recovery_secs: f64,
     recovery_limit_secs: Option<f64>,
+    recovery_limit_by: Option<&'r str>,
     phases: Vec<PhaseJson>,
     tables: Option<u64>,
     rows: Option<u64>,
@@ -84,7 +90,7 @@ struct EvidenceJson<'r> {
     value: &'r str,
 }
 
-pub(crate) fn json(report: &DrillReport) -> DrillJson<'_> {
+pub(crate) fn json<'r>(report: &'r DrillReport, limit: Option<&'r RecoveryLimit>) -> DrillJson<'r> {
     let restored = report.restored.as_ref();
     DrillJson {
         id: report.id.to_string(),
@@ -94,6 +100,7 @@ pub(crate) fn json(report: &DrillReport) -> DrillJson<'_> {
         server_version: &report.server_version,
         recovery_secs: report.times.recovery().as_secs_f64(),
         recovery_limit_secs: report.recovery_limit.map(|limit| limit.as_secs_f64()),
+        recovery_limit_by: report.recovery_limit.map(|_| limit_by(limit)),
         phases: report
             .times
             .phases()
@@ -111,6 +118,11 @@ pub(crate) fn json(report: &DrillReport) -> DrillJson<'_> {
         not_checked: &report.not_checked,
         not_removed: report.left.as_deref(),
     }
+}
+
+/// Who says how long it may take.
+fn limit_by(limit: Option<&RecoveryLimit>) -> &str {
+    limit.map_or("the rules", |limit| limit.by.as_str())
 }
 
 fn of_finding(finding: &Finding) -> FindingJson<'_> {

@@ -162,6 +162,10 @@ impl<'a> Attendant<'a> {
             .map(BackupId::time)
             .filter(|time| *time <= now)
             .min();
+        // Where no backup will come to count from, a first export is due: every process would wait anew otherwise.
+        let is_planned = self.jobs.iter().any(|(job, _)| *job == Job::Backup);
+        let is_first = job.export().is_some() && !is_planned && self.backups.ids.is_empty();
+        let oldest = oldest.or(is_first.then_some(Timestamp::UNIX_EPOCH));
         let is_known = self.done.contains_key(job);
         Past {
             done: self.done.get(job).cloned(),
@@ -200,12 +204,13 @@ impl<'a> Attendant<'a> {
         self.looked = Some(Instant::now());
         let mut backups = Some(self.look_for_backups());
         let newest = self.backups.newest.as_ref().map(|newest| newest.id.time());
+        let source = past::Source::of(self.name, self.environment);
         let mut failure = None;
         for (job, _) in &self.jobs {
             let done = match job {
                 Job::Backup => backups.take().unwrap_or(Ok(())).map(|()| newest.into_iter().collect()),
                 Job::Drill => past::drills(self.name, &self.prefix, self.environment),
-                Job::Export(name) => past::exports(name, self.name, self.environment),
+                Job::Export(name) => past::exports(name, &source),
             };
             match done {
                 Ok(done) => {

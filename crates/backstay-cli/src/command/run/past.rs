@@ -1,9 +1,13 @@
+use std::cell::OnceCell;
+
+use backstay::export::{ExportId, ExportSource};
 use backstay::{
-    BackupId, BackupSummary, Deed, OpenStoreError, Outcome, Prefix, ProofSummary, Repository, RepositoryError,
-    StoreErrorKind, WhenMissing,
+    BackupId, BackupSummary, CancelToken, Deed, LogEntry, OpenStoreError, Prefix, ProofSummary, Repository,
+    RepositoryError, StoreErrorKind, WhenMissing,
 };
 use jiff::Timestamp;
 
+use crate::configuration;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::settle::{SettledStore, store_of, store_of_export};
@@ -72,14 +76,58 @@ pub(super) fn drills(section: &str, prefix: &Prefix, environment: &Environment) 
     Ok(outcomes.into_iter().map(|(at, _)| at).collect())
 }
 
-/// When an export was made, as its store tells.
-pub(super) fn exports(name: &str, section: &str, environment: &Environment) -> Result<Vec<Timestamp>, Failure> {
-    let Some(repository) = open(&store_of_export(name, section, environment)?)? else {
+/// When the newest export of that name and database was begun, as its store tells.
+pub(super) fn exports(name: &str, source: &Source<'_>) -> Result<Vec<Timestamp>, Failure> {
+    let store = store_of_export(name, source.section, source.environment)?;
+    let Some(repository) = open(&store)? else {
         return Ok(Vec::new());
     };
-    let outcomes = repository.outcomes(Deed::Export, &name.parse()?)?;
-    let done = outcomes.into_iter().filter(|(_, outcome)| *outcome == Outcome::Done);
-    Ok(done.map(|(at, _)| at).collect())
+    // One that a wrong clock dated would hide those before it.
+    let (name, now) = (name.parse()?, Timestamp::now());
+    let is_own = |entry: &LogEntry| begun(entry) <= now && source.is_of(&name, entry);
+    let newest = repository.newest_done(Deed::Export, &name, is_own)?;
+    Ok(newest.iter().map(begun).collect())
+}
+
+/// When an export was begun, which is the time that it is of, however long it took.
+fn begun(entry: &LogEntry) -> Timestamp {
+    entry.begun_at.unwrap_or(entry.at)
+}
+
+/// Which database is looked at, for exports of one name that several have. It is asked for where that matters, once.
+pub(super) struct Source<'a> {
+    section: &'a str,
+    environment: &'a Environment,
+    asked: OnceCell<Option<ExportSource>>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn of(section: &'a str, environment: &'a Environment) -> Self {
+        let asked = OnceCell::new();
+        Self {
+            section,
+            environment,
+            asked,
+        }
+    }
+
+    /// Whether an export is of this database, or nobody can tell.
+    fn is_of(&self, name: &Prefix, entry: &LogEntry) -> bool {
+        let (Some(begun_at), Some(theirs)) = (entry.begun_at, entry.source) else {
+            return true;
+        };
+        let own = self.asked.get_or_init(|| self.ask());
+        own.as_ref()
+            .is_none_or(|own| own.fingerprint(&ExportId::new(name.clone(), begun_at)) == theirs)
+    }
+
+    /// Nothing where it cannot be asked: no export could be made then.
+    fn ask(&self) -> Option<ExportSource> {
+        let loaded = self.environment.configuration.require().ok()?;
+        let (_, database) = loaded.database(self.section).ok()?;
+        let source = configuration::source(database, &self.environment.variables).ok()?;
+        ExportSource::ask(&source.config, &CancelToken::new()).ok().flatten()
+    }
 }
 
 /// The store; nothing where it is a folder that is not there yet.

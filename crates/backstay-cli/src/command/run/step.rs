@@ -42,7 +42,7 @@ pub(super) fn step(who: &str, what: &str, arguments: &[&str], config: &Path, sto
         Ok(mut child) => {
             let relayed = child.stderr.take().map(|stderr| {
                 let who = who.to_owned();
-                apart(move || relay(stderr, &who))
+                apart(move || relay(stderr, |line| say(&who, line)))
             });
             let printed = child.stdout.take().map(|stdout| apart(move || answer(stdout)));
             let status = wait(&mut child, stop);
@@ -136,14 +136,62 @@ fn answer(mut stdout: impl Read) -> Vec<u8> {
 }
 
 /// Says what it complains of, each line by itself.
-fn relay(stderr: impl Read, who: &str) {
+fn relay(stderr: impl Read, mut say: impl FnMut(&str)) {
     let mut lines = BufReader::new(stderr);
     let mut line = Vec::new();
     loop {
         line.clear();
         match (&mut lines).take(LINE_BYTES_MAX).read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => return,
-            Ok(_) => say(who, &format!("| {}", String::from_utf8_lossy(&line).trim_end())),
+            Ok(_) => say(&format!("| {}", String::from_utf8_lossy(&line).trim_end())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn relayed(stderr: impl Read) -> Vec<String> {
+        let mut lines = Vec::new();
+        relay(stderr, |line| lines.push(line.to_owned()));
+        lines
+    }
+
+    #[test]
+    fn each_line_is_said_by_itself_and_the_last_without_an_end_too() {
+        let lines = relayed(&b"error: one\n  hint: two\r\n\nr\xe9sum\xe9"[..]);
+        assert_eq!(lines, ["| error: one", "|   hint: two", "| ", "| r\u{fffd}sum\u{fffd}"]);
+        assert_eq!(relayed(io::empty()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_said_in_parts_of_a_bounded_length() {
+        let long = io::repeat(b'x').take(3 * LINE_BYTES_MAX + 1).chain(&b"\nend\n"[..]);
+        let lengths: Vec<u64> = relayed(long).iter().map(|line| line.len() as u64 - 2).collect();
+        assert_eq!(lengths, [LINE_BYTES_MAX, LINE_BYTES_MAX, LINE_BYTES_MAX, 1, 3]);
+    }
+
+    #[test]
+    fn of_an_answer_that_is_too_long_the_rest_is_read_and_not_kept() {
+        /// Counts what was read of it.
+        struct Counted<'c, R>(R, &'c mut u64);
+
+        impl<R: Read> Read for Counted<'_, R> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let read = self.0.read(buffer)?;
+                *self.1 += read as u64;
+                Ok(read)
+            }
+        }
+
+        let mut count = 0;
+        let long = io::repeat(b'x').take(ANSWER_BYTES_MAX + 70_000);
+        let kept = answer(Counted(long, &mut count));
+        // Whoever writes it is not kept waiting.
+        assert_eq!(
+            (kept.len() as u64, count),
+            (ANSWER_BYTES_MAX, ANSWER_BYTES_MAX + 70_000)
+        );
     }
 }

@@ -116,3 +116,28 @@ fn each_store_is_looked_at_once_and_one_that_cannot_be_spoils_no_other() {
     // Nobody is asked for a passphrase.
     assert!(!found.keys.can_ask);
 }
+
+#[test]
+fn a_drill_may_take_what_was_typed_or_what_the_section_of_its_database_says() {
+    let limit = |line: &str, prefix: &str| {
+        let Command::Drill(typed) = parse(&format!("drill --store near {line}")).unwrap() else {
+            panic!("{line}");
+        };
+        let environment = Environment {
+            configuration: Configuration::of_text(FLEET),
+            ..Environment::of(&[])
+        };
+        let settled = SettledDrill::settle(*typed, &environment).unwrap();
+        let limit = settled.limit_of(&prefix.parse().unwrap());
+        limit.map(|limit| (limit.limit.as_secs() / 60, limit.by.clone()))
+    };
+    let own = Some((30, "rto of [database.own]".to_owned()));
+    assert_eq!(limit("", "own"), own);
+    assert_eq!(limit("--no-rules", "own"), own);
+    assert_eq!(limit("--rto 5min", "own"), Some((5, "--rto".to_owned())));
+    assert_eq!(limit("--rto 5min --rules strict", "own"), Some((5, "--rto".to_owned())));
+    // The rules say it, be they typed or those of its section.
+    assert_eq!(limit("--rules strict", "own"), None);
+    assert_eq!((limit("", "r"), limit("", "ruled")), (None, None));
+    assert_eq!(limit("./kulti.sql.gz", "own"), None);
+}

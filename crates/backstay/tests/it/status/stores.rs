@@ -285,6 +285,8 @@ fn backups_that_are_deleted_are_known_by_the_log() {
             outcome,
             id: Some(id),
             prefix: None,
+            begun_at: None,
+            source: None,
             detail: String::new(),
         };
         repository.note(&entry).unwrap();
