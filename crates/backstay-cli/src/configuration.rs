@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use backstay::Variables;
-use backstay_config::{Config, ConfigError, FILE_NAME, ResolveError, nearest};
+use backstay_config::{Config, ConfigError, Database, FILE_NAME, Reference, ResolveError, nearest};
 
 pub(crate) use database::{DatabaseOptions, options, prefix, seals, source, source_without_secrets};
 pub(crate) use store::variables_for;
@@ -195,7 +195,7 @@ fn is_writable_by_others(_: &File) -> io::Result<bool> {
 
 impl Loaded {
     /// The database of that name.
-    pub(crate) fn database(&self, name: &str) -> Result<(&str, &backstay_config::Database), ConfigurationError> {
+    pub(crate) fn database(&self, name: &str) -> Result<(&str, &Database), ConfigurationError> {
         let mut databases = self.config.databases();
         let found = databases.find(|(known, _)| *known == name);
         found.ok_or_else(|| self.unknown("database", name, self.config.databases().map(|(known, _)| known)))
@@ -232,13 +232,22 @@ impl Loaded {
     }
 
     /// The only database, or none.
-    pub(crate) fn only_database(&self) -> Result<Option<(&str, &backstay_config::Database)>, ConfigurationError> {
+    pub(crate) fn only_database(&self) -> Result<Option<(&str, &Database)>, ConfigurationError> {
         self.only("database", self.config.databases())
     }
 
     /// The only store, or none.
     pub(crate) fn only_store(&self) -> Result<Option<(&str, &backstay_config::Store)>, ConfigurationError> {
         self.only("store", self.config.stores())
+    }
+
+    /// A database whose store is that of all databases: who looks at backups and names no store means that one.
+    pub(crate) fn database_of_the_store(&self) -> Option<&Database> {
+        let mut all = self.config.databases().map(|(_, database)| database);
+        let first = all.next()?;
+        let store = first.store.as_ref().map(Reference::name)?;
+        let is_there = |database: &Database| database.store.as_ref().map(Reference::name) == Some(store);
+        all.all(is_there).then_some(first)
     }
 
     fn only<'l, T>(

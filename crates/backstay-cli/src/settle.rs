@@ -23,7 +23,7 @@ use backstay::{
 };
 
 use crate::args::{BackupNameArguments, DoctorArguments, ListArguments, OutputArguments, ShowArguments};
-use crate::configuration::{self, ConfigurationError};
+use crate::configuration::{self, ConfigurationError, Loaded};
 use crate::environment::Environment;
 use crate::keys::Keys;
 use crate::output::{Form, Output, Voice};
@@ -207,7 +207,12 @@ impl SettledDoctor {
 
 impl SettledStore {
     fn settle(typed: Option<String>, environment: &Environment) -> Result<Self, SettleError> {
-        Self::settle_for(typed, None, environment)
+        // Who says where the store is needs no file, which may have mistakes.
+        let database = match typed.is_some() || environment.get("BACKSTAY_STORE").is_some() {
+            true => None,
+            false => environment.configuration.get()?.and_then(Loaded::database_of_the_store),
+        };
+        Self::settle_for(typed, database, environment)
     }
 
     /// The same, encrypted by its server, which only a bucket has.

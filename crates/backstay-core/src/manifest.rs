@@ -100,7 +100,10 @@ impl Manifest {
     /// Whether it was to hold all of its database.
     #[must_use]
     pub fn scope(&self) -> Scope {
-        self.left_out.clone().map_or(Scope::All, Scope::Part)
+        // Those before this was written down tell of selections alone.
+        let is_part = |omission: &&Omission| omission.reason == PART_OF_DATABASE;
+        let before = || Some(self.omissions.iter().find(is_part)?.subject.clone());
+        self.left_out.clone().or_else(before).map_or(Scope::All, Scope::Part)
     }
 
     /// The same for who may not read what was left out: the word is a digest. Nobody but who knows the cluster can compute it,

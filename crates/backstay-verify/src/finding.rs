@@ -57,7 +57,24 @@ pub struct Evidence {
     pub value: String,
 }
 
+/// The rules that are broken where rows are lost.
+const RULES_OF_LOSS: [&str; 7] = [
+    "required-table",
+    "required-table-empty",
+    "few-rows",
+    "table-shrank",
+    "table-emptied",
+    "table-vanished",
+    "database-shrank",
+];
+
 impl Finding {
+    /// Whether rows may be lost, so that earlier backups are worth more than the newest.
+    #[must_use]
+    pub fn tells_of_loss(&self) -> bool {
+        self.severity < Severity::Note && RULES_OF_LOSS.contains(&self.rule)
+    }
+
     /// One that nothing was seen of yet. Control characters of the texts are replaced.
     #[must_use]
     pub fn new(severity: Severity, rule: &'static str, subject: impl fmt::Display, message: impl fmt::Display) -> Self {

@@ -118,9 +118,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment, watch: 
     for line in unasked(&report.published.manifest) {
         output.remark(&line);
     }
-    let judged = rules
-        .clone()
-        .map(|rules| judge(&repository, &report, rules, &witness, output));
+    let judged = rules.clone().map(|rules| judge(&repository, &report, rules, &witness));
     if let Some(judged) = &judged {
         watch.found(&judged.findings);
     }
@@ -155,23 +153,27 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment, watch: 
         Ok(drilled) => drilled.as_ref().is_none_or(DrillReport::passed),
         Err(_) => false,
     };
+    let tells_of_loss = judged
+        .as_ref()
+        .is_some_and(|judged| judged.findings.iter().any(Finding::tells_of_loss));
+    let doubt = match (is_sound, has_passed, tells_of_loss) {
+        (false, ..) => Some("the rules found errors"),
+        (true, false, _) => Some("the drill did not pass"),
+        (true, true, true) => Some("by the rules rows may be lost"),
+        (true, true, false) => None,
+    };
     let mut removed = Ok(Vec::new());
     // While nobody knows whether the new one is any good, the older ones stay.
-    match retention.filter(|_| exit != Exit::Cancelled) {
-        Some(policy) if is_sound && has_passed => {
+    match (retention.filter(|_| exit != Exit::Cancelled), doubt) {
+        (Some(policy), None) => {
             removed = remove_old(&repository, &report, &policy, options.earlier, &witness, output);
         }
-        Some(_) => {
-            let what = if is_sound {
-                "the drill did not pass"
-            } else {
-                "the rules found errors"
-            };
+        (Some(_), Some(what)) => {
             complain(&format!(
                 "no older backup was removed, whatever the retention says: {what}"
             ));
         }
-        None => {}
+        (None, _) => {}
     }
     // The backup is told of first, whatever became of older ones.
     let known = removed.as_deref().unwrap_or_default();
@@ -183,6 +185,7 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment, watch: 
             let json = json(&report, &repository, took, known, &also, judged.as_ref(), drilled);
             print_json(&BackupJson {
                 exports: &exported.exports,
+                doubt,
                 ..json
             })?;
         }
@@ -269,7 +272,7 @@ fn unasked(manifest: &Manifest) -> impl Iterator<Item = String> {
 }
 
 /// Judges a backup that was just made by the rules, tells of findings, and notes them beside it.
-fn judge(repository: &Repository, report: &BackupReport, rules: Rules, witness: &Witness, output: Output) -> Report {
+fn judge(repository: &Repository, report: &BackupReport, rules: Rules, witness: &Witness) -> Report {
     let manifest = &report.published.manifest;
     let mut options = CheckOptions::default();
     options.now = Some(Timestamp::now());
@@ -295,12 +298,8 @@ fn judge(repository: &Repository, report: &BackupReport, rules: Rules, witness: 
             message,
             ..
         } = finding;
-        let line = format!("{severity}: [{rule}] {subject}: {message}");
-        // Who wants no remarks is told of errors all the same.
-        match severity {
-            Severity::Error => complain(&line),
-            _ => output.remark(&line),
-        }
+        // Who asked for rules must hear of it, also who wants no remarks.
+        complain(&format!("{severity}: [{rule}] {subject}: {message}"));
     }
     // Who asked for rules must hear where they say nothing.
     for what in &judged.not_checked {
@@ -500,6 +499,9 @@ struct BackupJson<'r> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     exports: &'r [ExportJson],
     removed: &'r [String],
+    /// Why older backups are better kept, whatever a retention says; missing where nothing speaks against the new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubt: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -582,6 +584,7 @@ fn json<'r>(
         also,
         drill: drilled,
         exports: &[],
+        doubt: None,
         removed,
     }
 }

@@ -4,8 +4,7 @@ use std::io::{self, BufRead, Read as _, Write as _};
 
 use backstay::manifest::Scope;
 use backstay::{
-    BackupSummary, PlatformChoice, ProofState, Repository, RepositoryError, TargetError, WhenMissing, find_project,
-    resolve_source,
+    BackupSummary, PlatformChoice, Repository, RepositoryError, TargetError, WhenMissing, find_project, resolve_source,
 };
 use clap::ValueEnum as _;
 use jiff::Timestamp;
@@ -155,12 +154,7 @@ fn table(repository: &Repository, backups: &[BackupSummary]) -> Result<String, F
             time(backup.id.time()),
             age(now, backup.id.time()),
             bytes(backup.pack_bytes),
-            match repository.proof_state(backup)? {
-                ProofState::Proven => "yes",
-                ProofState::Unread => "cannot be read",
-                ProofState::None => "not yet",
-            }
-            .to_owned(),
+            proven(backup).to_owned(),
             left_out(repository, backup)?,
         ]);
     }
@@ -174,6 +168,16 @@ fn table(repository: &Repository, backups: &[BackupSummary]) -> Result<String, F
         ));
     }
     Ok(text.trim_end().to_owned())
+}
+
+/// What the newest look at a backup came to, by the names of its proofs.
+fn proven(backup: &BackupSummary) -> &'static str {
+    let proofs = backup.proofs();
+    match proofs.iter().find(|proof| proof.is_of_the_backup()) {
+        Some(proof) if !proof.passed => "FAILED",
+        Some(proof) if proof.decides() => "yes",
+        Some(_) | None => "not yet",
+    }
 }
 
 /// What was to be left out of a backup.

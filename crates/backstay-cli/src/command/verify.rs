@@ -1,6 +1,6 @@
 use backstay::{
-    Archive, CheckOptions, Deed, Level, OpenArchiveError, Outcome, Report, Repository, Rules, Witness, earlier_volumes,
-    proof_of,
+    Archive, CheckOptions, Deed, Finding, Level, OpenArchiveError, Outcome, Report, Repository, Rules, Severity,
+    Witness, earlier_volumes, finding_lines, proof_of,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -119,7 +119,15 @@ fn tell(report: &Report, output: Output) -> Result<(), OutputError> {
         } => print_text(&report.render()),
         Output {
             voice: Voice::Quiet, ..
-        } => Ok(()),
+        } => {
+            // Who wants to read nothing must hear of these all the same.
+            let is_told = |finding: &&Finding| finding.severity < Severity::Note;
+            let told: Vec<Finding> = report.findings.iter().filter(is_told).cloned().collect();
+            if !told.is_empty() {
+                complain(finding_lines(&told, "without --quiet").trim_end());
+            }
+            Ok(())
+        }
     }
 }
 

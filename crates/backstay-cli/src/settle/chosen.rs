@@ -77,7 +77,10 @@ pub(super) fn in_store(
         },
         _ => None,
     };
-    let store = SettledStore::settle_for(store, database, environment)?;
+    let store = match database {
+        Some(_) => SettledStore::settle_for(store, database, environment)?,
+        None => SettledStore::settle(store, environment)?,
+    };
     let name = match database.and_then(|database| database.prefix.as_ref()) {
         Some(prefix) => BackupName::Latest {
             database: Some(prefix.to_string()),

@@ -65,6 +65,8 @@ enum Disaster {
     Corruption,
     /// There is a new server, which has nothing but a superuser, and the backups.
     ServerLost,
+    /// The database is gone, and its backup is encrypted.
+    GoneAndSealed,
 }
 
 impl Disaster {
@@ -91,6 +93,12 @@ impl Disaster {
                     .output()
                     .expect("psql runs");
                 assert!(!read.status.success(), "the damage can be read: {read:?}");
+            }
+            Self::GoneAndSealed => {
+                let made = sandbox.succeed(&["key", "new", "restore.key"]).stdout;
+                let public = made.split_whitespace().find(|word| word.starts_with("age1"));
+                sandbox.succeed(&["backup", "--encrypt-to", public.expect("a public key")]);
+                sandbox.sql("postgres", "DROP DATABASE kulti");
             }
             Self::ServerLost => {
                 let fresh = Sandbox::start();
@@ -201,6 +209,13 @@ const STORIES: &[Story] = &[
         backup: Some(&["--globals"]),
         disaster: Disaster::ServerLost,
         examples: &["gone-by-hand"],
+        restored: "kulti",
+    },
+    Story {
+        page: RECOVERY,
+        backup: None,
+        disaster: Disaster::GoneAndSealed,
+        examples: &["sealed", "sealed-by-hand"],
         restored: "kulti",
     },
     Story {

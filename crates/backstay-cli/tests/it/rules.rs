@@ -246,3 +246,59 @@ fn nothing_is_removed_for_a_backup_that_the_rules_find_bad() {
     assert_eq!((code, is_told), (Some(0), false));
     assert_eq!(removed, 2);
 }
+
+#[test]
+fn nothing_is_removed_while_rows_may_be_lost() {
+    let sandbox = Sandbox::with_sample();
+    sandbox.write("secret", PASSWORD);
+    let more = "retention = { keep-last = 1 }\nschedule = '0 0 29 2 *'";
+    let rules = format!("{}\n[rules.plain]\nmax-age = '26h'", file(&sandbox, more));
+    sandbox.write("backstay.toml", &rules.replace("rules = 'shop'", "rules = 'plain'"));
+    let one_second = || std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert_eq!(run(&sandbox, &["backup", "--quiet"]).code, Some(0));
+    one_second();
+    sandbox.sql("kulti", "TRUNCATE app.users CASCADE");
+    let by_schedule = run(&sandbox, &["run", "--now", "backup", "--db", "shop"]);
+    assert_eq!(
+        (by_schedule.code, proven(&sandbox).len()),
+        (Some(0), 2),
+        "{by_schedule:?}"
+    );
+    assert!(
+        by_schedule.stdout.contains("[table-emptied] app.users")
+            && by_schedule
+                .stdout
+                .contains("prune is left out: by the rules rows may be lost"),
+        "{by_schedule:?}"
+    );
+    one_second();
+    sandbox.sql(
+        "kulti",
+        "INSERT INTO app.users (name) SELECT 'user ' || i FROM generate_series(1, 1000) i",
+    );
+    assert_eq!(run(&sandbox, &["backup", "--quiet"]).code, Some(0));
+    // The one that was verified stays as the newest of those.
+    assert_eq!(proven(&sandbox).len(), 2);
+    one_second();
+    sandbox.sql("kulti", "TRUNCATE app.users CASCADE");
+    let made = run(&sandbox, &["backup", "--quiet"]);
+    assert_eq!((made.code, proven(&sandbox).len()), (Some(0), 3), "{made:?}");
+    for told in [
+        "[table-emptied] app.users",
+        "no older backup was removed, whatever the retention says: by the rules rows may be lost",
+    ] {
+        assert!(made.stderr.contains(told), "{made:?}");
+    }
+}
+
+#[test]
+fn who_wants_to_read_nothing_hears_what_is_wrong() {
+    let sandbox = Sandbox::with_sample();
+    sandbox.succeed(&["backup"]);
+    let pack = sandbox.file_ending("backups", ".sql.gz");
+    let bytes = std::fs::read(&pack).unwrap();
+    std::fs::write(&pack, &bytes[..bytes.len() - 100]).unwrap();
+    let quiet = sandbox.run(&["verify", "latest", "--quiet"]);
+    assert_eq!(quiet.code, Some(1));
+    assert!(quiet.stderr.contains("error   ["), "{quiet:?}");
+}

@@ -86,13 +86,24 @@ impl SourceOptions {
     #[must_use]
     pub fn left_out(&self) -> Option<String> {
         let mut words = Vec::new();
-        if !self.selection.is_whole_database() {
-            words.push(self.selection.to_string());
+        // The order in which patterns stand says nothing.
+        let mut selection = self.selection.clone();
+        for patterns in [
+            &mut selection.schemas,
+            &mut selection.exclude_schemas,
+            &mut selection.tables,
+            &mut selection.exclude_tables,
+            &mut selection.exclude_data,
+        ] {
+            patterns.sort();
+        }
+        if !selection.is_whole_database() {
+            words.push(selection.to_string());
         } else if self.large_objects == Inclusion::Excluded {
             words.push("large objects".to_owned());
         }
-        if !self.selection.exclude_data.is_empty() {
-            words.push(format!("rows of {}", self.selection.exclude_data.join(", ")));
+        if !selection.exclude_data.is_empty() {
+            words.push(format!("rows of {}", selection.exclude_data.join(", ")));
         }
         if self.unlogged == Inclusion::Excluded {
             words.push("rows of unlogged tables".to_owned());

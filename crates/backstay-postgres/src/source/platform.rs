@@ -291,7 +291,7 @@ pub(crate) fn rights(transaction: &mut Transaction<'_>, profile: &Profile) -> Re
     let mut rights: BTreeMap<String, Right> = BTreeMap::new();
     for right in found.into_iter().filter(is_of_application) {
         let is_grantable = right.is_grantable;
-        let known = rights.entry(right.name()).or_insert(right);
+        let known = rights.entry(right.without_option()).or_insert(right);
         known.is_grantable |= is_grantable;
     }
     Ok(rights.into_values().collect())
@@ -316,8 +316,13 @@ pub(crate) struct Right {
 }
 
 impl Right {
-    /// As its entry is called: `SELECT ON TABLE auth.users TO app`.
+    /// As its entry is called: `SELECT ON TABLE auth.users TO app`, and perhaps `WITH GRANT OPTION`.
     pub(crate) fn name(&self) -> String {
+        let option = if self.is_grantable { " WITH GRANT OPTION" } else { "" };
+        format!("{}{option}", self.without_option())
+    }
+
+    fn without_option(&self) -> String {
         let role = match &*self.role {
             b"" => "PUBLIC".to_owned(),
             role => lossy(role),

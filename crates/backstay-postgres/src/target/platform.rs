@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use backstay_core::DbText;
-use backstay_core::manifest::{DatabaseSetting, Entry, Manifest, Table, TableRows};
+use backstay_core::manifest::{DatabaseSetting, Entry, Manifest, PART_OF_DATABASE, Table, TableRows};
 use backstay_core::sql::quote_qualified;
 
 use super::plan::RestoreRefusal;
@@ -53,7 +53,8 @@ struct TargetTable {
 #[derive(Clone, Debug)]
 pub(super) struct OnPlatform {
     pub(super) profile: &'static Profile,
-    /// Whether a project of the platform is restored into one: then its roles, default privileges and settings come too.
+    /// Whether all of a project of the platform is restored into one: then its roles, default privileges and settings come too. A
+    /// backup of a part has not what is on the platform, and must not take it away.
     pub(super) is_same_project: bool,
     /// Entries that the platform has made already: they are there.
     pub(super) there: HashSet<usize>,
@@ -240,7 +241,7 @@ pub(super) fn settle(
     let guests = of_backup.map_or(&[][..], |of| &of.guests);
     let mut on = OnPlatform {
         profile,
-        is_same_project: is_same && profile.is_of_one_project(),
+        is_same_project: is_same && profile.is_of_one_project() && !is_part(manifest),
         there: HashSet::new(),
         left_sequences: HashSet::new(),
         emptied: Vec::new(),
@@ -336,6 +337,12 @@ pub(super) fn settle(
             .collect();
     }
     Ok(Some(on))
+}
+
+/// Whether schemas or tables were left out of a backup.
+fn is_part(manifest: &Manifest) -> bool {
+    let mut omissions = manifest.omissions.iter();
+    omissions.any(|omission| omission.reason == PART_OF_DATABASE)
 }
 
 /// Leaves out, for a server that is not on the platform of the backup, the extensions that are the platform's own and that the

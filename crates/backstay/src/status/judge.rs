@@ -86,21 +86,23 @@ fn databases(stores: &[StoreSeen], watched: &Watched, now: Timestamp) -> Vec<Dat
         origins.push(None);
     }
     let databases = origins.into_iter().map(|origin| {
+        let is_of_it = |series: &&Series| !series.has_moved && are_one(series.origin.as_ref(), origin);
+        let mut all = seen.iter().flat_map(|(_, store)| of_prefix(*store).filter(is_of_it));
         let mut database = Database {
             watched,
             now,
             is_alone,
+            takes_parts: watched.is_part || !all.any(|series| place::has_whole(series, now)),
             places: Vec::new(),
             series: Vec::new(),
         };
         for (index, store) in &seen {
-            let is_of_it = |series: &&Series| !series.has_moved && are_one(series.origin.as_ref(), origin);
             let place = match (&store.history, of_prefix(*store).find(is_of_it)) {
                 (Err(why), _) => place::unreachable(*index, why),
                 (Ok(_), None) => place::lacking(*index, watched),
                 (Ok(_), Some(series)) => {
                     database.series.push((*index, series));
-                    place::judge(*index, series, watched, now)
+                    place::judge(*index, series, watched, database.takes_parts, now)
                 }
             };
             database.places.push(place);
@@ -133,6 +135,8 @@ struct Database<'s> {
     watched: &'s Watched,
     now: Timestamp,
     is_alone: bool,
+    /// Whether backups of a part count.
+    takes_parts: bool,
     places: Vec<PlaceStatus>,
     series: Vec<(usize, &'s Series)>,
 }
@@ -142,7 +146,7 @@ impl Database<'_> {
         let proven = self
             .series
             .iter()
-            .filter_map(|(index, series)| place::proven(*index, series, self.watched, self.now));
+            .filter_map(|(index, series)| place::proven(*index, series, self.takes_parts, self.now));
         let proven = proven.max_by_key(|proven| proven.id.time());
         let drills = || self.series.iter().flat_map(|(_, series)| self.drills(series));
         let last_drill = drills().max_by_key(|drill| drill.said.at);
@@ -178,6 +182,7 @@ impl Database<'_> {
         let state = self.places.iter().map(|place| place.state).max();
         DatabaseStatus {
             name,
+            watched: self.watched.name.clone(),
             prefix: self.watched.prefix.clone(),
             origin,
             state: state.unwrap_or(State::Good).max(worst(&problems)),
@@ -193,12 +198,14 @@ impl Database<'_> {
 
     /// The drills that count: how soon a part is back says nothing of the whole.
     fn drills<'s>(&self, series: &'s Series) -> impl Iterator<Item = &'s DrillSeen> {
-        let takes_parts = place::takes_parts(series, self.watched, self.now);
         let is_part = |drill: &DrillSeen| {
             let mut backups = series.backups.iter();
             backups.any(|backup| backup.id == drill.id && place::is_part(backup))
         };
-        series.drills.iter().filter(move |drill| takes_parts || !is_part(drill))
+        series
+            .drills
+            .iter()
+            .filter(move |drill| self.takes_parts || !is_part(drill))
     }
 
     /// A database whose first backup is younger than the limit has time yet; the first there ever was, also where the

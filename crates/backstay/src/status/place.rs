@@ -63,7 +63,13 @@ fn empty(store: usize) -> PlaceStatus {
 }
 
 /// How the backups of a database in one store are doing.
-pub(super) fn judge(store: usize, series: &Series, watched: &Watched, now: Timestamp) -> PlaceStatus {
+pub(super) fn judge(
+    store: usize,
+    series: &Series,
+    watched: &Watched,
+    takes_parts: bool,
+    now: Timestamp,
+) -> PlaceStatus {
     let past: Vec<&BackupHistory> = series.backups.iter().filter(|backup| backup.id.time() <= now).collect();
     let future = series.backups.len() - past.len();
     let mut problems = Vec::new();
@@ -79,7 +85,6 @@ pub(super) fn judge(store: usize, series: &Series, watched: &Watched, now: Times
         );
         problems.push(Problem::warning(Trouble::Future, message));
     }
-    let takes_parts = takes_parts(series, watched, now);
     let counts = |backup: &&&BackupHistory| is_usable(backup) && (takes_parts || !is_part(backup));
     let newest = past.iter().rev().find(counts).copied();
     problems.extend(age_problem(newest, &past, watched, now));
@@ -125,16 +130,15 @@ pub(super) fn judge(store: usize, series: &Series, watched: &Watched, now: Times
     }
 }
 
-/// Whether backups of a part count. A part of the database replaces no whole of it; but where all of them are parts, that is
-/// what is wanted.
-pub(super) fn takes_parts(series: &Series, watched: &Watched, now: Timestamp) -> bool {
+/// Whether there is a backup of all of the database. A part replaces no whole of it; but where all of them are parts, in
+/// all stores, that is what is wanted.
+pub(super) fn has_whole(series: &Series, now: Timestamp) -> bool {
     let is_whole = |backup: &BackupHistory| backup.id.time() <= now && is_usable(backup) && !is_part(backup);
-    watched.is_part || !series.backups.iter().any(is_whole)
+    series.backups.iter().any(is_whole)
 }
 
 /// The newest that was proven, has all its packs as far as that is known, counts, and is not from the future.
-pub(super) fn proven(store: usize, series: &Series, watched: &Watched, now: Timestamp) -> Option<ProvenBackup> {
-    let takes_parts = takes_parts(series, watched, now);
+pub(super) fn proven(store: usize, series: &Series, takes_parts: bool, now: Timestamp) -> Option<ProvenBackup> {
     let is_good = |backup: &&BackupHistory| {
         let lacks_packs = backup.facts().is_some_and(|facts| !facts.is_whole);
         backup.id.time() <= now

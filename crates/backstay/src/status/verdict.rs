@@ -257,8 +257,10 @@ pub struct Status {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DatabaseStatus {
-    /// What it is called.
+    /// What it is called; where one prefix has several databases, with the one that it is.
     pub name: String,
+    /// [`Watched::name`].
+    pub watched: String,
     /// The first part of the names of its backups.
     pub prefix: Prefix,
     /// The database and its cluster, where a manifest tells them.

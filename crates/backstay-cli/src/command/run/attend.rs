@@ -92,10 +92,16 @@ impl<'a> Attendant<'a> {
                 self.look();
                 let mut exit = Exit::Done;
                 if self.has_work() {
+                    let is_due = !self.due().is_empty();
                     let shared = self.shared;
                     let worked = shared.in_turn(|| self.work_alone(Self::due_by_the_store));
                     exit = worked.unwrap_or(Exit::Cancelled);
-                    self.tell_skipped(exit, Work::Backup);
+                    if is_due {
+                        self.tell_skipped(exit, Work::Backup);
+                    } else if exit == Exit::Refused && self.not_before.is_some() {
+                        // Whoever works there verifies what it has made.
+                        exit = Exit::Done;
+                    }
                 } else if !self.is_unknown {
                     say(self.name, "nothing is due");
                 }
@@ -279,7 +285,10 @@ impl<'a> Attendant<'a> {
         let makes_another = is_asked_for || jobs.contains(&Job::Backup);
         if let Some(id) = self.to_take_up().filter(|_| !makes_another).cloned() {
             say(self.name, &format!("{id} is not verified yet"));
-            exit = self.verify_and_prune(&id, &mut claim);
+            let doubt = self
+                .has_rules()
+                .then(|| "what the rules said of it is not known any more".to_owned());
+            exit = self.verify_and_prune(&Made { id, doubt }, &mut claim);
         }
         for job in jobs.iter().filter(|job| job.export().is_none()) {
             let ended = self.work_on(job, &mut claim);
@@ -356,17 +365,26 @@ impl<'a> Attendant<'a> {
         if exit != Exit::Done {
             return exit;
         }
-        let Some(id) = id_of(&printed) else {
+        let Some(made) = Made::of(&printed) else {
             let why = "the backup is made, and its id is not known, so it is not verified";
             say(name, why);
             tell_failed(name, Work::Verify, why, self.environment);
             return Exit::Internal;
         };
-        self.verify_and_prune(&id, claim)
+        self.verify_and_prune(&made, claim)
+    }
+
+    fn has_rules(&self) -> bool {
+        let loaded = self.environment.configuration.get().ok().flatten();
+        loaded.is_some_and(|loaded| {
+            let database = loaded.config.database(self.name);
+            database.and_then(|database| loaded.config.rules_of(database)).is_some()
+        })
     }
 
     /// What comes after a backup was made.
-    fn verify_and_prune(&mut self, id: &BackupId, claim: &mut Option<Claim>) -> Exit {
+    fn verify_and_prune(&mut self, made: &Made, claim: &mut Option<Claim>) -> Exit {
+        let id = &made.id;
         if self.shared.stop.is_asked() {
             return Exit::Cancelled;
         }
@@ -390,6 +408,10 @@ impl<'a> Attendant<'a> {
         }
         if self.shared.stop.is_asked() {
             return Exit::Cancelled;
+        }
+        if let Some(doubt) = &made.doubt {
+            say(name, &format!("prune is left out: {doubt}"));
+            return Exit::Done;
         }
         // A backup is worth more than the lock, and a removal is not.
         if !claim.as_mut().is_some_and(Claim::is_held) {
@@ -492,10 +514,21 @@ fn work_of(job: &Job) -> Work {
     }
 }
 
-/// The id of the backup that `backup --json` tells of.
-fn id_of(printed: &[u8]) -> Option<BackupId> {
-    let told: serde_json::Value = serde_json::from_slice(printed).ok()?;
-    told.get("id")?.as_str()?.parse().ok()
+/// What `backup --json` tells of the backup that it made.
+struct Made {
+    id: BackupId,
+    /// Why older ones are better kept.
+    doubt: Option<String>,
+}
+
+impl Made {
+    fn of(printed: &[u8]) -> Option<Self> {
+        let told: serde_json::Value = serde_json::from_slice(printed).ok()?;
+        Some(Self {
+            id: told.get("id")?.as_str()?.parse().ok()?,
+            doubt: told.get("doubt").and_then(|doubt| doubt.as_str()).map(str::to_owned),
+        })
+    }
 }
 
 fn texts(arguments: &[String]) -> Vec<&str> {

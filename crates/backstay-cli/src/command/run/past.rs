@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::configuration;
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::keys::Keys;
 use crate::settle::{SettledStore, store_of, store_of_export};
 
 /// Of how many backups the manifests are read, newest first, until one counts.
@@ -47,7 +48,7 @@ pub(super) fn backups(section: &str, prefix: &Prefix, environment: &Environment)
         if counts(&repository, backup, takes_parts)? {
             newest = Some(Newest {
                 id: backup.id.clone(),
-                is_judged: backup.proofs().iter().any(ProofSummary::decides),
+                is_judged: is_judged(&repository, backup, environment)?,
             });
             break;
         }
@@ -55,6 +56,19 @@ pub(super) fn backups(section: &str, prefix: &Prefix, environment: &Environment)
     Ok(Backups {
         ids: backups.into_iter().map(|backup| backup.id).collect(),
         newest,
+    })
+}
+
+/// Whether a verification told if a backup is any good. Of an encrypted one nobody can tell who has no key.
+fn is_judged(repository: &Repository, backup: &BackupSummary, environment: &Environment) -> Result<bool, Failure> {
+    if backup.proofs().iter().any(ProofSummary::decides) {
+        return Ok(true);
+    }
+    let opened = Keys::of_variables(&environment.variables).give(repository.clone());
+    Ok(match opened.map(|repository| repository.read_manifest(&backup.id)) {
+        Ok(Ok(_)) => false,
+        Ok(Err(error @ RepositoryError::Store(_))) if !error.is_not_found() => return Err(error.into()),
+        Ok(Err(_)) | Err(_) => true,
     })
 }
 

@@ -107,7 +107,9 @@ impl<'a> Watcher<'a> {
             // What is known of it goes on to age.
             Err(failure) => Some(failure.in_one_line()),
         };
-        let Some(over) = self.limit.over(self.newest.unwrap_or(self.since)) else {
+        // What a wrong clock dated counts for nothing.
+        let newest = self.newest.filter(|newest| *newest <= now);
+        let Some(over) = self.limit.over(newest.unwrap_or(self.since.min(now))) else {
             return KNOWN;
         };
         if now < over {

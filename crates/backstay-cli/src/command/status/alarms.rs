@@ -41,7 +41,7 @@ fn of_database(database: &DatabaseStatus, status: &Status) -> Vec<Alarm> {
             .filter(|(its_kind, its_work, _)| (*its_kind, *its_work) == (kind, work));
         let messages: Vec<String> = these.map(|(.., message)| message.clone()).collect();
         (!messages.is_empty()).then(|| Alarm {
-            section: database.name.clone(),
+            section: database.watched.clone(),
             prefix: database.prefix.clone(),
             kind,
             work,

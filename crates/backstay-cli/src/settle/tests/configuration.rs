@@ -375,8 +375,11 @@ fn a_backup_is_looked_for_where_the_file_says() {
         let (name, store) = verify(text, line).unwrap();
         assert_eq!((name, store.as_str()), expected, "{line}");
     }
+    // The only database says which.
+    assert_eq!(verify(ONE, "latest").unwrap().1, "./near");
+    let two = format!("{ONE}\n[database.other]\nurl = 'postgresql://app@db.example.org/other'\nstore = 'far'");
     assert!(matches!(
-        verify(ONE, "latest"),
+        verify(&two, "latest"),
         Err(SettleError::Configuration(ConfigurationError::Several {
             kind: "store",
             ..

@@ -109,7 +109,7 @@ impl Restore<'_> {
             .concat();
             if !is_own {
                 session.try_alone(&sql)?;
-            } else if !self.lent().roles.contains_key(&role) {
+            } else {
                 own.push((membership(&role, &member), sql));
             }
         }
@@ -167,14 +167,20 @@ impl Restore<'_> {
 
     /// Gives the roles back, and takes those that the backup has.
     pub(super) fn end_acting(&self) -> Result<(), TargetError> {
-        let own = std::mem::take(&mut *self.own_memberships.lock().unwrap_or_else(PoisonError::into_inner));
-        let statements = [self.give_roles_back(), own].concat();
-        if statements.is_empty() {
+        let own = || self.own_memberships.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_clear = {
+            let lent = self.lent();
+            lent.roles.is_empty() && lent.schemas.is_empty()
+        };
+        if is_clear && own().is_empty() {
             return Ok(());
         }
         // Also where the restore was cancelled.
         let mut connection = WireConnection::connect(self.config, &CancelToken::new())?;
         session::prepare(&mut connection, &self.manifest.source.encoding, &[])?;
+        // Schemas first: the owner of one may be such a role.
+        let own = std::mem::take(&mut *own());
+        let statements = [self.take_schemas_back(), self.give_roles_back(), own].concat();
         for (what, sql) in statements {
             if let Err(error) = connection.execute(&sql) {
                 self.fail(what, Some(&sql), &error);

@@ -301,6 +301,10 @@ fn each_history_is_judged() {
         ("the newest is a part", with(vec![proven(34), in_part(10)])),
         ("a part is proven", with(vec![backup(300), backup(34), proven_part(10)])),
         ("a part is drilled", vec![store(vec![part_drilled])]),
+        (
+            "a copy is a proven part",
+            both(with(vec![backup(10)]), with(vec![proven_part(10)])),
+        ),
         ("all are parts", with(vec![in_part(34), in_part(10)])),
         ("encrypted, without a key", with(vec![sealed(34), sealed(10)])),
         (
