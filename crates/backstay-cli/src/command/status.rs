@@ -105,7 +105,7 @@ fn watched(section: WatchedSection, now: Timestamp) -> Watched {
     let WatchedSection { schedules, zone, .. } = &section;
     let next = schedules.iter().filter_map(|(what, cron)| {
         Some(ScheduledRun {
-            what: (*what).to_owned(),
+            what: what.clone(),
             at: cron.next_after(now, zone)?,
         })
     });

@@ -12,6 +12,7 @@ use crate::configuration::{self, ConfigurationError, Loaded};
 use crate::environment::Environment;
 use crate::keys::Keys;
 use crate::output::{Form, Output, Voice};
+use crate::schedule::exports_of;
 
 use super::encryption::settle_keys;
 use super::{SettleError, SettledStore, chosen};
@@ -82,7 +83,7 @@ pub(crate) struct WatchedSection {
     pub(crate) volume: VolumeJudge,
     pub(crate) is_part: bool,
     /// What `backstay run` does with it, by whose clock.
-    pub(crate) schedules: Vec<(&'static str, Cron)>,
+    pub(crate) schedules: Vec<(String, Cron)>,
     pub(crate) zone: TimeZone,
 }
 
@@ -220,8 +221,11 @@ fn section(
         usual.rpo = rules.age_max.unwrap_or(usual.rpo);
         usual.rto = rules.restored_within.unwrap_or(usual.rto);
     }
-    let backup = database.schedule.backup.iter().map(|cron| ("backup", cron.clone()));
-    let drill = database.schedule.drill.iter().map(|cron| ("drill", cron.clone()));
+    let of = |what: &str, cron: &Option<Cron>| cron.clone().map(|cron| (what.to_owned(), cron));
+    let backup = of("backup", &database.schedule.backup).into_iter();
+    let drill = of("drill", &database.schedule.drill);
+    let exports =
+        exports_of(name, loaded)?.filter_map(|(export, found)| of(&format!("export {export}"), &found.schedule));
     Ok(WatchedSection {
         name: name.to_owned(),
         prefix: configuration::prefix(name, database),
@@ -232,7 +236,7 @@ fn section(
             None => VolumeJudge::Status,
         },
         is_part: database.leaves_something_out(),
-        schedules: backup.chain(drill).collect(),
+        schedules: backup.chain(drill).chain(exports).collect(),
         zone: database.schedule.zone(|name| TimeZone::get(name).ok())?,
     })
 }

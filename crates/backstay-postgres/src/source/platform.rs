@@ -473,13 +473,19 @@ impl Job {
                 b"); END IF;",
             ]),
         };
-        if !self.is_active {
-            body.extend(joined(&[
-                b" PERFORM cron.alter_job(j.jobid, active := false) FROM cron.job j WHERE ",
-                &which,
-                b";",
-            ]));
-        }
+        // One that is there keeps its own otherwise.
+        let is_active: &[u8] = if self.is_active { b"true" } else { b"false" };
+        body.extend(joined(&[
+            b" IF EXISTS (SELECT FROM cron.job j WHERE ",
+            &which,
+            b" AND j.active <> ",
+            is_active,
+            b") THEN PERFORM cron.alter_job(j.jobid, active := ",
+            is_active,
+            b") FROM cron.job j WHERE ",
+            &which,
+            b"; END IF;",
+        ]));
         if let Some(role) = self.other_role(profile) {
             let role = quote_identifier(role);
             body = joined(&[b"SET LOCAL ROLE ", &role, b"; ", &body, b" RESET ROLE;"]);

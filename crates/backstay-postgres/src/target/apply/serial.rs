@@ -1,6 +1,7 @@
 use backstay_core::manifest::Stage;
 
 use super::{Failed, Restore, RestoreFailure, Session, describe};
+use crate::platform::roles::RoleStatement;
 use crate::target::{Parts, RestoreEvent, RestorePhase, RestoreReport, TargetError, TargetPolicy};
 
 impl Restore<'_> {
@@ -15,7 +16,7 @@ impl Restore<'_> {
             self.clean(&mut session)?;
         }
         let roles = self.role_statements(&mut session, report)?;
-        let failed_role = statements(&mut session, roles);
+        let failed_role = self.roles(&mut session, roles)?;
         let failed_first = match failed_role {
             Some(failed) => Some(failed),
             None => {
@@ -52,6 +53,42 @@ impl Restore<'_> {
             drop(session.connection.execute(&sql));
         }
         Ok(true)
+    }
+
+    /// Makes roles as the backup has them. A role must be there; a membership, a setting or a comment that is refused keeps the
+    /// rest from nothing, and is told.
+    fn roles(
+        &self,
+        session: &mut Session,
+        roles: Vec<(String, Vec<u8>)>,
+    ) -> Result<Option<(String, Failed)>, TargetError> {
+        let failed = |doing| move |source| TargetError::Wire { doing, source };
+        for (what, sql) in roles {
+            let must_be = matches!(
+                RoleStatement::parse(&sql),
+                None | Some(RoleStatement::Create { .. } | RoleStatement::Alter { .. })
+            );
+            if must_be {
+                if let Err(failed) = session.run(sql) {
+                    return Ok(Some((what, failed)));
+                }
+                continue;
+            }
+            let connection = &mut session.connection;
+            connection
+                .execute(b"SAVEPOINT backstay")
+                .map_err(failed("set a savepoint"))?;
+            let end: &[u8] = match connection.execute(&sql) {
+                Ok(_) => b"RELEASE SAVEPOINT backstay",
+                Err(error) if error.server_error().is_some() => {
+                    self.fail(what, Some(&sql), &error);
+                    b"ROLLBACK TO SAVEPOINT backstay"
+                }
+                Err(source) => return Err(failed("set up roles")(source)),
+            };
+            connection.execute(end).map_err(failed("end a savepoint"))?;
+        }
+        Ok(None)
     }
 
     /// Restores in the order in which `psql` would read the pack; gives the first thing that failed.
