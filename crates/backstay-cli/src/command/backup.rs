@@ -45,9 +45,18 @@ pub(crate) fn back_up(settled: SettledBackup, environment: &Environment, watch: 
         recovery_limit,
         exports,
         rules,
+        passed_over,
         output,
     } = settled;
     remark_warnings(&source, output);
+    if let Some(file) = passed_over {
+        // It may be one that is to be encrypted.
+        complain(&format!(
+            "warning: the database is the one that DATABASE_URL or other variables name, so nothing that {} says of databases is \
+             used; --db NAME takes one of them",
+            file.display()
+        ));
+    }
     remark_one_project(&source, &store, output);
     let interrupt = Interrupt::watch()?;
     let begun = Instant::now();

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 use backstay::{
@@ -38,6 +39,8 @@ pub(crate) struct SettledBackup {
     pub(crate) exports: Vec<SettledNamedExport>,
     /// By which rules it is judged when it is made; by none where it is `None`.
     pub(crate) rules: Option<Rules>,
+    /// The configuration, where variables name the database although it has some.
+    pub(crate) passed_over: Option<PathBuf>,
     pub(crate) output: Output,
 }
 
@@ -116,6 +119,9 @@ impl SettledBackup {
         let rules = chosen::rules(&arguments.rules, database, environment)?;
         let checks = rules.iter().flat_map(Rules::checks_of_snapshot);
         options.checks = checks.cloned().collect();
+        let by_variables = section.is_none() && arguments.from.from.is_none();
+        let loaded = environment.configuration.get().ok().flatten().filter(|_| by_variables);
+        let passed_over = loaded.filter(|loaded| loaded.config.databases().next().is_some());
         let retention = match (arguments.keep_days, database.filter(|_| !arguments.keep_all)) {
             (Some(days), _) => Some(keep_days(days)),
             (None, Some(database)) => chosen::retention(database, environment)?,
@@ -132,6 +138,7 @@ impl SettledBackup {
             recovery_limit: section.and_then(|(name, database)| RecoveryLimit::of_section(name, database)),
             exports,
             rules,
+            passed_over: passed_over.map(|loaded| loaded.path.clone()),
             output: arguments.output.into(),
         })
     }

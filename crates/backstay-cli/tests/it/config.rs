@@ -307,3 +307,26 @@ fn only_backup_of_any(sandbox: &Sandbox, store: &str) -> String {
     assert_eq!(ids.len(), 1, "{names:?}");
     ids[0].to_owned()
 }
+
+#[test]
+fn who_is_led_past_the_sections_by_variables_is_told() {
+    let sandbox = Sandbox::with_sample();
+    let port = sandbox.server.port();
+    let text = format!(
+        "[database.shop]\nhost = '127.0.0.1'\nport = {port}\nuser = 'postgres'\ndbname = 'kulti'\nencrypt-to = \
+         ['age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p']\n"
+    );
+    sandbox.write("backstay.toml", &text);
+    let told = "of databases is used; --db NAME takes one of them";
+    let passed = sandbox.run(&["backup", "--quiet"]);
+    assert!(passed.code == Some(0) && passed.stderr.contains(told), "{passed:?}");
+    let typed = sandbox.run(&[
+        "backup",
+        "--quiet",
+        "--from",
+        &sandbox.url("kulti"),
+        "--store",
+        "./other",
+    ]);
+    assert!(typed.code == Some(0) && !typed.stderr.contains(told), "{typed:?}");
+}
