@@ -116,12 +116,12 @@ impl SettledBackup {
         if arguments.same_database {
             options.earlier = EarlierBackups::OfThisDatabase;
         }
-        let rules = chosen::rules(&arguments.rules, database, environment)?;
-        let checks = rules.iter().flat_map(Rules::checks_of_snapshot);
-        options.checks = checks.cloned().collect();
         let by_variables = section.is_none() && arguments.from.from.is_none();
         let loaded = environment.configuration.get().ok().flatten().filter(|_| by_variables);
         let passed_over = loaded.filter(|loaded| loaded.config.databases().next().is_some());
+        let rules = chosen::rules(&arguments.rules, database, environment)?;
+        let checks = rules.iter().flat_map(Rules::checks_of_snapshot);
+        options.checks = checks.cloned().collect();
         let retention = match (arguments.keep_days, database.filter(|_| !arguments.keep_all)) {
             (Some(days), _) => Some(keep_days(days)),
             (None, Some(database)) => chosen::retention(database, environment)?,
