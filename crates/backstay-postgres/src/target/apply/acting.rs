@@ -48,13 +48,8 @@ impl Restore<'_> {
     /// Lets the role act as those of the application that are there. Where that is refused, what needs it fails.
     pub(super) fn borrow_roles(&self, session: &mut Session) -> Result<(), TargetError> {
         let Some(on) = self.on_platform() else { return Ok(()) };
-        let selected = self
-            .plan
-            .selected
-            .entries
-            .iter()
-            .map(|&index| &self.manifest.entries[index]);
-        let owners: BTreeSet<&[u8]> = selected
+        let owners: BTreeSet<&[u8]> = self
+            .selected_entries()
             .filter_map(|entry| Some(entry.owner.as_ref()?.as_bytes()))
             .filter(|owner| !on.profile.is_reserved(owner))
             .collect();

@@ -189,6 +189,12 @@ impl Restore<'_> {
         untold.push(format!("{what}: {told}"));
     }
 
+    /// The entries that are restored.
+    pub(super) fn selected_entries(&self) -> impl Iterator<Item = &Entry> {
+        let selected = self.plan.selected.entries.iter();
+        selected.map(|&index| &self.manifest.entries[index])
+    }
+
     /// Looks whether the platform has what it may refuse, or pass over without an error. A proof has looked already.
     pub(super) fn check_own_entries(&self, report: &RestoreReport) -> Result<(), TargetError> {
         let is_compared = |seen: &Examination| seen.compared != DefinitionsCompared::Not;
@@ -205,13 +211,8 @@ impl Restore<'_> {
         let found = source::OnPlatform::read(&mut transaction, on.profile, Inclusion::Excluded)?;
         transaction.rollback().reading(what)?;
         let found: BTreeSet<(&str, &str)> = found.entries.iter().map(|own| (own.kind, own.name.as_str())).collect();
-        let selected = self
-            .plan
-            .selected
-            .entries
-            .iter()
-            .map(|&index| &self.manifest.entries[index]);
-        let own = selected.filter(|entry| OWN_KINDS.contains(&entry.kind.as_str()) && entry.kind != SECRET);
+        let own = self.selected_entries();
+        let own = own.filter(|entry| OWN_KINDS.contains(&entry.kind.as_str()) && entry.kind != SECRET);
         let own: Vec<(&str, Cow<'_, str>)> = own.map(|entry| (entry.kind.as_str(), entry.name.to_lossy())).collect();
         let expected: BTreeSet<(&str, &str)> = own.iter().map(|(kind, name)| (*kind, &**name)).collect();
         let missing = expected
