@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # debian-suite-postgres.sh SUITE MAJOR DEST
 #
-# Unpacks PostgreSQL MAJOR (server and client programs) of another Debian SUITE into the folder DEST and makes its
+# Unpacks PostgreSQL MAJOR (server, client programs, pg_cron) of another Debian SUITE into the folder DEST and makes its
 # programs runnable there: each becomes a wrapper that starts it with DEST's own loader and libraries, because it needs
 # a newer C library than this machine may have. The system is not changed. trixie has 17, sid has 18.
 #
@@ -30,7 +30,7 @@ options=(-o Dir::Etc="$apt/etc" -o Dir::Etc::sourcelist="$apt/etc/sources.list" 
   -o Dir::State="$apt/state" -o Dir::State::lists="$apt/lists" -o Dir::State::status="$apt/state/status" -o Dir::Cache="$apt/cache"
   -o APT::Sandbox::User=root -o APT::Install-Recommends=false -o Debug::NoLocking=1 -o Acquire::Languages=none)
 apt-get "${options[@]}" -q update
-apt-get "${options[@]}" -q -y --download-only install "postgresql-$major" "postgresql-client-$major" libpq5
+apt-get "${options[@]}" -q -y --download-only install "postgresql-$major" "postgresql-client-$major" "postgresql-$major-cron" libpq5
 for package in "$apt"/cache/archives/*.deb; do dpkg-deb -x "$package" "$dest"; done
 
 bin=$dest/usr/lib/postgresql/$major/bin

@@ -29,4 +29,6 @@ create function cron.schedule(schedule text, command text) returns bigint langua
   $$ insert into cron.job (schedule, command, username) values ($1, $2, cron.caller()) returning jobid $$;
 create function cron.alter_job(job_id bigint, schedule text default null, command text default null, database text default null, username text default null, active boolean default null) returns void
   language sql security definer set search_path = '' as $$ update cron.job j set active = coalesce(alter_job.active, j.active) where j.jobid = job_id $$;
+-- As the extension has it, and as the platform gives it to postgres.
+revoke execute on function cron.alter_job from public; grant execute on all functions in schema cron to postgres with grant option;
 grant usage on schema cron to postgres with grant option; grant select on cron.job to public;

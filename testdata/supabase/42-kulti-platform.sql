@@ -14,7 +14,7 @@ select cron.schedule('close old', '0 3 * * *', $$call public.close_old(30); sele
 select cron.alter_job(cron.schedule('off', '@daily', 'select 1'), active := false);
 select cron.schedule('*/5 * * * *', 'select 2');
 -- a job of another role, of a name that is taken, and tables of a role that postgres may not act as, in a schema in which that may make nothing more
-create schema "of worker"; grant usage, create on schema "of worker" to kulti_worker; grant usage on schema cron to kulti_worker;
+create schema "of worker"; grant usage, create on schema "of worker" to kulti_worker; grant usage on schema cron to kulti_worker; grant execute on function cron.alter_job to kulti_worker;
 grant kulti_worker to postgres; set role kulti_worker;
 select cron.alter_job(cron.schedule('close old', '@weekly', 'select 3'), active := false);
 create table "of worker".owned (id int primary key, other int references "of worker".owned, note text); insert into "of worker".owned values (1, 1, 'x');

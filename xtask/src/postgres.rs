@@ -67,6 +67,25 @@ impl Server {
     }
 }
 
+/// The extension that one test needs beside contrib modules.
+const SCHEDULER: &str = "extension/pg_cron.control";
+
+/// Installs Debian's package of `pg_cron` for a server of Debian's, where it is missing and that is possible.
+///
+/// Elsewhere the test takes another server that has it, or says what to install.
+pub(crate) fn provide_scheduler(server: &Server) -> Result<(), Failure> {
+    let major = server.major;
+    let is_debians = server.bin.starts_with("/usr/lib/postgresql");
+    let control = Path::new("/usr/share/postgresql")
+        .join(major.to_string())
+        .join(SCHEDULER);
+    if !is_debians || control.is_file() {
+        return Ok(());
+    }
+    let package = format!("postgresql-{major}-cron");
+    system::install(&[&package], &format!("the tests need {package}"))
+}
+
 fn stated_version(bin: &Path) -> Option<(u32, String)> {
     let output = Command::new(bin.join("postgres")).arg("--version").output().ok()?;
     parse_version(&String::from_utf8_lossy(&output.stdout))

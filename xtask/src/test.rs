@@ -142,7 +142,9 @@ impl Request {
 
     /// The servers to test on, one of each major version: the machine's own, the named, the fetched.
     fn servers(&self) -> Result<Vec<Server>, Failure> {
-        let mut servers = vec![Server::at(&postgres::find_or_install("testing")?)?];
+        let own = Server::at(&postgres::find_or_install("testing")?)?;
+        postgres::provide_scheduler(&own)?;
+        let mut servers = vec![own];
         let named = env::var_os(SERVERS).unwrap_or_default();
         for bin in env::split_paths(&named).filter(|bin| !bin.as_os_str().is_empty()) {
             add(&mut servers, Server::at(&bin)?);

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Server;
+use super::{SCHEDULER, Server};
 use crate::run::{self, Failure};
 use crate::system;
 
@@ -50,16 +50,20 @@ pub(crate) fn fetch(major: u32) -> Result<Server, Failure> {
 fn from_debian(major: u32, suite: &str) -> Result<Server, Failure> {
     let folder = folder_named(&format!("pg{major}"));
     let bin = folder.join(format!("usr/lib/postgresql/{major}/bin"));
-    if Server::at(&bin).is_err() {
+    let share = folder.join(format!("usr/share/postgresql/{major}"));
+    if Server::at(&bin).is_err() || !share.join(SCHEDULER).is_file() {
         if !system::is_debian() {
             return Err(not_here(major, "is taken from Debian, and this is not Debian"));
+        }
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(cannot("remove", &folder))?;
         }
         let mut script = Command::new("bash");
         script.arg(run::root().join("xtask/debian-suite-postgres.sh"));
         run::run(script.args([suite, &major.to_string()]).arg(&folder))?;
     }
     let server = Server::at(&bin)?;
-    add_sample_extension(&folder.join(format!("usr/share/postgresql/{major}/extension")))?;
+    add_sample_extension(&share.join("extension"))?;
     Ok(server)
 }
 

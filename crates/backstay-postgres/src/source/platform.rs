@@ -377,7 +377,7 @@ impl Right {
 }
 
 /// The jobs of `pg_cron` in this database. Each is run by a role, which alone may make it; those of the platform's roles nobody
-/// else can make.
+/// else can make. Without a name, several may be alike.
 fn jobs(transaction: &mut Transaction<'_>, profile: &Profile, on: &mut OnPlatform) -> Result<(), CatalogError> {
     if !is_there(transaction, "cron.job")? {
         return Ok(());
@@ -386,15 +386,20 @@ fn jobs(transaction: &mut Transaction<'_>, profile: &Profile, on: &mut OnPlatfor
         transaction,
         "the jobs of pg_cron",
         "SELECT convert_to(to_jsonb(j) ->> 'jobname', getdatabaseencoding()), convert_to(j.schedule, getdatabaseencoding()),
-                convert_to(j.command, getdatabaseencoding()), j.active, convert_to(j.username, getdatabaseencoding())
-         FROM cron.job j WHERE j.database = current_database() ORDER BY 1, 5, 2, 3",
+                convert_to(j.command, getdatabaseencoding()), count(*), count(*) FILTER (WHERE j.active),
+                convert_to(j.username, getdatabaseencoding()),
+                left(encode(sha256(convert_to(j.command, getdatabaseencoding())), 'hex'), 8)
+         FROM cron.job j WHERE j.database = current_database()
+         GROUP BY to_jsonb(j) ->> 'jobname', j.schedule, j.command, j.username ORDER BY 1, 6, 2, 3",
         |row| {
             Ok(Job {
                 name: row.try_get(0)?,
                 schedule: row.try_get(1)?,
                 command: row.try_get(2)?,
-                is_active: row.try_get(3)?,
-                role: row.try_get(4)?,
+                count: row.try_get(3)?,
+                active: row.try_get(4)?,
+                role: row.try_get(5)?,
+                digest: row.try_get(6)?,
             })
         },
     )?;
@@ -415,8 +420,12 @@ struct Job {
     name: Option<Vec<u8>>,
     schedule: Vec<u8>,
     command: Vec<u8>,
-    is_active: bool,
+    /// How many are alike, and how many of them are active.
+    count: i64,
+    active: i64,
     role: Vec<u8>,
+    /// Tells commands apart that are not to be shown: there may be a secret in them.
+    digest: String,
 }
 
 impl Job {
@@ -430,9 +439,14 @@ impl Job {
 
     fn told(&self, profile: &Profile) -> String {
         // The number of a job is another one in another database.
-        let name = match &self.name {
-            Some(name) => lossy(name),
-            None => format!("without a name, at {}", lossy(&self.schedule)),
+        let name = match (&self.name, self.count) {
+            (Some(name), _) => lossy(name),
+            (None, 1) => format!("without a name, at {} ({})", lossy(&self.schedule), self.digest),
+            (None, count) => format!(
+                "without a name, at {} ({}, {count} of them)",
+                lossy(&self.schedule),
+                self.digest
+            ),
         };
         match self.other_role(profile) {
             Some(role) => format!("{name} of {}", lossy(role)),
@@ -442,6 +456,7 @@ impl Job {
 
     fn entry(&self, profile: &Profile) -> OwnEntry {
         let (schedule, command) = (quote_literal(&self.schedule), quote_literal(&self.command));
+        let (count, active) = (self.count.to_string(), self.active.to_string());
         let which = match &self.name {
             Some(name) => joined(&[b"j.jobname = ", &quote_literal(name)]),
             None => joined(&[
@@ -464,32 +479,38 @@ impl Job {
                 b");",
             ]),
             None => joined(&[
-                b"IF NOT EXISTS (SELECT FROM cron.job j WHERE ",
+                b"FOR i IN (SELECT count(*) FROM cron.job j WHERE ",
                 &which,
-                b") THEN PERFORM cron.schedule(",
+                b") + 1 .. ",
+                count.as_bytes(),
+                b" LOOP PERFORM cron.schedule(",
                 &schedule,
                 b", ",
                 &command,
-                b"); END IF;",
+                b"); END LOOP;",
             ]),
         };
-        // One that is there keeps its own otherwise.
-        let is_active: &[u8] = if self.is_active { b"true" } else { b"false" };
+        // Those that are as they should be are not touched: who may make a job may not always switch it.
         body.extend(joined(&[
-            b" IF EXISTS (SELECT FROM cron.job j WHERE ",
+            b" PERFORM cron.alter_job(k.jobid, active := NOT k.active)
+             FROM (SELECT j.jobid, j.active, row_number() OVER (ORDER BY j.active DESC, j.jobid) AS i FROM cron.job j WHERE ",
             &which,
-            b" AND j.active <> ",
-            is_active,
-            b") THEN PERFORM cron.alter_job(j.jobid, active := ",
-            is_active,
-            b") FROM cron.job j WHERE ",
-            &which,
-            b"; END IF;",
+            b") k WHERE k.i <= ",
+            count.as_bytes(),
+            b" AND k.active <> (k.i <= ",
+            active.as_bytes(),
+            b");",
         ]));
         if let Some(role) = self.other_role(profile) {
             let role = quote_identifier(role);
             body = joined(&[b"SET LOCAL ROLE ", &role, b"; ", &body, b" RESET ROLE;"]);
         }
+        // Each role sees its own jobs, by a policy.
+        body = joined(&[
+            b"DECLARE was text := current_setting('row_security'); BEGIN SET LOCAL row_security = on; ",
+            &body,
+            b" PERFORM set_config('row_security', was, true); END;",
+        ]);
         OwnEntry {
             kind: CRON_JOB,
             name: self.told(profile),

@@ -1,5 +1,6 @@
 //! A project of Supabase: backed up by its own role, restored into a new project and over itself, nothing lost.
 
+mod cron;
 mod refusals;
 mod versions;
 
@@ -22,7 +23,10 @@ fn project() -> Cluster {
 }
 
 fn project_on(installation: &Installation) -> Cluster {
-    let cluster = Cluster::start_as(installation, "supabase_admin", &[]);
+    with_platform(Cluster::start_as(installation, "supabase_admin", &[]))
+}
+
+fn with_platform(cluster: Cluster) -> Cluster {
     for file in ["10-platform.sql", "20-realtime.sql", "30-services.sql"] {
         cluster.sql_file("postgres", &testdata("supabase").join(file), &NO_SWITCHES);
     }
@@ -112,10 +116,11 @@ fn restore(backup: &BackupReader, cluster: &Cluster, options: &RestoreOptions) -
     let seen = report.examination.as_ref().expect("definitions are compared");
     assert!(
         report.is_complete(),
-        "{:#?}\n{:#?}\n{:#?}",
+        "{:#?}\n{:#?}\n{:#?}\n{:#?}",
         report.failures,
         report.proof,
-        seen.differences
+        seen.differences,
+        report.left_out
     );
     assert!(seen.definitions > 100);
     report
@@ -171,6 +176,13 @@ fn fingerprint(cluster: &Cluster) -> (String, Vec<String>) {
     rows.extend(more.lines().map(str::to_owned));
     rows.sort_unstable();
     (definitions, rows)
+}
+
+/// The jobs of it.
+fn jobs(cluster: &Cluster) -> Vec<String> {
+    let (_, mut lines) = fingerprint(cluster);
+    lines.retain(|line| line.starts_with("job "));
+    lines
 }
 
 fn assert_same(expected: &(String, Vec<String>), found: &(String, Vec<String>)) {

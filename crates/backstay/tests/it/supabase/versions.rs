@@ -2,7 +2,7 @@
 
 use backstay_postgres::Installation;
 
-use super::{back_up, fingerprint, in_use, options, project_on, restore};
+use super::{back_up, in_use, jobs, options, project_on, restore};
 use crate::support::{Cluster, installations};
 
 /// Who has the rights of which role of the application, and may act as it.
@@ -47,9 +47,5 @@ fn a_project_comes_back_on_a_newer_server() {
     let fresh = project_on(newer);
     restore(&backup, &fresh, &options());
     assert_eq!(memberships(&full), memberships(&fresh));
-    let jobs = |cluster| {
-        let lines = fingerprint(cluster).1.into_iter();
-        lines.filter(|line| line.starts_with("job ")).collect::<Vec<_>>()
-    };
     assert_eq!(jobs(&full), jobs(&fresh));
 }
