@@ -136,6 +136,7 @@ fn inner<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
         .or_else(|| error.downcast_ref().and_then(inner_of_wire))
         .or_else(|| error.downcast_ref().and_then(inner_of_repository))
         .or_else(|| error.downcast_ref::<Box<RepositoryError>>().map(|boxed| &**boxed as _))
+        .or_else(|| error.downcast_ref::<Box<TargetError>>().map(|boxed| &**boxed as _))
         .or_else(|| error.downcast_ref().and_then(inner_of_pack))
         .or_else(|| error.downcast_ref().and_then(inner_of_open_archive))
         .or_else(|| error.downcast_ref().and_then(inner_of_foreign))
@@ -315,7 +316,7 @@ fn inner_of_configuration(error: &ConfigurationError) -> Option<&(dyn Error + 's
 fn class(error: &(dyn Error + 'static)) -> Option<Exit> {
     None.or_else(|| error.downcast_ref().map(class_of_backup))
         .or_else(|| error.downcast_ref().map(class_of_source))
-        .or_else(|| error.downcast_ref().map(class_of_target))
+        .or_else(|| error.downcast_ref().and_then(class_of_target))
         .or_else(|| error.downcast_ref().map(class_of_refusal))
         .or_else(|| error.downcast_ref().map(class_of_drill))
         .or_else(|| error.downcast_ref().map(class_of_drill_refusal))
@@ -357,11 +358,13 @@ fn class_of_source(error: &SourceError) -> Exit {
     }
 }
 
-fn class_of_target(error: &TargetError) -> Exit {
+fn class_of_target(error: &TargetError) -> Option<Exit> {
     match error {
-        TargetError::Backup(_) => Exit::Storage,
-        TargetError::Cancelled => Exit::Cancelled,
-        _ => Exit::Database,
+        TargetError::Backup(_) => Some(Exit::Storage),
+        TargetError::Cancelled => Some(Exit::Cancelled),
+        // It is what stopped the restore that says it.
+        TargetError::StillLent { .. } => None,
+        _ => Some(Exit::Database),
     }
 }
 

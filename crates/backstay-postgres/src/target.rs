@@ -320,6 +320,16 @@ pub enum TargetError {
     /// A part of the backup cannot be read.
     #[error("cannot read the backup")]
     Backup(#[source] Box<dyn StdError + Send + Sync>),
+    /// The role that restores acted as the owners of what it restored, and it could not be ended that it may.
+    #[error("the restore stopped, and the role {role} may still act as the owners of what it restored")]
+    StillLent {
+        /// The role.
+        role: String,
+        /// The statements that end it, to be run by that role.
+        statements: Vec<String>,
+        /// What stopped the restore, or kept it from giving back.
+        source: Box<Self>,
+    },
     /// It was asked to stop.
     #[error("cancelled; the target holds a part of the backup")]
     Cancelled,

@@ -7,7 +7,7 @@ use std::error::Error;
 use backstay::export::ExportError;
 use backstay::{
     BackupError, CatalogError, DrillError, FindProgramError, InvalidPattern, ProgramError, RescueError, RestoreRefusal,
-    ServerError, SessionError, SnapshotError, SourceError, SwapError, SwapWay, UndoError, WireError,
+    ServerError, SessionError, SnapshotError, SourceError, SwapError, SwapWay, TargetError, UndoError, WireError,
 };
 use backstay_schedule::PrintError;
 
@@ -266,6 +266,12 @@ pub(super) fn finally(error: &(dyn Error + 'static)) -> Option<String> {
         return Some(
             "look with \\dn in psql whether the schema is there: if it is, all of it is, and was compared".to_owned(),
         );
+    }
+    if let Some(TargetError::StillLent { role, statements, .. }) = error.downcast_ref() {
+        return Some(format!(
+            "restore once more, or run these statements as {role}: until then it may do what the owners may\n{}",
+            statements.join("\n")
+        ));
     }
     let Some(RestoreRefused::NotSwapped { swap, source }) = error.downcast_ref() else {
         return None;

@@ -276,6 +276,16 @@ fn restores() {
             tables: vec!["auth.sessions".to_owned()],
         }),
         shown(TargetError::Cancelled),
+        shown(TargetError::StillLent {
+            role: "postgres".to_owned(),
+            statements: vec!["REVOKE \"kulti_owner\" FROM CURRENT_USER;".to_owned()],
+            source: Box::new(TargetError::Cancelled),
+        }),
+        shown(TargetError::StillLent {
+            role: "postgres".to_owned(),
+            statements: vec!["REVOKE \"kulti_owner\" FROM CURRENT_USER;".to_owned()],
+            source: Box::new(TargetError::Backup(Box::new(store(StoreErrorKind::Denied)))),
+        }),
         shown(TargetError::Backup(Box::new(store(StoreErrorKind::Denied)))),
         shown(RestoreRefused::NotSound {
             subject: "kulti_backup_20250116_143022".to_owned(),

@@ -2,6 +2,7 @@
 
 mod acting;
 mod check;
+mod clean;
 mod parallel;
 mod platform;
 mod rights;
@@ -34,17 +35,6 @@ use crate::wire::{ServerError, SqlState, WireConnection, WireError};
 const DEADLOCK_ATTEMPTS: u32 = 4;
 /// Bytes of a statement that a report shows.
 const STATEMENT_SHOWN: usize = 400;
-
-/// Errors of a `DROP` that only say that there is nothing to drop, or not by itself.
-const NOTHING_TO_DROP: &[SqlState] = &[
-    SqlState::UNDEFINED_TABLE,
-    SqlState::UNDEFINED_OBJECT,
-    SqlState::UNDEFINED_FUNCTION,
-    SqlState::UNDEFINED_COLUMN,
-    SqlState::INVALID_SCHEMA_NAME,
-    // The key of a partition that it has from its root goes with the root's.
-    SqlState::INVALID_TABLE_DEFINITION,
-];
 
 pub(super) fn apply(
     plan: &RestorePlan,
@@ -120,11 +110,7 @@ impl Restore<'_> {
             Atomicity::SingleTransaction => self.in_one_transaction(&mut report)?,
             Atomicity::StepByStep | Atomicity::Fitting => match self.step_by_step(&mut report) {
                 Ok(()) => true,
-                Err(error) => {
-                    // As far as it can be: the connection may be gone.
-                    drop(self.end_acting());
-                    return Err(error);
-                }
+                Err(error) => return Err(self.end_acting_after(error)),
             },
         };
         if options.target == TargetPolicy::Create {
@@ -144,8 +130,10 @@ impl Restore<'_> {
         if is_made {
             let finished = self.finish_on_platform(&mut report);
             let checked = finished.and_then(|()| self.check(&mut report));
+            if let Err(error) = checked {
+                return Err(self.end_acting_after(error));
+            }
             self.end_acting()?;
-            checked?;
             self.check_own_entries(&report)?;
         }
         if let Some(made) = &self.stand_ins {
@@ -191,7 +179,11 @@ impl Restore<'_> {
     }
 
     fn connect(&self) -> Result<Session, TargetError> {
-        let mut connection = WireConnection::connect(self.config, self.cancel)?;
+        self.connect_with(self.cancel)
+    }
+
+    fn connect_with(&self, cancel: &CancelToken) -> Result<Session, TargetError> {
+        let mut connection = WireConnection::connect(self.config, cancel)?;
         session::prepare(&mut connection, &self.manifest.source.encoding, &[])?;
         if self.on_platform().is_some_and(|on| on.profile.loads_as_replica) {
             // By SET alone: as an option of the connection the platform refuses it.
@@ -434,33 +426,6 @@ impl Restore<'_> {
             .collect()
     }
 
-    /// Drops what the backup contains, in one transaction: all or nothing. What does not exist is passed over.
-    fn clean(&self, session: &mut Session) -> Result<(), TargetError> {
-        for (index, entry) in self.manifest.entries.iter().enumerate().rev() {
-            let Some(statement) = entry
-                .drop_statement
-                .as_ref()
-                .filter(|_| self.plan.selected.entries.contains(&index) && !self.stays(index, entry))
-            else {
-                continue;
-            };
-            if statement.as_bytes().trim_ascii_start().starts_with(b"--") {
-                continue;
-            }
-            let what = || describe(entry);
-            session
-                .remove(statement.as_bytes())
-                .map_err(|source| TargetError::Clean { what: what(), source })?;
-        }
-        for (table, sql) in self.rows_of_extensions() {
-            let what = || format!("the rows of {table}");
-            session
-                .remove(&sql)
-                .map_err(|source| TargetError::Clean { what: what(), source })?;
-        }
-        self.empty_platform(session)
-    }
-
     /// Has a working connection again after one was lost.
     fn revive(&self, session: &mut Session) -> Result<(), TargetError> {
         if session.connection.is_broken() {
@@ -533,19 +498,6 @@ impl Session {
             self.access_method = method.to_vec();
         }
         Ok(())
-    }
-
-    /// Removes something, in a transaction; it does no harm if it is not there.
-    fn remove(&mut self, statement: &[u8]) -> Result<(), WireError> {
-        self.connection.execute(b"SAVEPOINT backstay")?;
-        let end: &[u8] = match self.connection.execute(statement) {
-            Ok(_) => b"RELEASE SAVEPOINT backstay",
-            Err(error) if error.sql_state().is_some_and(|code| NOTHING_TO_DROP.contains(&code)) => {
-                b"ROLLBACK TO SAVEPOINT backstay"
-            }
-            Err(error) => return Err(error),
-        };
-        self.connection.execute(end).map(drop)
     }
 
     /// Runs statements; one that loses a deadlock is tried again, and one that misses a role that may be made up.

@@ -1,5 +1,6 @@
 //! A project of Supabase: backed up by its own role, restored into a new project and over itself, nothing lost.
 
+mod acting;
 mod cron;
 mod refusals;
 mod versions;
@@ -109,10 +110,14 @@ fn options() -> RestoreOptions {
     options
 }
 
-fn restore(backup: &BackupReader, cluster: &Cluster, options: &RestoreOptions) -> RestoreReport {
+fn restored(backup: &BackupReader, cluster: &Cluster, options: &RestoreOptions) -> RestoreReport {
     let config = owner(cluster);
     let plan = backstay::plan_restore(backup, &config, options).unwrap();
-    let report = backstay::restore(backup, &plan, &config, &Silent, &CancelToken::new()).unwrap();
+    backstay::restore(backup, &plan, &config, &Silent, &CancelToken::new()).unwrap()
+}
+
+fn restore(backup: &BackupReader, cluster: &Cluster, options: &RestoreOptions) -> RestoreReport {
+    let report = restored(backup, cluster, options);
     let seen = report.examination.as_ref().expect("definitions are compared");
     assert!(
         report.is_complete(),

@@ -58,6 +58,7 @@ impl Restore<'_> {
         self.stage_by_entry(&mut session, Stage::Privileges)?;
         self.refresh(&mut session);
         self.stage_by_entry(&mut session, Stage::Last)?;
+        self.end_acting_early(&mut session)?;
         // The workers' commits did not wait for the disk. This one does, and a write-ahead log is flushed in order, so
         // theirs are on disk with it.
         session

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
-use backstay_core::manifest::{DatabaseSetting, Entry, MemberContent, Table};
-use backstay_core::sql::{quote_literal, quote_qualified};
+use backstay_core::manifest::{DatabaseSetting, Entry, MemberContent};
+use backstay_core::sql::quote_literal;
 
-use super::acting::KnownRoles;
+use super::acting::{KnownRoles, membership};
 use super::{Failed, Restore, Session};
 use crate::catalog::Reading as _;
 use crate::connect::connect_client;
@@ -23,7 +23,7 @@ use crate::target::{
 };
 use crate::wire::{Row, SqlState};
 
-/// What statements about roles are called in a report.
+/// What statements about roles are called in a report, but for memberships: they may hold the verifier of a password.
 pub(super) const ROLES: &str = "roles";
 /// How the names of secrets begin there.
 pub(super) const SECRET: &str = "VAULT SECRET";
@@ -83,57 +83,8 @@ impl Restore<'_> {
     }
 
     /// Whether extensions are the platform's to make, which its own schemas need.
-    fn extensions_stay(&self) -> bool {
+    pub(super) fn extensions_stay(&self) -> bool {
         self.on_platform().is_some_and(|on| on.profile.is_of_one_project())
-    }
-
-    /// The tables of extensions that stay whose rows the backup has, each with the statement that removes those which a backup
-    /// of the target would have.
-    pub(super) fn rows_of_extensions(&self) -> Vec<(String, Vec<u8>)> {
-        let selected = self
-            .plan
-            .selected
-            .tables
-            .iter()
-            .filter(|_| self.extensions_stay() && self.has_data());
-        let tables = selected.map(|&index| &self.manifest.tables[index]);
-        let statement = |table: &Table| {
-            let filter = table.filter.as_ref()?.as_bytes();
-            let name = quote_qualified(table.schema.as_bytes(), table.name.as_bytes());
-            Some((
-                table.display_name(),
-                [b"DELETE FROM ONLY ", &name[..], b" ", filter].concat(),
-            ))
-        };
-        tables.filter_map(statement).collect()
-    }
-
-    /// Removes the rows of the platform's tables that the backup has, in one statement: they refer to each other. Nothing of
-    /// the application refers to them any more, or the server refuses.
-    pub(super) fn empty_platform(&self, session: &mut Session) -> Result<(), TargetError> {
-        let Some(on) = self.on_platform().filter(|on| !on.emptied.is_empty()) else {
-            return Ok(());
-        };
-        let refused = |source| TargetError::Clean {
-            what: format!("the rows of {}", on.profile.platform),
-            source,
-        };
-        for table in &on.lost {
-            let query = [b"SELECT pg_catalog.count(*) FROM ".to_vec(), table.clone()].concat();
-            let rows = session.connection.query(&query).map_err(refused)?;
-            let count = rows
-                .first()
-                .and_then(|row| row.get(0))
-                .map(String::from_utf8_lossy)
-                .unwrap_or_default();
-            let table = String::from_utf8_lossy(table);
-            self.untold.lock().unwrap_or_else(PoisonError::into_inner).push(format!(
-                "{count} rows of {table}, which the backup has not: they referred to rows that were replaced"
-            ));
-        }
-        let sql = [b"TRUNCATE ".to_vec(), on.emptied.join(&b", "[..])].concat();
-        let truncated = session.connection.execute(&sql);
-        truncated.map(drop).map_err(refused)
     }
 
     /// Whether the rights of a whole project come back into one of the same platform.
@@ -300,7 +251,7 @@ impl Restore<'_> {
                 let Some(statement) = self.role_statement(on, statement, report) else {
                     continue;
                 };
-                let mut is_own = false;
+                let (mut is_own, mut what) = (false, ROLES.to_owned());
                 let is_there = match RoleStatement::parse(&statement) {
                     Some(RoleStatement::Create { role }) => {
                         let is_there = there.contains(&role.as_slice());
@@ -309,6 +260,7 @@ impl Restore<'_> {
                     }
                     Some(RoleStatement::Grant { role, member, .. }) => {
                         is_own = member == self.plan.target.role.as_bytes();
+                        what = membership(&role, &member);
                         known.memberships.insert((role, member));
                         false
                     }
@@ -316,7 +268,7 @@ impl Restore<'_> {
                 };
                 if !is_there {
                     let all = if is_own { &mut own } else { &mut said };
-                    all.push((ROLES.to_owned(), statement));
+                    all.push((what, statement));
                 }
             }
         }

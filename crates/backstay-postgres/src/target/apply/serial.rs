@@ -47,11 +47,13 @@ impl Restore<'_> {
                 return Ok(false);
             }
         }
+        // Before the roles are given back, as whose owner it may.
+        for (_, sql) in self.tables_to_analyze() {
+            drop(session.try_alone(&sql)?);
+        }
+        self.end_acting_early(&mut session)?;
         session.connection.commit().map_err(failed("commit"))?;
         self.tally(report);
-        for (_, sql) in self.tables_to_analyze() {
-            drop(session.connection.execute(&sql));
-        }
         Ok(true)
     }
 

@@ -2,7 +2,7 @@
 
 use backstay_postgres::Installation;
 
-use super::{back_up, in_use, jobs, options, project_on, restore};
+use super::{back_up, in_use, jobs, options, project_on, restored};
 use crate::support::{Cluster, installations};
 
 /// Who has the rights of which role of the application, and may act as it.
@@ -43,9 +43,32 @@ fn a_project_comes_back_on_a_newer_server() {
         "postgres",
         "CREATE TABLE public.of_other (); ALTER TABLE public.of_other OWNER TO kulti_worker",
     );
+    // What everybody who may make roles could still give, and only those who administer it can now.
+    full.sql("postgres", "GRANT pg_read_all_data TO kulti_worker");
     let backup = back_up(&full, "backups", |_| {});
     let fresh = project_on(newer);
-    restore(&backup, &fresh, &options());
+    let report = restored(&backup, &fresh, &options());
+    let told: Vec<_> = report
+        .failures
+        .iter()
+        .map(|failure| {
+            (
+                failure.what.as_str(),
+                failure.statement.as_deref(),
+                failure.sql_state.as_deref(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [(
+            "membership of kulti_worker in pg_read_all_data",
+            Some("GRANT pg_read_all_data TO kulti_worker;"),
+            Some("42501")
+        )]
+    );
+    let seen = report.examination.expect("definitions are compared");
+    assert!(report.proof.is_some_and(|proof| proof.is_equal()) && seen.differences.is_empty());
     assert_eq!(memberships(&full), memberships(&fresh));
     assert_eq!(jobs(&full), jobs(&fresh));
 }
