@@ -17,7 +17,7 @@ use crate::settle::{
     SettledBackup, SettledCopy, SettledDoctor, SettledDrill, SettledExport, SettledFilesBackup, SettledFilesList,
     SettledFilesRestore, SettledFilesVerify, SettledHold, SettledKey, SettledList, SettledLog, SettledPrune,
     SettledRecover, SettledRekey, SettledReport, SettledRun, SettledShow, SettledSign, SettledStatus,
-    SettledStoreCheck, SettledVerify, export_sections, section_name,
+    SettledStoreCheck, SettledVerify, export_sections, files_section, section_name,
 };
 
 /// Runs the program.
@@ -106,9 +106,12 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
 
 fn storage_files(typed: StorageFilesCommand, environment: &Environment) -> Result<Exit, Failure> {
     match typed {
-        StorageFilesCommand::Backup(typed) => {
-            command::back_up_files(&SettledFilesBackup::settle(*typed, environment)?, environment)
-        }
+        StorageFilesCommand::Backup(typed) => Watch::over(Work::Files, environment, |watch| {
+            watch.of_section(typed.db.as_deref());
+            let only = files_section(typed.db.as_deref(), environment).ok().flatten();
+            watch.of_section(only.map(|(name, _)| name));
+            command::back_up_files(&SettledFilesBackup::settle(*typed, environment)?, environment, watch)
+        }),
         StorageFilesCommand::Restore(typed) => {
             command::restore_files(&SettledFilesRestore::settle(typed, environment)?, environment)
         }

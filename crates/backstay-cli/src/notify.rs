@@ -153,7 +153,7 @@ impl<'e> Watch<'e> {
         let has_failed = match result {
             Ok(Exit::Done) => false,
             // The backup is there.
-            Ok(Exit::Findings) => self.work != Work::Backup,
+            Ok(Exit::Findings) => !matches!(self.work, Work::Backup | Work::Files),
             // Who stopped it knows.
             Ok(Exit::Cancelled) => return,
             Err(failure) if failure.exit() == Exit::Cancelled => return,
@@ -197,6 +197,7 @@ impl<'e> Watch<'e> {
             Work::Verify => Deed::Verification,
             Work::Drill => Deed::Drill,
             Work::Export => Deed::Export,
+            Work::Files => Deed::Files,
             _ => return false,
         };
         let has_failed_before = |(repository, name): &(Repository, Prefix)| match repository.outcomes(deed, name) {

@@ -60,6 +60,10 @@ fn describe(phase: Phase) -> &'static str {
         Phase::Prove => "comparing the copy",
         Phase::PreparePlace => "making the place of the drill",
         Phase::Examine => "examining the copy",
+        Phase::ListFiles => "looking which files the project has",
+        Phase::ReadFiles => "reading files",
+        Phase::WriteFiles => "writing files",
+        Phase::VerifyFiles => "checking files",
         _ => "working",
     }
 }
@@ -76,6 +80,9 @@ fn describe_shortly(phase: Phase) -> &'static str {
         Phase::Prove => "comparing",
         Phase::PreparePlace => "preparing",
         Phase::Examine => "examining",
+        Phase::ReadFiles => "reading",
+        Phase::WriteFiles => "writing",
+        Phase::VerifyFiles => "checking",
         _ => "working",
     }
 }
@@ -328,6 +335,9 @@ mod tests {
             Phase::Prove,
             Phase::PreparePlace,
             Phase::Examine,
+            Phase::ReadFiles,
+            Phase::WriteFiles,
+            Phase::VerifyFiles,
         ] {
             assert!(describe_shortly(phase).len() + NUMBERS.len() < 80, "{phase:?}");
         }

@@ -45,7 +45,7 @@ pub(crate) use retention::{PruneMode, SettledHold, SettledLog, SettledPrune};
 pub(crate) use run::{RunMode, SettledRun, store_of, store_of_export};
 pub(crate) use status::{SettledReport, SettledStatus, SettledWatch, StatusForm, WatchedSection, WatchedStore};
 pub(crate) use storage_files::{
-    FilesName, SettledFilesBackup, SettledFilesList, SettledFilesRestore, SettledFilesVerify,
+    FilesName, SettledFilesBackup, SettledFilesList, SettledFilesRestore, SettledFilesVerify, files_section,
 };
 pub(crate) use stores::{CopyWhich, SettledCopy, SettledSign, SettledStoreCheck};
 pub(crate) use verify::SettledVerify;

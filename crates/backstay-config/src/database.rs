@@ -74,6 +74,32 @@ pub struct Database {
     pub proven_within: Option<Age>,
     /// Columns that refer to others although no foreign key says so, `TABLE.COLUMN = TABLE.COLUMN`.
     pub subject_links: Vec<String>,
+    /// The files of its project, where they are saved too.
+    pub storage_files: Option<StorageFiles>,
+}
+
+/// The files that a project of Supabase keeps beside its database.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StorageFiles {
+    /// Reference of the project, or its URL where it is not at Supabase.
+    pub project: Text,
+    /// Where a secret key of the project is; in `SUPABASE_SECRET_KEY` without this.
+    pub key: Option<SecretSource>,
+}
+
+impl StorageFiles {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let project = fields.get(
+            "storage-files",
+            "Reference, or URL, of the Supabase project whose files `backstay run` saves after each backup.",
+        );
+        let key = fields.get("storage-files-key", "Where a secret key of that project is.");
+        if fields.present(&["storage-files"]).is_empty() && !fields.present(&["storage-files-key"]).is_empty() {
+            fields.refuse("storage-files-key", "goes with \"storage-files\" alone");
+        }
+        project.map(|project| Self { project, key })
+    }
 }
 
 /// Which schemas and tables, by psql's patterns; `None` where the key is not there.
@@ -417,6 +443,7 @@ impl Database {
                 )
                 .map(|links: Vec<Link>| links.into_iter().map(|Link(text)| text).collect())
                 .unwrap_or_default(),
+            storage_files: StorageFiles::read(fields),
         };
         let alone = fields.present(&["encrypt-gpg", "encrypt-passphrase"]);
         if let [passphrase, ..] = alone[..] {

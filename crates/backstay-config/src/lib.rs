@@ -53,7 +53,7 @@ mod time_limit;
 mod value;
 
 pub use config::{Config, EXAMPLE, FILE_NAME};
-pub use database::{Connection, Database, Encryption, ResolvedConnection, Selection};
+pub use database::{Connection, Database, Encryption, ResolvedConnection, Selection, StorageFiles};
 pub use export::{Export, ExportCompression, ExportRows};
 pub use nearest::nearest;
 pub use notification::{EmailAccount, Notification, NotificationChannel};

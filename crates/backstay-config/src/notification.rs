@@ -63,7 +63,7 @@ pub struct EmailAccount {
 }
 
 const ON: &[&str] = &["failure", "recovery", "missed", "alarm", "success"];
-const ABOUT: &[&str] = &["backup", "verify", "drill", "prune", "copy", "export"];
+const ABOUT: &[&str] = &["backup", "verify", "drill", "prune", "copy", "export", "storage-files"];
 const TLS: &[&str] = &["starttls", "implicit", "none"];
 const CHANNELS: [&str; 5] = ["webhook", "slack", "email", "ping", "command"];
 

@@ -44,6 +44,8 @@ pub enum Work {
     Copy,
     /// Rows are exported.
     Export,
+    /// The files of a project are saved.
+    Files,
 }
 
 const KINDS: [(EventKind, &str); 7] = [
@@ -56,13 +58,14 @@ const KINDS: [(EventKind, &str); 7] = [
     (EventKind::Test, "test"),
 ];
 
-const WORK: [(Work, &str); 6] = [
+const WORK: [(Work, &str); 7] = [
     (Work::Backup, "backup"),
     (Work::Verify, "verify"),
     (Work::Drill, "drill"),
     (Work::Prune, "prune"),
     (Work::Copy, "copy"),
     (Work::Export, "export"),
+    (Work::Files, "storage-files"),
 ];
 
 /// A word that names no kind of event, or no work.

@@ -9,11 +9,11 @@ use backstay_core::{Sha256Digest, Sha256Hasher};
 use backstay_store_supabase::{ListedFile, OpenedFile, ProjectFiles};
 use jiff::Timestamp;
 
-use crate::Stop;
 use crate::error::FilesError;
 use crate::listing::{FileEntry, FileName, FilesListing};
 use crate::manifest::{FORMAT, FilesManifest, Part, VERSION};
 use crate::objects::{Objects, damaged};
+use crate::progress::{FilesPhase, FilesProgress};
 use crate::repository::{FilesBackup, FilesId, FilesRepository};
 
 /// How often a file is read that is another one afterwards.
@@ -99,7 +99,7 @@ pub fn back_up_files(
     project: &ProjectFiles,
     repository: &FilesRepository,
     options: &FilesBackupOptions,
-    stop: Stop<'_>,
+    progress: &dyn FilesProgress,
 ) -> Result<FilesBackupReport, FilesError> {
     let id = FilesId::new(&options.prefix, options.time);
     if repository.list()?.contains(&id) {
@@ -109,21 +109,24 @@ pub fn back_up_files(
     let objects = repository.objects();
     objects.look()?;
     let part_bytes = objects.part_bytes()?;
+    progress.begins(FilesPhase::List, 0);
     let buckets = project.buckets().map_err(FilesError::Service)?;
     let mut work = Vec::new();
     for bucket in &buckets {
-        if stop() {
+        if progress.is_stopped() {
             return Err(FilesError::Cancelled);
         }
         let files = project.list(&bucket.id).map_err(FilesError::Service)?;
         work.extend(files.into_iter().map(|file| (bucket.id.clone(), file)));
     }
+    let listed = work.iter().filter_map(|(_, file)| file.size);
+    progress.begins(FilesPhase::BackUp, listed.fold(0, u64::saturating_add));
     let reading = Reading {
         project,
         objects: &objects,
         earlier: &earlier.files,
         part_bytes,
-        stop,
+        progress,
     };
     let found = reading.read_all(work, options.jobs.get())?;
     let mut listing = FilesListing {
@@ -227,7 +230,7 @@ struct Reading<'a> {
     objects: &'a Objects<'a>,
     earlier: &'a HashMap<FileName, FileEntry>,
     part_bytes: u64,
-    stop: Stop<'a>,
+    progress: &'a dyn FilesProgress,
 }
 
 impl Reading<'_> {
@@ -259,13 +262,14 @@ impl Reading<'_> {
     }
 
     fn read(&self, bucket: &str, listed: &ListedFile) -> Result<Found, FilesError> {
-        if (self.stop)() {
+        if self.progress.is_stopped() {
             return Err(FilesError::Cancelled);
         }
         let file = FileName::new(bucket, &listed.name);
         if let Some(entry) = self.earlier.get(&file)
             && self.is_unchanged(entry, listed)
         {
+            self.progress.advances(&file, entry.size);
             return Ok(Found::Unchanged(entry.clone()));
         }
         let info = || self.project.info(bucket, &listed.name).map_err(FilesError::Service);
@@ -288,14 +292,11 @@ impl Reading<'_> {
                     _ => continue,
                 },
             };
-            let stored = self.store(content, size);
+            let stored = self.store(&file, content, size);
             if info()?.as_ref() != Some(&before) {
                 continue;
             }
-            let (sha256, parts) = match stored {
-                Err(FilesError::Read { source, .. }) => return Err(FilesError::Read { file, source }),
-                stored => stored?,
-            };
+            let (sha256, parts) = stored?;
             return Ok(Found::File(FileEntry {
                 file,
                 id: listed.id.clone(),
@@ -324,12 +325,13 @@ impl Reading<'_> {
     /// Stores the content of a file part by part.
     fn store(
         &self,
+        file: &FileName,
         mut content: Box<dyn std::io::Read + Send>,
         size: u64,
     ) -> Result<(Sha256Digest, Vec<Part>), FilesError> {
         let (mut hasher, mut parts, mut left) = (Sha256Hasher::new(), Vec::new(), size);
         while left > 0 {
-            if (self.stop)() {
+            if self.progress.is_stopped() {
                 return Err(FilesError::Cancelled);
             }
             let mut part = Vec::new();
@@ -340,11 +342,12 @@ impl Reading<'_> {
                 false => Err(std::io::ErrorKind::UnexpectedEof.into()),
             });
             read.map_err(|source| FilesError::Read {
-                file: FileName::new("", ""),
+                file: file.clone(),
                 source,
             })?;
             hasher.update(&part);
             parts.push(self.objects.put(&part)?);
+            self.progress.advances(file, wanted);
             left -= wanted;
         }
         Ok((hasher.finish(), parts))

@@ -10,6 +10,7 @@ mod error;
 mod listing;
 mod manifest;
 mod objects;
+mod progress;
 mod repository;
 mod restore;
 mod verify;
@@ -22,9 +23,7 @@ pub use compare::{FileRow, RowsAndFiles, compare_rows};
 pub use error::FilesError;
 pub use listing::{FileEntry, FileName, FilesListing};
 pub use manifest::{FilesManifest, Part};
+pub use progress::{FilesPhase, FilesProgress};
 pub use repository::{FilesBackup, FilesId, FilesRepository, InvalidFilesId};
 pub use restore::{ExistingFiles, FilesRestoreOptions, FilesRestoreReport, restore_files};
 pub use verify::{FilesFinding, FilesVerification, verify_files};
-
-/// Asked now and then whether to stop.
-pub type Stop<'s> = &'s (dyn Fn() -> bool + Sync);

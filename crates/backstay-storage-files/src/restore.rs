@@ -6,11 +6,11 @@ use std::thread;
 use backstay_core::store::ErrorKind;
 use backstay_store_supabase::{Existing, FileBucket, OpenedFile, ProjectFiles};
 
-use crate::Stop;
 use crate::error::FilesError;
 use crate::listing::{FileEntry, FileName};
 use crate::manifest::digest;
 use crate::objects::{Objects, PartsReader, digest_of};
+use crate::progress::{FilesPhase, FilesProgress};
 use crate::repository::{FilesBackup, FilesRepository};
 
 /// How often a file is tried that was not there, and then was.
@@ -107,7 +107,7 @@ pub fn restore_files(
     backup: &FilesBackup,
     project: &ProjectFiles,
     options: &FilesRestoreOptions,
-    stop: Stop<'_>,
+    progress: &dyn FilesProgress,
 ) -> Result<FilesRestoreReport, FilesError> {
     let listing = repository.listing(backup)?;
     let is_meant = |bucket: &str| options.buckets.is_empty() || options.buckets.iter().any(|named| named == bucket);
@@ -143,13 +143,23 @@ pub fn restore_files(
         objects: &objects,
         existing: options.existing,
     };
-    let work = Mutex::new(listing.files.iter().filter(|entry| is_meant(&entry.file.bucket)));
+    let work: Vec<&FileEntry> = listing
+        .files
+        .iter()
+        .filter(|entry| is_meant(&entry.file.bucket))
+        .collect();
+    progress.begins(
+        FilesPhase::Restore,
+        work.iter().map(|entry| entry.size).fold(0, u64::saturating_add),
+    );
+    let work = Mutex::new(work.into_iter());
     let report = Mutex::new(report);
     let worker = || {
-        while !stop() {
+        while !progress.is_stopped() {
             let next = work.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some(entry) = next else { return };
             let outcome = writing.write(entry);
+            progress.advances(&entry.file, entry.size);
             let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
             match outcome {
                 Ok(outcome) => report.add(&entry.file, outcome),
@@ -162,7 +172,7 @@ pub fn restore_files(
             scope.spawn(worker);
         }
     });
-    if stop() {
+    if progress.is_stopped() {
         return Err(FilesError::Cancelled);
     }
     let mut report = report.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
 
-use crate::Stop;
 use crate::error::FilesError;
 use crate::listing::FileName;
 use crate::manifest::digest;
 use crate::objects::{PartsReader, check_stored, digest_of, key};
+use crate::progress::{FilesPhase, FilesProgress};
 use crate::repository::{FilesBackup, FilesRepository};
 
 /// Something that is wrong with a backup of files.
@@ -44,13 +44,13 @@ impl FilesVerification {
 pub fn verify_files(
     repository: &FilesRepository,
     backup: &FilesBackup,
-    stop: Stop<'_>,
+    progress: &dyn FilesProgress,
 ) -> Result<FilesVerification, FilesError> {
     let mut seen = FilesVerification::default();
     let listing = match repository.listing(backup) {
         Ok(listing) => listing,
         Err(FilesError::Seal { .. }) => {
-            verify_stored(repository, backup, stop, &mut seen)?;
+            verify_stored(repository, backup, progress, &mut seen)?;
             return Ok(seen);
         }
         Err(error) => {
@@ -58,6 +58,14 @@ pub fn verify_files(
             return Ok(seen);
         }
     };
+    progress.begins(
+        FilesPhase::Verify,
+        listing
+            .files
+            .iter()
+            .map(|entry| entry.size)
+            .fold(0, u64::saturating_add),
+    );
     let objects = repository.objects();
     let mut named: BTreeSet<&str> = backup
         .manifest
@@ -66,12 +74,13 @@ pub fn verify_files(
         .map(|part| part.object.as_str())
         .collect();
     for entry in &listing.files {
-        if stop() {
+        if progress.is_stopped() {
             return Err(FilesError::Cancelled);
         }
         named.extend(entry.parts.iter().map(|part| part.object.as_str()));
         seen.files += 1;
         let read = digest_of(&mut PartsReader::new(&objects, &entry.parts));
+        progress.advances(&entry.file, entry.size);
         let wrong = match read {
             Ok((sha256, bytes)) if digest(&entry.sha256) == Some(sha256) && bytes == entry.size => continue,
             Ok(_) => FilesError::Damaged {
@@ -107,12 +116,13 @@ pub fn verify_files(
 fn verify_stored(
     repository: &FilesRepository,
     backup: &FilesBackup,
-    stop: Stop<'_>,
+    progress: &dyn FilesProgress,
     seen: &mut FilesVerification,
 ) -> Result<(), FilesError> {
+    progress.begins(FilesPhase::Verify, 0);
     let store = &**repository.store();
     for name in &backup.objects {
-        if stop() {
+        if progress.is_stopped() {
             return Err(FilesError::Cancelled);
         }
         seen.sealed_objects += 1;

@@ -58,6 +58,14 @@ pub enum Phase {
     PreparePlace,
     /// Comparing definitions, and asking what should hold.
     Examine,
+    /// Looking which files a project has.
+    ListFiles,
+    /// Reading the files of a project.
+    ReadFiles,
+    /// Writing files into a project.
+    WriteFiles,
+    /// Checking a backup of files.
+    VerifyFiles,
 }
 
 /// A [`Progress`] that says nothing.

@@ -28,8 +28,12 @@ pub(crate) struct FilesBackupArguments {
     /// BACKSTAY_STORE, else what the configuration says, else ./backups).
     #[arg(value_name = "STORE", value_hint = ValueHint::DirPath)]
     pub(crate) store: Option<String>,
-    /// The project, by its reference (default: SUPABASE_PROJECT_REF, or what SUPABASE_URL names). Its key is
-    /// SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY.
+    /// The database of the project by its name in the configuration, which says the store, to whom files are encrypted, who is
+    /// told, and which project it is (default: the only one there).
+    #[arg(long, value_name = "NAME")]
+    pub(crate) db: Option<String>,
+    /// The project, by its reference (default: what the configuration says, SUPABASE_PROJECT_REF, or what SUPABASE_URL names).
+    /// Its key is SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY.
     #[arg(long, value_name = "REF")]
     pub(crate) project: Option<String>,
     /// URL of a project that is not at Supabase.
@@ -57,7 +61,7 @@ pub(crate) struct RowsArguments {
     /// Compare the files with the rows of storage.objects in this backup of the database in the same store: an id, or latest.
     #[arg(long, value_name = "ID|latest")]
     pub(crate) id: Option<String>,
-    /// With --id latest: of which database, by its name or by the prefix of its backups.
+    /// With --id latest: of which database, by its name or by the prefix of its backups (default: what --db names).
     #[arg(long, value_name = "NAME", requires = "id")]
     pub(crate) database: Option<String>,
 }

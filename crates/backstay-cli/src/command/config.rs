@@ -289,6 +289,18 @@ impl<'e> Check<'e> {
         for (key, source) in passphrases {
             entries.extend(source.as_ref().map(|source| self.secret(key, source)));
         }
+        if let Some(files) = &database.storage_files {
+            entries.push(match files.project.resolve(&lookup(variables)) {
+                Ok(project) => entry("storage-files", project),
+                Err(error) => missing("storage-files", None, error),
+            });
+            entries.extend(
+                files
+                    .key
+                    .as_ref()
+                    .map(|source| self.secret("storage-files-key", source)),
+            );
+        }
         match &database.retention {
             Some(RetentionChoice::Named(reference)) => entries.push(entry("retention", reference.name())),
             Some(RetentionChoice::Own(retention)) => entries.extend(self.retention(retention)),

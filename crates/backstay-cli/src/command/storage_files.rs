@@ -1,9 +1,11 @@
 use backstay::storage_files::{
     FileName, FileRow, FilesBackup, FilesBackupOptions, FilesBackupReport, FilesError, FilesId, FilesListing,
-    FilesRepository, FilesRestoreReport, Incomplete, ProjectFiles, RowsAndFiles, SupabaseUrl, SupabaseVariables,
-    back_up_files, compare_rows, restore_files, verify_files,
+    FilesPhase, FilesProgress, FilesRepository, FilesRestoreReport, Incomplete, ProjectFiles, RowsAndFiles,
+    SupabaseUrl, SupabaseVariables, back_up_files, compare_rows, restore_files, verify_files,
 };
-use backstay::{Archive, Deed, Outcome, Repository, Variables, WhenMissing, file_rows};
+use backstay::{
+    Archive, CancelToken, Deed, Outcome, Phase, ProgressEvent, Repository, Variables, WhenMissing, file_rows,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -13,12 +15,56 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::keys::Keys;
+use crate::notify::Watch;
 use crate::output::{Form, Output, Voice, bytes, complain, count, harmless, print_json, print_text};
+use crate::progress::{self, Shown};
 use crate::select::{SelectError, open_archive};
 use crate::settle::{
     FilesName, SettledBackupName, SettledFilesBackup, SettledFilesList, SettledFilesRestore, SettledFilesVerify,
     SettledStore,
 };
+
+/// Shows how it goes on, and stops when it is asked to.
+struct Watched<'w> {
+    shown: Box<dyn Shown>,
+    stop: &'w CancelToken,
+}
+
+impl<'w> Watched<'w> {
+    fn of(output: Output, interrupt: &'w Interrupt) -> Self {
+        Self {
+            shown: progress::for_output(output),
+            stop: interrupt.token(),
+        }
+    }
+}
+
+impl FilesProgress for Watched<'_> {
+    fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    fn begins(&self, phase: FilesPhase, bytes: u64) {
+        let phase = match phase {
+            FilesPhase::BackUp => Phase::ReadFiles,
+            FilesPhase::Restore => Phase::WriteFiles,
+            FilesPhase::Verify => Phase::VerifyFiles,
+            _ => Phase::ListFiles,
+        };
+        self.shown.event(ProgressEvent::Phase {
+            phase,
+            bytes_total: bytes,
+        });
+    }
+
+    fn advances(&self, file: &FileName, bytes: u64) {
+        let file = file.to_string();
+        self.shown.event(ProgressEvent::Advance {
+            bytes,
+            table: Some(&file),
+        });
+    }
+}
 
 /// Names that one message lists.
 const NAMES_MAX: usize = 20;
@@ -29,9 +75,16 @@ const NAMES_MAX: usize = 20;
 pub(crate) struct NoProject(#[source] Incomplete);
 
 /// Saves the files of a project.
-pub(crate) fn back_up(settled: &SettledFilesBackup, environment: &Environment) -> Result<Exit, Failure> {
+pub(crate) fn back_up(
+    settled: &SettledFilesBackup,
+    environment: &Environment,
+    watch: &Watch<'_>,
+) -> Result<Exit, Failure> {
     let interrupt = Interrupt::watch()?;
-    let variables = of_supabase(&environment.variables);
+    if settled.seals.names_somebody() {
+        watch.sealed();
+    }
+    let variables = of_supabase(&settled.variables);
     let config = settled.project.config(&variables).map_err(NoProject)?;
     let named = settled.name.clone().or_else(|| settled.project.project(&variables));
     let prefix = named.unwrap_or_else(|| host(&config.endpoint));
@@ -42,10 +95,14 @@ pub(crate) fn back_up(settled: &SettledFilesBackup, environment: &Environment) -
     if let Some(seals) = settled.seals.seals(&settled.store.variables, environment.can_ask)? {
         files = files.with_sealer(seals.packs);
     }
+    if let Ok(prefix) = FilesId::new(&prefix, Timestamp::now()).prefix().parse() {
+        watch.at(&repository, &prefix);
+    }
     let mut options = FilesBackupOptions::new(&prefix, Timestamp::now());
     options.jobs = settled.jobs;
-    settled.output.remark("reading the files of the project");
-    let report = back_up_files(&project, &files, &options, &|| interrupt.token().is_cancelled());
+    let watched = Watched::of(settled.output, &interrupt);
+    let report = back_up_files(&project, &files, &options, &watched);
+    watched.shown.clear();
     note(environment, &repository, &FilesId::new(&prefix, options.time), &report);
     let report = report?;
     let compared = rows.map(|rows| compare_rows(&rows, &report.listing));
@@ -76,11 +133,12 @@ pub(crate) fn back_up(settled: &SettledFilesBackup, environment: &Environment) -
         } => print_text(&backup_text(&report))?,
         Output { .. } => {}
     }
-    let is_whole = report.listing.without_file.is_empty()
-        && report.gone_buckets.is_empty()
-        && report.shrank().is_none()
-        && compared.is_none_or(|found| found.missing.is_empty());
-    Ok(if is_whole { Exit::Done } else { Exit::Findings })
+    let doubts = doubts(&report, compared.as_ref());
+    if doubts.is_empty() {
+        return Ok(Exit::Done);
+    }
+    watch.because(&doubts.join("; "));
+    Ok(Exit::Findings)
 }
 
 /// Writes files into a project.
@@ -89,8 +147,10 @@ pub(crate) fn restore(settled: &SettledFilesRestore, environment: &Environment) 
     let project = project_to_write(&settled.project, &environment.variables)?;
     let (files, backup) = open(&settled.backup, &settled.store, &settled.keys)?;
     settled.output.remark(&format!("writing the files of {}", backup.id));
-    let stop = || interrupt.token().is_cancelled();
-    let report = restore_files(&files, &backup, &project, &settled.options, &stop)?;
+    let watched = Watched::of(settled.output, &interrupt);
+    let report = restore_files(&files, &backup, &project, &settled.options, &watched);
+    watched.shown.clear();
+    let report = report?;
     for bucket in &report.buckets_differing {
         complain(&format!(
             "warning: the bucket {} is there and has other settings than in the backup; they were left alone",
@@ -133,7 +193,10 @@ pub(crate) fn verify(settled: &SettledFilesVerify) -> Result<Exit, Failure> {
     let interrupt = Interrupt::watch()?;
     let (files, backup) = open(&settled.backup, &settled.store, &settled.keys)?;
     let rows = rows(settled.rows.as_ref())?;
-    let seen = verify_files(&files, &backup, &|| interrupt.token().is_cancelled())?;
+    let watched = Watched::of(settled.output, &interrupt);
+    let seen = verify_files(&files, &backup, &watched);
+    watched.shown.clear();
+    let seen = seen?;
     let compared = match rows {
         Some(rows) => {
             let listing = files.listing(&backup)?;
@@ -191,6 +254,25 @@ pub(crate) fn list(settled: &SettledFilesList) -> Result<Exit, Failure> {
         Output { .. } => print_text(&ids.iter().map(|id| format!("{id}\n")).collect::<String>())?,
     }
     Ok(Exit::Done)
+}
+
+/// Why a backup may not be what it should be, without a name of a file: they are encrypted where the backup is.
+fn doubts(report: &FilesBackupReport, compared: Option<&RowsAndFiles>) -> Vec<String> {
+    let counted =
+        |number: usize, why: &str| (number > 0).then(|| format!("{} {why}", count(number as u64, "file", "files")));
+    let gone = report.gone_buckets.len();
+    let all = [
+        counted(report.listing.without_file.len(), "without content in the project"),
+        counted(
+            compared.map_or(0, |found| found.missing.len()),
+            "missing that the database has a row of",
+        ),
+        (gone > 0).then(|| format!("{} gone", count(gone as u64, "bucket", "buckets"))),
+        report
+            .shrank()
+            .map(|earlier| format!("fewer than half of the {} files before", earlier.files)),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 /// Notes in the store what became of a backup.

@@ -2,10 +2,11 @@
 
 use std::process::Command;
 
+use backstay_testkit::http_server::{HttpServer, Request, Response};
 use backstay_testkit::{SupabaseProject, SupabaseServer};
 use serde_json::json;
 
-use crate::support::{Run, Sandbox};
+use crate::support::{PASSWORD, Run, Sandbox};
 
 const PAGE: &str = include_str!("../../../../docs/storage-files.md");
 
@@ -260,4 +261,102 @@ fn encrypted_files_show_neither_content_nor_names() {
     assert!(blind.stdout.contains("whose content no key at hand opens"), "{blind:?}");
     let sighted = project.run(&["storage-files", "verify", "latest", "--identity", "key.txt"], 0);
     assert!(sighted.stdout.contains("3 files read"), "{sighted:?}");
+}
+
+/// A section of the configuration says all that a night needs.
+#[test]
+fn files_are_saved_with_the_database_of_the_configuration() {
+    let project = Project::start();
+    let sandbox = &project.sandbox;
+    let hook = HttpServer::start(
+        |_: &Request| Response::new(200, "ok"),
+        |status, word| Response::new(status, word),
+    );
+    let run = |arguments: &[&str], code: i32| {
+        let mut command = sandbox.backstay_in_empty_environment(arguments);
+        command
+            .env("DATABASE_URL", sandbox.url("kulti"))
+            .env("PGPASSWORD", PASSWORD)
+            .env("KULTI_PROJECT", project.server.http.endpoint());
+        let run = Run::of(&mut command);
+        assert_eq!(run.code, Some(code), "{arguments:?}: {run:?}");
+        run
+    };
+    let made = run(&["key", "new", "key.txt"], 0).stdout;
+    let key = made.split_whitespace().find(|word| word.starts_with("age1")).unwrap();
+    sandbox.write("backstay.pub", key);
+    sandbox.write("key", SupabaseServer::SECRET_KEY);
+    let (_, night) = PAGE.split_once("\n```toml night\n").unwrap();
+    let night = night.split("\n```").next().unwrap();
+    let url = hook.endpoint();
+    sandbox.write(
+        "backstay.toml",
+        &format!(
+            "{}\n[database.other]\nurl = 'postgresql://127.0.0.1/other'\nstore = 'far'\n\
+             [store.offsite]\nurl = 'near'\n[store.far]\nurl = 'far'\n[notification.operators]\nwebhook = '{url}/hook'\n",
+            night.replace("{ env = \"KULTI_SECRET_KEY\" }", "{ file = 'key' }")
+        ),
+    );
+    let checked = run(&["config", "check"], 0).stdout;
+    assert!(
+        checked.contains("storage-files-key") && !checked.contains(SupabaseServer::SECRET_KEY),
+        "{checked}"
+    );
+    // The rows of the encrypted backup are compared with, too.
+    let key_file = sandbox.argument("key.txt");
+    let night = ["run", "--now", "backup", "--db", "kulti"];
+    let night = Run::of(
+        sandbox
+            .backstay_in_empty_environment(&night)
+            .env("DATABASE_URL", sandbox.url("kulti"))
+            .env("PGPASSWORD", PASSWORD)
+            .env("KULTI_PROJECT", project.server.http.endpoint())
+            .env("BACKSTAY_IDENTITY_FILE", key_file),
+    );
+    assert_eq!(night.code, Some(0), "{night:?}");
+    let saved = sandbox.files("near/storage-files");
+    assert!(saved.iter().any(|file| file.ends_with(".files.json")), "{saved:?}");
+    let clear = sandbox.path("near");
+    let found = Command::new("grep")
+        .args(["-rlE", "deed.pdf|the house"])
+        .arg(clear)
+        .output()
+        .unwrap();
+    assert!(found.stdout.is_empty(), "nothing is in clear: {found:?}");
+    assert!(hook.seen("POST", "/hook").is_empty(), "nothing to tell");
+
+    // A file that the database has a row of is lost: the backup is there, and it is told without its name.
+    project.server.remove("documents", "deed.pdf");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let saving = [
+        "storage-files",
+        "backup",
+        "--db",
+        "kulti",
+        "--id",
+        "latest",
+        "--identity",
+        "key.txt",
+    ];
+    let torn = run(&saving, 1);
+    assert!(torn.stderr.contains("documents/deed.pdf"), "{torn:?}");
+    let told = |at: usize| -> serde_json::Value {
+        let posts = hook.seen("POST", "/hook");
+        serde_json::from_slice(&posts.get(at).expect("it is told").body).unwrap()
+    };
+    let alarm = told(0);
+    assert_eq!(alarm["summary"], "storage-files of kulti raised an alarm");
+    assert_eq!(alarm["reason"], "1 file missing that the database has a row of");
+    // The service does not let us in any more.
+    sandbox.write("key", "sb_secret_of_yesterday");
+    run(&saving, 5);
+    let failed = told(1);
+    assert_eq!(failed["summary"], "storage-files of kulti failed");
+    sandbox.write("key", SupabaseServer::SECRET_KEY);
+    project.server.put("documents", "deed.pdf", b"the deed to the house");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    run(&saving, 0);
+    assert_eq!(told(2)["summary"], "storage-files of kulti succeeded again");
+    // Which of the two is not guessed.
+    run(&["storage-files", "backup"], 2);
 }

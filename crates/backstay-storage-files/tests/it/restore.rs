@@ -1,10 +1,14 @@
 use std::num::NonZeroUsize;
+use std::sync::Mutex;
 
-use backstay_storage_files::{ExistingFiles, FilesError, FilesRestoreOptions, restore_files};
+use backstay_storage_files::{
+    ExistingFiles, FileName, FilesBackupOptions, FilesError, FilesPhase, FilesProgress, FilesRestoreOptions,
+    back_up_files, restore_files, verify_files,
+};
 use backstay_testkit::{ProjectFile, SupabaseProject};
 use serde_json::json;
 
-use crate::support::{back_up, client, memory, project, restore};
+use crate::support::{at, back_up, client, memory, project, restore};
 
 /// A file without what is another one in each project.
 fn kept(file: Option<ProjectFile>) -> Option<ProjectFile> {
@@ -117,4 +121,47 @@ fn a_name_that_the_service_refuses_keeps_no_other_file_back() {
     assert_eq!((restored.written, restored.failed.len()), (5, 1));
     assert_eq!(restored.failed[0].0.name, "été/\u{1f600}");
     assert!(!restored.is_complete());
+}
+
+#[derive(Default)]
+struct Counted(Mutex<Vec<(FilesPhase, u64, u64)>>);
+
+impl FilesProgress for Counted {
+    fn is_stopped(&self) -> bool {
+        false
+    }
+
+    fn begins(&self, phase: FilesPhase, bytes: u64) {
+        self.0.lock().unwrap().push((phase, bytes, 0));
+    }
+
+    fn advances(&self, _: &FileName, bytes: u64) {
+        self.0.lock().unwrap().last_mut().unwrap().2 += bytes;
+    }
+}
+
+/// What is told of the work adds up to what there is to do, also where nothing is to be read.
+#[test]
+fn progress_comes_to_its_end() {
+    let (server, (_, repository)) = (project(), memory());
+    let told = Counted::default();
+    let bytes = ["ada", "odd", "long", "ada"].concat().len() as u64;
+    for second in [0, 1] {
+        let options = FilesBackupOptions::new("abc", at(second));
+        let report = back_up_files(&client(&server), &repository, &options, &told).unwrap();
+        verify_files(&repository, &report.backup, &told).unwrap();
+        let options = FilesRestoreOptions {
+            buckets: Vec::new(),
+            existing: ExistingFiles::Keep,
+            jobs: NonZeroUsize::new(2).unwrap(),
+        };
+        restore_files(&repository, &report.backup, &client(&server), &options, &told).unwrap();
+    }
+    let once = [
+        (FilesPhase::List, 0, 0),
+        (FilesPhase::BackUp, bytes, bytes),
+        (FilesPhase::Verify, bytes, bytes),
+        (FilesPhase::Restore, bytes, bytes),
+    ];
+    assert_eq!(told.0.into_inner().unwrap(), [once, once].concat());
 }

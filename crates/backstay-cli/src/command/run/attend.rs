@@ -371,7 +371,25 @@ impl<'a> Attendant<'a> {
             tell_failed(name, Work::Verify, why, self.environment);
             return Exit::Internal;
         };
-        self.verify_and_prune(&made, claim)
+        let exit = self.verify_and_prune(&made, claim);
+        let files = self.save_files(&made.id);
+        if exit == Exit::Done { files } else { exit }
+    }
+
+    /// Saves the files of the project, whose rows are in the backup: what is uploaded meanwhile is a file without a row, which
+    /// does no harm.
+    fn save_files(&self, id: &BackupId) -> Exit {
+        let loaded = self.environment.configuration.get().ok().flatten();
+        let database = loaded.and_then(|loaded| loaded.config.database(self.name));
+        if database.is_none_or(|database| database.storage_files.is_none()) {
+            return Exit::Done;
+        }
+        if self.shared.stop.is_asked() {
+            return Exit::Cancelled;
+        }
+        let id = id.to_string();
+        let arguments = ["storage-files", "backup", "--db", self.name, "--id", &id, "--quiet"];
+        self.step(Work::Files, &arguments).0
     }
 
     fn has_rules(&self) -> bool {

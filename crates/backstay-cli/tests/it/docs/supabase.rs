@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use backstay_testkit::{SupabaseProject, SupabaseServer};
+
 use super::{example, fenced, run_with};
 use crate::support::Sandbox;
 
@@ -18,8 +20,21 @@ fn the_page_for_supabase_works() {
     for file in ["40-kulti.sql", "41-kulti-data.sql", "42-kulti-platform.sql"] {
         project.sql_file_as("postgres", file);
     }
+    let (files, new_files) = (SupabaseProject::start(), SupabaseProject::start());
+    let rows = project.sql("postgres", "SELECT bucket_id, name FROM storage.objects ORDER BY 1, 2");
+    assert!(rows.lines().count() > 3, "{rows}");
+    for row in rows.lines() {
+        let (bucket, name) = row.split_once('|').unwrap();
+        if files.bucket(bucket).is_none() {
+            files.create_bucket(bucket, false);
+        }
+        files.put(bucket, name, name.as_bytes());
+    }
     let before = project.sql("postgres", STATE);
     let variables = [
+        ("SUPABASE_URL", files.http.endpoint()),
+        ("SUPABASE_SECRET_KEY", SupabaseServer::SECRET_KEY.to_owned()),
+        ("NEW_PROJECT_URL", new_files.http.endpoint()),
         ("DATABASE_URL", project.url("postgres")),
         ("NEW_DATABASE_URL", new.url("postgres")),
         ("BACKSTAY_STORE", "backups".to_owned()),
@@ -44,11 +59,19 @@ fn the_page_for_supabase_works() {
     ] {
         assert!(made.contains(told), "{told}: {made}");
     }
+    let saved = live("files");
+    assert!(saved.contains(&format!("{} files in", rows.lines().count())), "{saved}");
     let drilled = live("drill");
     assert!(drilled.contains("passed"), "{drilled}");
     let restored = live("new-project");
     assert!(restored.contains("with rights and policies: equal"), "{restored}");
     assert_eq!(new.sql("postgres", STATE), before);
+    live("files-back");
+    for row in rows.lines() {
+        let (bucket, name) = row.split_once('|').unwrap();
+        let file = new_files.file(bucket, name).expect("it is back");
+        assert_eq!(file.content.as_deref(), Some(name.as_bytes()), "{row}");
+    }
     let mut psql = new.client("psql", "postgres");
     psql.env("PGUSER", "kulti_worker").env("PGPASSWORD", "worker-password");
     let output = psql

@@ -220,7 +220,7 @@ impl Restore<'_> {
     fn still_lent(&self, error: TargetError, statements: Vec<Ending>) -> TargetError {
         let statements = statements.into_iter();
         TargetError::StillLent {
-            role: self.plan.target.role.to_string(),
+            role: self.plan.target.role.clone(),
             statements: statements
                 .map(|(_, sql)| String::from_utf8_lossy(&sql).into_owned())
                 .collect(),
