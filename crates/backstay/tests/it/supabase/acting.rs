@@ -1,5 +1,6 @@
 //! What the role that restores is lent to act as the owners of what it restores, and how it gives that back.
 
+use std::slice;
 use std::sync::Mutex;
 
 use backstay::{Atomicity, CancelToken, Phase, Progress, ProgressEvent, TargetError};
@@ -64,7 +65,7 @@ fn nothing_is_lent_any_more_while_it_is_proven() {
         let plan = backstay::plan_restore(&backup, &owner(&fresh), &options).unwrap();
         let cancelled = backstay::restore(&backup, &plan, &owner(&fresh), &was_lent, &cancel);
         assert!(matches!(cancelled, Err(TargetError::Cancelled)), "{cancelled:?}");
-        assert_eq!(lent.into_inner().unwrap(), [expected.clone()], "{atomicity:?}");
+        assert_eq!(lent.into_inner().unwrap(), slice::from_ref(&expected), "{atomicity:?}");
         assert_eq!(may_act(&fresh), expected);
         let analyzed = "SELECT reltuples FROM pg_class WHERE oid = 'public.of_worker'::regclass";
         assert_eq!(
