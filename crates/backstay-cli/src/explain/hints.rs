@@ -197,6 +197,9 @@ fn of_refusal(error: &RestoreRefusal, side: Side) -> Option<&'static str> {
         });
     }
     Some(match error {
+        RestoreRefusal::NotEmpty { project: Some(_), .. } => {
+            "restore into a new project, or over what is there, all or nothing: --clean --single-transaction --prove"
+        }
         RestoreRefusal::NotEmpty { .. } => {
             "restore into a new database with --create, or drop what the backup contains with --clean"
         }

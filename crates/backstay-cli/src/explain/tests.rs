@@ -241,6 +241,13 @@ fn restores() {
             database: database(),
             count: 2,
             objects: vec!["public.a".to_owned(), "public.b".to_owned()],
+            project: None,
+        }),
+        refused(RestoreRefusal::NotEmpty {
+            database: "postgres".to_owned(),
+            count: 1,
+            objects: vec!["public.users".to_owned()],
+            project: Some(Platform::Supabase),
         }),
         refused(RestoreRefusal::Missing { database: database() }),
         refused(RestoreRefusal::Exists { database: database() }),

@@ -86,6 +86,7 @@ pub fn plan_foreign_restore(
                 database: database.clone(),
                 count: found.object_count,
                 objects: found.objects.clone(),
+                project: None,
             }),
             _ => None,
         };

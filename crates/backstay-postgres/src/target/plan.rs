@@ -34,6 +34,8 @@ pub struct RestorePlan {
     pub(super) summary: Vec<String>,
     pub(super) selected: Selected,
     pub(super) on_platform: Option<OnPlatform>,
+    /// Whether the roles of the backup are made where they are missing.
+    pub(super) makes_roles: bool,
     pub(super) left_out: Option<String>,
 }
 
@@ -50,6 +52,8 @@ pub enum RestoreRefusal {
         count: u64,
         /// Some of them.
         objects: Vec<String>,
+        /// The platform that it is a project of, beside which there is none.
+        project: Option<Platform>,
     },
     /// It is the database that was backed up.
     #[error("the database {database} is the very one that was backed up")]
@@ -248,11 +252,13 @@ pub(super) fn plan(
         };
     }
     let options = &options;
-    let mut warnings = warnings(manifest, database, &target, options);
+    let makes_roles = makes_roles(manifest, on_platform.as_ref(), options);
+    let mut warnings = warnings(manifest, database, &target, options, makes_roles);
     warnings.extend(on_platform.iter().filter_map(OnPlatform::warning));
     Ok(RestorePlan {
         database: database.to_owned(),
         warnings,
+        makes_roles,
         summary: summary(manifest, database, &target, options),
         options: options.clone(),
         rows,
@@ -306,10 +312,12 @@ fn check_target(
             let fills = options.parts != Parts::Data;
             if policy == TargetPolicy::Empty && fills && found.object_count > 0 {
                 let objects = found.objects.clone();
+                let platform = target.platform.as_ref().map(|found| found.found.platform);
                 return Err(RestoreRefusal::NotEmpty {
                     database: database(),
                     count: found.object_count,
                     objects,
+                    project: platform.filter(|platform| platform.is_of_one_project()),
                 });
             }
             // Whoever has no encoding of its own takes bytes as they are, and so gives no guarantee for others.
@@ -328,7 +336,30 @@ fn check_target(
     Ok(())
 }
 
-fn warnings(manifest: &Manifest, database: &str, target: &TargetState, options: &RestoreOptions) -> Vec<String> {
+/// Whether the roles of the backup are made where they are missing.
+fn makes_roles(manifest: &Manifest, on_platform: Option<&OnPlatform>, options: &RestoreOptions) -> bool {
+    let are_wanted = match on_platform {
+        Some(on) => {
+            // A restore of a part would bring back passwords and memberships that were changed since.
+            let is_project = on.is_same_project && options.selection.is_whole();
+            options.privileges == Keep::Yes && (options.globals == Keep::Yes || is_project)
+        }
+        None => options.globals == Keep::Yes,
+    };
+    are_wanted
+        && manifest
+            .members
+            .iter()
+            .any(|member| member.content == MemberContent::Globals)
+}
+
+fn warnings(
+    manifest: &Manifest,
+    database: &str,
+    target: &TargetState,
+    options: &RestoreOptions,
+    makes_roles: bool,
+) -> Vec<String> {
     let mut warnings = Vec::new();
     let major = |number: u32| number / 10_000;
     let (from, to) = (
@@ -340,7 +371,8 @@ fn warnings(manifest: &Manifest, database: &str, target: &TargetState, options: 
             "the backup is of PostgreSQL {from}, the target is the older {to}: some of it may fail"
         ));
     }
-    if options.owners == Keep::Yes && !target.missing_roles.is_empty() && options.parts != Parts::Data {
+    let gives_owners = options.owners == Keep::Yes && options.parts != Parts::Data;
+    if gives_owners && !makes_roles && !target.missing_roles.is_empty() {
         warnings.push(format!(
             "roles that own something in the backup do not exist at the target: {}",
             target.missing_roles.join(", ")

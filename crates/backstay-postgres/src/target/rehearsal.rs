@@ -204,6 +204,7 @@ impl DatabaseOfDrill {
                 database: config.database.clone(),
                 count,
                 objects,
+                project: None,
             }));
         }
         holder.commit().map_err(failed)?;

@@ -113,6 +113,8 @@ fn options() -> RestoreOptions {
 fn restored(backup: &BackupReader, cluster: &Cluster, options: &RestoreOptions) -> RestoreReport {
     let config = owner(cluster);
     let plan = backstay::plan_restore(backup, &config, options).unwrap();
+    let frightens = |warning: &&String| warning.contains("do not exist at the target");
+    assert_eq!(plan.warnings.iter().find(frightens), None, "roles are made");
     backstay::restore(backup, &plan, &config, &Silent, &CancelToken::new()).unwrap()
 }
 

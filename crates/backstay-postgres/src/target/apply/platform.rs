@@ -223,14 +223,10 @@ impl Restore<'_> {
         report: &mut RestoreReport,
     ) -> Result<Vec<(String, Vec<u8>)>, TargetError> {
         let options = &self.plan.options;
-        let Some(on) = self.on_platform().filter(|_| options.privileges == Keep::Yes) else {
+        let is_wanted = self.plan.makes_roles && options.parts != Parts::Data;
+        let Some(on) = self.on_platform().filter(|_| is_wanted) else {
             return Ok(Vec::new());
         };
-        // A restore of a part would bring back passwords and memberships that were changed since.
-        let is_wanted = options.globals == Keep::Yes || (on.is_same_project && options.selection.is_whole());
-        if options.parts == Parts::Data || !is_wanted {
-            return Ok(Vec::new());
-        }
         let doing = "read the roles";
         let rows = session.connection.query(b"SELECT rolname FROM pg_catalog.pg_roles");
         let rows = rows.map_err(|source| TargetError::Wire { doing, source })?;
