@@ -8,6 +8,7 @@ use backstay_core::Sha256Digest;
 use backstay_core::seal::{Sealer, Unsealer};
 use backstay_core::store::{Error as StoreError, ErrorKind, ObjectKey, Store};
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use crate::error::FilesError;
@@ -67,6 +68,13 @@ impl FilesId {
     #[must_use]
     pub fn prefix(&self) -> &str {
         self.0.rsplit_once(MIDDLE).map_or("", |(prefix, _)| prefix)
+    }
+
+    /// When it was begun, to the second; `None` where the id names no time that there is.
+    #[must_use]
+    pub fn taken(&self) -> Option<Timestamp> {
+        let civil = DateTime::strptime("%Y%m%d_%H%M%S", self.time()).ok()?;
+        civil.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
     }
 
     fn time(&self) -> &str {

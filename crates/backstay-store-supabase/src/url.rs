@@ -182,6 +182,18 @@ impl SupabaseUrl {
         }
     }
 
+    /// What the files of a project are called after: the project, or the host where nothing names one.
+    #[must_use]
+    pub fn label(&self, variables: &Variables) -> Option<String> {
+        match (self.project(variables), self.place(variables)?) {
+            (Some(project), _) | (None, Place::AtSupabase(project)) => Some(project),
+            (None, Place::Elsewhere(url)) => {
+                let rest = url.split_once("://").map_or(&*url, |(_, rest)| rest);
+                rest.split('/').next().map(str::to_owned)
+            }
+        }
+    }
+
     fn place(&self, variables: &Variables) -> Option<Place> {
         if let Some(endpoint) = &self.endpoint {
             return Some(Place::Elsewhere(storage_of(endpoint)));

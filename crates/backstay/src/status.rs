@@ -17,6 +17,6 @@ pub use history::{
 pub use judge::{judge, watch_all};
 pub use origins::SeriesOrigin;
 pub use verdict::{
-    DatabaseStatus, HeldBackup, Limits, NewestBackup, PlaceStatus, Problem, ProvenBackup, Recovery, ScheduledRun,
-    State, Status, StoreSeen, StoreStatus, Trend, Trouble, VolumeJudge, Watched,
+    DatabaseStatus, FilesSeen, HeldBackup, Limits, NewestBackup, PlaceStatus, Problem, ProvenBackup, Recovery,
+    ScheduledRun, State, Status, StoreSeen, StoreStatus, Trend, Trouble, VolumeJudge, Watched,
 };

@@ -5,7 +5,10 @@ mod json;
 mod metrics;
 mod text;
 
-use backstay::status::{Depth, Limits, ScheduledRun, State, Status, StoreSeen, Watched, judge, look, watch_all};
+use backstay::status::{
+    Depth, FilesSeen, Limits, ScheduledRun, State, Status, StoreSeen, Watched, judge, look, watch_all,
+};
+use backstay::storage_files::{FilesId, FilesRepository};
 use backstay::{Repository, WhenMissing};
 use jiff::Timestamp;
 
@@ -74,9 +77,21 @@ impl Looked {
                 history,
             });
         }
+        let files = |section: &WatchedSection| {
+            let label = section.files.as_ref()?;
+            // Where its store cannot be asked, that is told.
+            let first = section.stores.first()?;
+            let (_, repository) = repositories.iter().find(|(index, _)| index == first)?;
+            Some(label.clone().and_then(|label| newest_files(repository, &label, now)))
+        };
         let watched = match watch.databases {
-            Some(databases) => databases.into_iter().map(|section| watched(section, now)).collect(),
-            None => found(&stores, &watch.known, watch.limits, now),
+            Some(databases) => {
+                let databases = databases.into_iter();
+                databases
+                    .map(|section| watched(files(&section), section, now))
+                    .collect()
+            }
+            None => found(&stores, &watch.known, watch.limits, files, now),
         };
         Self {
             stores,
@@ -100,8 +115,17 @@ impl Looked {
     }
 }
 
+/// When the newest backup of the files of a project was made.
+fn newest_files(repository: &Repository, label: &str, now: Timestamp) -> FilesSeen {
+    let prefix = FilesId::new(label, now);
+    let ids = FilesRepository::new(repository.store().clone()).list();
+    let ids = ids.map_err(|error| Failure::from(error).in_one_line())?;
+    let ids = ids.iter().filter(|id| id.prefix() == prefix.prefix());
+    Ok(ids.filter_map(FilesId::taken).filter(|taken| *taken <= now).max())
+}
+
 /// A database of the configuration.
-fn watched(section: WatchedSection, now: Timestamp) -> Watched {
+fn watched(files: Option<FilesSeen>, section: WatchedSection, now: Timestamp) -> Watched {
     let WatchedSection { schedules, zone, .. } = &section;
     let next = schedules.iter().filter_map(|(what, cron)| {
         Some(ScheduledRun {
@@ -118,19 +142,26 @@ fn watched(section: WatchedSection, now: Timestamp) -> Watched {
         volume: section.volume,
         is_part: section.is_part,
         next_runs,
+        files,
     }
 }
 
 /// Every database that the stores have. Of those whose prefix the configuration has it is expected what stands there.
-fn found(stores: &[StoreSeen], known: &[WatchedSection], limits: Limits, now: Timestamp) -> Vec<Watched> {
+fn found(
+    stores: &[StoreSeen],
+    known: &[WatchedSection],
+    limits: Limits,
+    files: impl Fn(&WatchedSection) -> Option<FilesSeen>,
+    now: Timestamp,
+) -> Vec<Watched> {
     let mut found = watch_all(stores, limits);
     for database in &mut found {
         if let Some(section) = known.iter().find(|section| section.prefix == database.prefix) {
-            let stores = std::mem::take(&mut database.stores);
-            *database = Watched {
-                stores,
-                ..watched(section.clone(), now)
+            let section = WatchedSection {
+                stores: std::mem::take(&mut database.stores),
+                ..section.clone()
             };
+            *database = watched(files(&section), section, now);
         }
     }
     found

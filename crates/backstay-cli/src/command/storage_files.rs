@@ -86,8 +86,8 @@ pub(crate) fn back_up(
     }
     let variables = of_supabase(&settled.variables);
     let config = settled.project.config(&variables).map_err(NoProject)?;
-    let named = settled.name.clone().or_else(|| settled.project.project(&variables));
-    let prefix = named.unwrap_or_else(|| host(&config.endpoint));
+    let named = settled.name.clone().or_else(|| settled.project.label(&variables));
+    let prefix = named.unwrap_or_default();
     let project = ProjectFiles::new(config)?;
     let rows = rows(settled.rows.as_ref())?;
     let repository = settled.store.open(WhenMissing::Create)?;
@@ -297,12 +297,6 @@ fn note(
             id.as_str(),
         );
     }
-}
-
-/// The host of a URL, with its port.
-fn host(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or_default().to_owned()
 }
 
 fn of_supabase(variables: &Variables) -> SupabaseVariables {

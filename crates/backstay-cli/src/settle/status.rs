@@ -15,6 +15,7 @@ use crate::output::{Form, Output, Voice};
 use crate::schedule::exports_of;
 
 use super::encryption::settle_keys;
+use super::storage_files::label;
 use super::{SettleError, SettledStore, chosen};
 
 /// What `status` is to do.
@@ -85,6 +86,8 @@ pub(crate) struct WatchedSection {
     /// What `backstay run` does with it, by whose clock.
     pub(crate) schedules: Vec<(String, Cron)>,
     pub(crate) zone: TimeZone,
+    /// What backups of its project's files are called after, where these are to be saved; or why nobody knows.
+    pub(crate) files: Option<Result<String, String>>,
 }
 
 impl SettledStatus {
@@ -160,7 +163,9 @@ impl SettledWatch {
             return Ok(watch);
         };
         for (name, database) in loaded.config.databases() {
-            watch.known.push(section(name, database, loaded, arguments)?);
+            watch
+                .known
+                .push(section(name, database, loaded, arguments, environment)?);
         }
         if arguments.db.is_empty() && (typed.is_some() || watch.known.is_empty()) {
             watch.add(Ok(SettledStore::settle(typed, environment)?), "");
@@ -176,7 +181,7 @@ impl SettledWatch {
             if databases.iter().any(|known| known.name == name) {
                 continue;
             }
-            let mut section = section(name, database, loaded, arguments)?;
+            let mut section = section(name, database, loaded, arguments, environment)?;
             let first = SettledStore::settle_for(typed.clone(), Some(database), environment);
             let shown = database.store.as_ref().map_or("the store", |store| store.name());
             section.stores.push(watch.add(first, shown));
@@ -214,6 +219,7 @@ fn section(
     database: &Database,
     loaded: &Loaded,
     arguments: &WatchArguments,
+    environment: &Environment,
 ) -> Result<WatchedSection, ConfigurationError> {
     let rules = loaded.config.rules_of(database);
     let mut usual = Limits::default();
@@ -238,6 +244,7 @@ fn section(
         is_part: database.leaves_something_out(),
         schedules: backup.chain(drill).chain(exports).collect(),
         zone: database.schedule.zone(|name| TimeZone::get(name).ok())?,
+        files: database.storage_files.as_ref().map(|files| label(files, environment)),
     })
 }
 

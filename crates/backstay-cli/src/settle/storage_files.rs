@@ -1,7 +1,7 @@
 use std::num::NonZeroUsize;
 
 use backstay::Variables;
-use backstay::storage_files::{ExistingFiles, FilesId, FilesRestoreOptions, SupabaseUrl};
+use backstay::storage_files::{ExistingFiles, FilesId, FilesRestoreOptions, SupabaseUrl, SupabaseVariables};
 use backstay_config::{Database, StorageFiles};
 
 use crate::args::{
@@ -10,6 +10,7 @@ use crate::args::{
 };
 use crate::configuration::{self, ConfigurationError};
 use crate::environment::Environment;
+use crate::failure::Failure;
 use crate::keys::{Keys, SealRequest};
 use crate::output::Output;
 
@@ -184,14 +185,26 @@ pub(crate) fn files_section<'e>(
     }
 }
 
+/// What backups of the files of a section's project are called after.
+pub(super) fn label(files: &StorageFiles, environment: &Environment) -> Result<String, String> {
+    let url = project_of(files, &environment.variables);
+    let url = url.map_err(|error| Failure::from(error).in_one_line())?;
+    Ok(url.label(&SupabaseVariables::default()).unwrap_or_default())
+}
+
+fn project_of(files: &StorageFiles, variables: &Variables) -> Result<SupabaseUrl, SettleError> {
+    let project = files.project.resolve(&configuration::lookup(variables));
+    let project = project.map_err(ConfigurationError::from)?;
+    Ok(match project.contains("://") {
+        true => SupabaseUrl::of_project(None, Some(&project))?,
+        false => SupabaseUrl::of_project(Some(&project), None)?,
+    })
+}
+
 /// The project of a section, and variables with its key.
 fn of_configuration(files: &StorageFiles, variables: &Variables) -> Result<(SupabaseUrl, Variables), SettleError> {
     let lookup = configuration::lookup(variables);
-    let project = files.project.resolve(&lookup).map_err(ConfigurationError::from)?;
-    let url = match project.contains("://") {
-        true => SupabaseUrl::of_project(None, Some(&project))?,
-        false => SupabaseUrl::of_project(Some(&project), None)?,
-    };
+    let url = project_of(files, variables)?;
     let Some(source) = &files.key else {
         return Ok((url, variables.clone()));
     };

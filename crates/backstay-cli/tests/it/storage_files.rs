@@ -357,6 +357,22 @@ fn files_are_saved_with_the_database_of_the_configuration() {
     std::thread::sleep(std::time::Duration::from_millis(1100));
     run(&saving, 0);
     assert_eq!(told(2)["summary"], "storage-files of kulti succeeded again");
+    // Monitoring looks for them as it does for backups.
+    let seen = run(&["status", "--db", "kulti"], 0);
+    assert!(!seen.stdout.contains("files"), "{seen:?}");
+    std::fs::rename(sandbox.path("near/storage-files"), sandbox.path("elsewhere")).unwrap();
+    let missed = run(&["status", "--db", "kulti", "--notify"], 1);
+    assert!(
+        missed.stdout.contains("error: there is no backup of its files"),
+        "{missed:?}"
+    );
+    assert!(
+        missed
+            .stdout
+            .contains("hint: look whether the job that saves files runs"),
+        "{missed:?}"
+    );
+    assert_eq!(told(3)["summary"], "storage-files of kulti was missed");
     // Which of the two is not guessed.
     run(&["storage-files", "backup"], 2);
 }

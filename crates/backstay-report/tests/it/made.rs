@@ -203,6 +203,7 @@ pub(crate) fn fleet() -> String {
         volume: VolumeJudge::Status,
         is_part: false,
         next_runs: Vec::new(),
+        files: None,
     };
     let watched = [
         watch("kulti", vec![0]),

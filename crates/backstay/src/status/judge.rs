@@ -31,6 +31,7 @@ pub fn watch_all(stores: &[StoreSeen], limits: Limits) -> Vec<Watched> {
             volume: VolumeJudge::Status,
             is_part: false,
             next_runs: Vec::new(),
+            files: None,
         }
     });
     watched.collect()
@@ -162,6 +163,7 @@ impl Database<'_> {
         problems.extend(self.unproven(proven.as_ref()));
         problems.extend(last_drill.and_then(failed_drill));
         problems.extend(self.recovery_problem(recovery.as_ref()));
+        problems.extend(self.files_problem());
         let all = self.series.iter().flat_map(|(_, series)| &series.backups);
         let unread = all.filter(|backup| matches!(backup.manifest, BackupManifest::NotRead));
         let unread = unread.count();
@@ -230,6 +232,26 @@ impl Database<'_> {
             Some(_) => return None,
         };
         Some(Problem::error(Trouble::Unproven, message))
+    }
+
+    /// Their limit is that of backups of the database, whose rows are about them.
+    fn files_problem(&self) -> Option<Problem> {
+        let rpo = self.watched.limits.rpo;
+        let message = match self.watched.files.as_ref()? {
+            Err(why) => {
+                let message = format!("nobody knows when its files were saved: {why}");
+                return Some(Problem::error(Trouble::Unreachable, message));
+            }
+            Ok(None) => "there is no backup of its files".to_owned(),
+            Ok(Some(newest)) if *newest < rpo.before(self.now, &TimeZone::UTC) => {
+                format!(
+                    "the newest backup of its files is of {}, more than {rpo} ago",
+                    time(*newest)
+                )
+            }
+            Ok(Some(_)) => return None,
+        };
+        Some(Problem::error(Trouble::Files, message))
     }
 
     fn recovery_problem(&self, recovery: Option<&Recovery>) -> Option<Problem> {

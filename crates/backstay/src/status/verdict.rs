@@ -38,7 +38,12 @@ pub struct Watched {
     pub is_part: bool,
     /// When something is to be done with it next; empty where nobody said.
     pub next_runs: Vec<ScheduledRun>,
+    /// The backups of its project's files, where these are to be saved.
+    pub files: Option<FilesSeen>,
 }
+
+/// The newest backup of the files of a project that is not from the future, if there is one; or why nobody knows.
+pub type FilesSeen = Result<Option<Timestamp>, String>;
 
 /// Who judges whether a backup holds too little.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +129,8 @@ pub enum Trouble {
     Unreachable,
     /// There is no backup, or none that can be used.
     NoBackup,
+    /// There is no backup of the files of its project, or the newest is too old.
+    Files,
     /// The newest backup that can be used is too old.
     Late,
     /// A backup is from the future.
@@ -171,6 +178,7 @@ impl Trouble {
         match self {
             Self::Unreachable => "unreachable",
             Self::NoBackup => "no-backup",
+            Self::Files => "storage-files",
             Self::Late => "late",
             Self::Future => "future",
             Self::Clock => "clock",

@@ -50,6 +50,7 @@ fn of_database(database: &DatabaseStatus, status: &Status) -> Vec<Alarm> {
     };
     let kinds = [
         (EventKind::Missed, Work::Backup),
+        (EventKind::Missed, Work::Files),
         (EventKind::Alarm, Work::Backup),
         (EventKind::Alarm, Work::Verify),
         (EventKind::Alarm, Work::Drill),
@@ -61,6 +62,7 @@ fn of_database(database: &DatabaseStatus, status: &Status) -> Vec<Alarm> {
 fn told_as(trouble: Trouble) -> (EventKind, Work) {
     match trouble {
         Trouble::NoBackup | Trouble::Late => (EventKind::Missed, Work::Backup),
+        Trouble::Files => (EventKind::Missed, Work::Files),
         Trouble::Unproven | Trouble::ProofFailed => (EventKind::Alarm, Work::Verify),
         Trouble::Slow | Trouble::NeverDrilled | Trouble::DrillFailed => (EventKind::Alarm, Work::Drill),
         _ => (EventKind::Alarm, Work::Backup),

@@ -93,6 +93,9 @@ fn hint(trouble: Trouble) -> Option<&'static str> {
         Trouble::NoBackup | Trouble::Late => {
             "look whether the job that makes backups runs: backstay log tells the last; backstay doctor tells what is in its way"
         }
+        Trouble::Files => {
+            "look whether the job that saves files runs: backstay log tells the last; backstay storage-files backup"
+        }
         Trouble::Future | Trouble::Clock => {
             "look at the clocks of this machine and of those that make backups; until then ages say nothing"
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use backstay::manifest::Scope;
 use backstay::status::{
-    BackupHistory, BackupManifest, DrillSeen, Holdings, Limits, ManifestFacts, Series, SeriesOrigin, State, Status,
-    StoreHistory, StoreSeen, VolumeJudge, Watched, judge, watch_all,
+    BackupHistory, BackupManifest, DrillSeen, FilesSeen, Holdings, Limits, ManifestFacts, Series, SeriesOrigin, State,
+    Status, StoreHistory, StoreSeen, VolumeJudge, Watched, judge, watch_all,
 };
 use backstay::{BackupId, DrillEvidence, HoldFacts, NotedFindings, Prefix, ProofState, Statement};
 use jiff::{SignedDuration, Timestamp};
@@ -136,6 +136,7 @@ fn watched(stores: &[StoreSeen]) -> Watched {
         volume: VolumeJudge::Status,
         is_part: false,
         next_runs: Vec::new(),
+        files: None,
     }
 }
 
@@ -405,4 +406,35 @@ fn every_prefix_is_watched_where_it_is() {
     // And what nobody watches is told.
     let told = shown(&judge(&stores, &watched[..1], now()));
     assert!(told.contains("nobody watches, with the prefixes other"), "{told}");
+}
+
+#[test]
+fn files_of_a_project_are_as_young_as_its_backups() {
+    let told = |files: FilesSeen| {
+        let stores = good();
+        let watched = Watched {
+            files: Some(files),
+            ..watched(&stores)
+        };
+        let status = judge(&stores, &[watched], now());
+        let problems = status.databases[0].problems.iter();
+        let told = problems.map(|problem| format!("{}: {}", problem.trouble.as_str(), problem.message));
+        (status.state, told.collect::<Vec<_>>().join("\n"))
+    };
+    let (state, message) = told(Ok(None));
+    assert_eq!(
+        (state, &*message),
+        (State::Bad, "storage-files: there is no backup of its files")
+    );
+    assert_eq!(told(Ok(Some(hours_ago(24)))), (State::Good, String::new()));
+    let second_more = hours_ago(24).checked_sub(SignedDuration::from_secs(1)).unwrap();
+    let (state, message) = told(Ok(Some(second_more)));
+    assert_eq!(state, State::Bad);
+    assert!(message.ends_with(", more than 24h ago"), "{message}");
+    let (state, message) = told(Err("the variable X is not set".to_owned()));
+    assert_eq!(state, State::Unknown);
+    assert!(
+        message.ends_with("nobody knows when its files were saved: the variable X is not set"),
+        "{message}"
+    );
 }
