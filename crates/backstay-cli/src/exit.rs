@@ -19,7 +19,7 @@ pub(crate) enum Exit {
     Database = 4,
     /// The store cannot be used, or the backup is not in it, or is damaged.
     Storage = 5,
-    /// The restore ended, and something is missing in the target.
+    /// The restore ended, and something is missing in the target, or was to be proven and could not be.
     Incomplete = 6,
     /// It would have been possible but not safe: the preflight, a target that is not empty, no confirmation.
     Refused = 7,
@@ -40,7 +40,10 @@ impl Exit {
         (Self::Configuration, "configuration missing or wrong"),
         (Self::Database, "the database cannot be reached, read or written"),
         (Self::Storage, "the store or the backup in it cannot be used"),
-        (Self::Incomplete, "the restore ended, and something is missing"),
+        (
+            Self::Incomplete,
+            "the restore ended, and something is missing, or could not be proven",
+        ),
         (Self::Refused, "refused, because it would not be safe"),
         (Self::Internal, "a defect of the program"),
         (Self::Cancelled, "cancelled"),

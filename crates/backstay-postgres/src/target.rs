@@ -272,6 +272,13 @@ impl RestoreReport {
             && self.proof.as_ref().is_none_or(ProofReport::is_equal)
             && self.examination.as_ref().is_none_or(Examination::is_equal)
     }
+
+    /// Whether all that was to be proven was compared: without a `pg_dump` for the server definitions are not.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        let is_compared = |seen: &Examination| seen.compared != DefinitionsCompared::Not;
+        self.examination.as_ref().is_none_or(is_compared)
+    }
 }
 
 /// Why a restore could not be planned, or not be carried on at all.
@@ -361,7 +368,9 @@ pub fn plan_restore(
         // A server that is thrown away is nobody's.
         let platform = (options.surroundings == Surroundings::AsTheyAre).then_some(options.platform);
         let state = inspect::inspect(config, &inspect::Wanted::of(manifest, platform))?;
-        Ok(plan::plan(manifest, &config.database, state, options)?)
+        let mut plan = plan::plan(manifest, &config.database, state, options)?;
+        plan.warnings.extend(apply::lacking_proof(&plan));
+        Ok(plan)
     })
 }
 

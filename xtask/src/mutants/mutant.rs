@@ -65,7 +65,7 @@ impl Test {
         let mut words = line.split_whitespace().map(str::to_owned);
         while let Some(word) = words.next() {
             match word.as_str() {
-                "-p" | "--test" => {
+                "-p" | "--bin" | "--test" => {
                     program.push(word);
                     program.extend(words.next());
                 }
@@ -76,7 +76,7 @@ impl Test {
         match (program.as_slice(), names.as_slice()) {
             ([package, _, _, ..], [_, ..]) if package == "-p" => Ok(Self { program, names }),
             _ => Err(format!(
-                "{line:?} is not -p PACKAGE, --lib or --test PROGRAM, and names of tests"
+                "{line:?} is not -p PACKAGE, --lib, --bin PROGRAM or --test PROGRAM, and names of tests"
             )),
         }
     }

@@ -258,13 +258,14 @@ impl Run<'_> {
             (Form::Text, Voice::Normal) => print_text(&outcome.text())?,
             (Form::Text, Voice::Quiet) => {}
         }
-        if outcome.report.is_complete() {
-            return Ok(Exit::Done);
+        let exit = outcome.exit();
+        if exit == Exit::Done {
+            return Ok(exit);
         }
         if (form, voice) == (Form::Text, Voice::Quiet) {
             complain(outcome.text().trim_end());
         }
-        Ok(Exit::Incomplete)
+        Ok(exit)
     }
 
     /// Gives what was restored the name of the target.

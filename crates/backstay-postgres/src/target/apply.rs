@@ -10,8 +10,8 @@ mod serial;
 mod tasks;
 
 use acting::Lent;
-pub(super) use platform::has_secrets;
 use platform::{ROLES, SECRET};
+pub(super) use platform::{has_secrets, lacking_proof};
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -6,6 +6,7 @@ use backstay::manifest::Manifest;
 use backstay::{DefinitionsCompared, ForeignArchive, ForeignPlan, RestorePlan, RestoreReport, Swap, TargetState};
 use serde::Serialize;
 
+use crate::exit::Exit;
 use crate::output::{Columns, count, duration};
 
 /// Failures that are shown; all are in the JSON.
@@ -199,6 +200,13 @@ impl Outcome<'_> {
         format!("{verdict}\n{text}")
     }
 
+    pub(super) fn exit(&self) -> Exit {
+        match self.report.is_complete() && self.report.is_proven() {
+            true => Exit::Done,
+            false => Exit::Incomplete,
+        }
+    }
+
     pub(super) fn json(&self) -> OutcomeJson<'_> {
         let report = &self.report;
         OutcomeJson {
@@ -308,12 +316,15 @@ struct MismatchJson<'r> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use backstay::Examination;
 
     use super::*;
 
     #[test]
     fn equal_is_said_of_what_was_compared_alone() {
+        let exits = RefCell::new(Vec::new());
         let told = |compared| {
             let mut seen = Examination::default();
             (seen.definitions, seen.compared) = (307, compared);
@@ -327,6 +338,7 @@ mod tests {
                 swap: None,
                 not_in_backup: Vec::new(),
             };
+            exits.borrow_mut().push(outcome.exit());
             let json = serde_json::to_value(outcome.json()).unwrap();
             let text = outcome.text();
             let line = text
@@ -359,5 +371,6 @@ mod tests {
             ("NOT compared  definitions, rights and policies", true)
         );
         assert_eq!(json, "not");
+        assert_eq!(exits.into_inner(), [Exit::Done, Exit::Done, Exit::Incomplete]);
     }
 }

@@ -11,16 +11,14 @@ use super::acting::{KnownRoles, membership};
 use super::{Failed, Restore, Session};
 use crate::catalog::Reading as _;
 use crate::connect::connect_client;
-use crate::pg_dump::find_pg_dump;
+use crate::pg_dump::{PgDump, find_pg_dump};
 use crate::platform::roles::RoleStatement;
 use crate::session;
 use crate::source::{self, CRON_JOB, Inclusion, OWN_KINDS, PLATFORM_GRANT};
 use crate::target::create::{apply_settings, new_tablespace};
 use crate::target::examine::{ExamineOptions, Scope, examine_here};
 use crate::target::platform::{OnPlatform, is_platforms_publication, list};
-use crate::target::{
-    DefinitionsCompared, DifferenceKind, Examination, Keep, Parts, RestoreFailure, RestoreReport, TargetError,
-};
+use crate::target::{DifferenceKind, Keep, Parts, Prove, RestoreFailure, RestorePlan, RestoreReport, TargetError};
 use crate::wire::{Row, SqlState};
 
 /// What statements about roles are called in a report, but for memberships: they may hold the verifier of a password.
@@ -148,11 +146,10 @@ impl Restore<'_> {
 
     /// Looks whether the platform has what it may refuse, or pass over without an error. A proof has looked already.
     pub(super) fn check_own_entries(&self, report: &RestoreReport) -> Result<(), TargetError> {
-        let is_compared = |seen: &Examination| seen.compared != DefinitionsCompared::Not;
         let Some(on) = self.on_platform().filter(|_| self.brings_all_of_a_project()) else {
             return Ok(());
         };
-        if report.examination.as_ref().is_some_and(is_compared) {
+        if report.examination.is_some() && report.is_proven() {
             return Ok(());
         }
         let what = "what is on the platform";
@@ -319,15 +316,10 @@ impl Restore<'_> {
     /// Compares the definitions of the application with those of the backup.
     pub(super) fn prove_definitions(&self, report: &mut RestoreReport) -> Result<(), TargetError> {
         let options = &self.plan.options;
-        let Some(on) = self.on_platform() else { return Ok(()) };
-        if options.parts != Parts::All || !options.selection.is_whole() {
+        let Some(on) = self.on_platform().filter(|_| proves_definitions(self.plan)) else {
             return Ok(());
-        }
-        let major = self.plan.target.server_version_num / 10_000;
-        let pg_dump = options
-            .programs
-            .as_ref()
-            .and_then(|programs| find_pg_dump(programs, major).ok());
+        };
+        let pg_dump = pg_dump(self.plan);
         let mut examine = ExamineOptions {
             owners: options.owners,
             privileges: options.privileges,
@@ -388,6 +380,30 @@ fn role_settings(session: &mut Session) -> Result<Vec<RoleSetting>, TargetError>
         value: bytes(row, 2),
     });
     Ok(settings.collect())
+}
+
+fn proves_definitions(plan: &RestorePlan) -> bool {
+    let options = &plan.options;
+    plan.on_platform.is_some()
+        && options.prove == Prove::Yes
+        && options.parts == Parts::All
+        && options.selection.is_whole()
+}
+
+fn pg_dump(plan: &RestorePlan) -> Option<PgDump> {
+    let programs = plan.options.programs.as_ref()?;
+    find_pg_dump(programs, plan.target.server_version_num / 10_000).ok()
+}
+
+/// What cannot be proven though it was asked for; it is better known before.
+pub(in crate::target) fn lacking_proof(plan: &RestorePlan) -> Option<String> {
+    let major = plan.target.server_version_num / 10_000;
+    (proves_definitions(plan) && pg_dump(plan).is_none()).then(|| {
+        format!(
+            "definitions, rights and policies will not be compared, because no pg_dump of PostgreSQL {major} or newer is \
+             here: install it before (postgresql-client-{major})"
+        )
+    })
 }
 
 /// Whether the backup has secrets, so that those of the target are compared.

@@ -1,8 +1,9 @@
 //! A project on an older server and on a newer one, where memberships are other than before.
 
+use backstay::{DefinitionsCompared, SearchPath};
 use backstay_postgres::Installation;
 
-use super::{back_up, in_use, jobs, options, project_on, restored};
+use super::{back_up, in_use, jobs, options, owner, project, project_in_use, project_on, restored};
 use crate::support::{Cluster, installations};
 
 /// Who has the rights of which role of the application, and may act as it.
@@ -71,4 +72,29 @@ fn a_project_comes_back_on_a_newer_server() {
     assert!(report.proof.is_some_and(|proof| proof.is_equal()) && seen.differences.is_empty());
     assert_eq!(memberships(&full), memberships(&fresh));
     assert_eq!(jobs(&full), jobs(&fresh));
+}
+
+/// Without a `pg_dump` for the target nobody compares definitions, and nobody says that they are proven.
+#[test]
+fn what_cannot_be_proven_is_told_before_and_behind() {
+    let full = project_in_use();
+    let backup = back_up(&full, "backups", |_| {});
+    let fresh = project();
+    let mut options = options();
+    assert!(
+        backstay::plan_restore(&backup, &owner(&fresh), &options)
+            .unwrap()
+            .warnings
+            .iter()
+            .all(|warning| !warning.contains("pg_dump"))
+    );
+    options.programs = Some(SearchPath::only(vec![fresh.path("nowhere")]));
+    let warnings = backstay::plan_restore(&backup, &owner(&fresh), &options)
+        .unwrap()
+        .warnings;
+    let told = |warning: &String| warning.starts_with("definitions, rights and policies will not be compared");
+    assert!(warnings.iter().any(told), "{warnings:#?}");
+    let report = restored(&backup, &fresh, &options);
+    assert!(report.is_complete() && !report.is_proven(), "{report:#?}");
+    assert_eq!(report.examination.unwrap().compared, DefinitionsCompared::Not);
 }
