@@ -3,6 +3,9 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
+use backstay::RepositoryError;
+use backstay::seal::SealError;
+
 use crate::exit::Exit;
 use crate::explain::{advise, unwrapped};
 
@@ -23,6 +26,21 @@ impl Failure {
     /// The same with another exit status.
     pub(crate) fn with_exit(self, exit: Exit) -> Self {
         Self { exit, ..self }
+    }
+
+    /// Whether something is encrypted that no key at hand opens.
+    pub(crate) fn lacks_key(&self) -> bool {
+        let mut next: Option<&(dyn Error + 'static)> = Some(&*self.error);
+        while let Some(error) = next {
+            let error = unwrapped(error);
+            if matches!(error.downcast_ref(), Some(RepositoryError::Sealed { .. }))
+                || matches!(error.downcast_ref(), Some(SealError::NoKey { .. }))
+            {
+                return true;
+            }
+            next = error.source();
+        }
+        false
     }
 
     /// What failed and because of what, in one line.

@@ -89,7 +89,17 @@ pub(crate) fn back_up(
     let named = settled.name.clone().or_else(|| settled.project.label(&variables));
     let prefix = named.unwrap_or_default();
     let project = ProjectFiles::new(config)?;
-    let rows = rows(settled.rows.as_ref())?;
+    let rows = match rows(settled.rows.as_ref()) {
+        // A machine that makes backups need not be able to read them.
+        Err(failure) if failure.lacks_key() => {
+            let why = failure.in_one_line();
+            complain(&format!(
+                "warning: files are not compared with rows of the database: {why}"
+            ));
+            None
+        }
+        rows => rows?,
+    };
     let repository = settled.store.open(WhenMissing::Create)?;
     let mut files = files_of(&settled.keys, &repository)?;
     if let Some(seals) = settled.seals.seals(&settled.store.variables, environment.can_ask)? {
