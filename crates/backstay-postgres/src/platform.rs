@@ -97,6 +97,8 @@ pub(crate) struct Profile {
     pub(crate) one_transaction_below: u64,
     /// What is said to its services behind a restore.
     pub(crate) notify: Option<&'static str>,
+    /// The table whose rows are each about a file that is not in the database.
+    pub(crate) rows_of_files: Option<&'static str>,
     pub(super) kept_elsewhere: &'static [KeptElsewhere],
 }
 
@@ -123,6 +125,7 @@ impl Profile {
         loads_as_replica: false,
         one_transaction_below: 0,
         notify: None,
+        rows_of_files: None,
         kept_elsewhere: &[],
     };
 }

@@ -252,6 +252,8 @@ pub struct RestoreReport {
     pub entries: u64,
     /// Indexes and constraints among them.
     pub indexes: u64,
+    /// Rows among them that are each about a file of the platform, which is in no backup of a database.
+    pub rows_of_files: u64,
     /// What could not be restored.
     pub failures: Vec<RestoreFailure>,
     /// Things that were left out on purpose.

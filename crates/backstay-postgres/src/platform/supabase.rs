@@ -78,6 +78,8 @@ pub(super) static PROFILE: Profile = Profile {
     one_transaction_below: 1 << 30,
     // PostgREST's documentation, "Schema cache": its event trigger does not fire in the replica role.
     notify: Some("NOTIFY pgrst, 'reload schema'"),
+    // [storage]: migrations/, the table objects.
+    rows_of_files: Some("storage.objects"),
     kept_elsewhere: &[
         KeptElsewhere {
             what: "files in storage",

@@ -439,6 +439,19 @@ impl Restore<'_> {
         report.tables = self.plan.tables;
         report.rows = self.plan.rows;
         report.entries = self.plan.entries;
+        let of_files = self.on_platform().and_then(|on| on.profile.rows_of_files);
+        let tables = self
+            .plan
+            .selected
+            .tables
+            .iter()
+            .map(|&index| &self.manifest.tables[index])
+            .filter(|table| self.has_data() && of_files == Some(table.display_name().as_str()));
+        let rows = tables.map(|table| match &table.rows {
+            TableRows::Included { digest, .. } => digest.rows(),
+            TableRows::Excluded { .. } => 0,
+        });
+        report.rows_of_files = rows.sum();
         let entries = self
             .plan
             .selected

@@ -157,6 +157,13 @@ impl Outcome<'_> {
         for subject in &self.not_in_backup {
             fact("not in backup", subject.clone());
         }
+        if report.rows_of_files > 0 {
+            let files = count(report.rows_of_files, "file", "files");
+            fact(
+                "next",
+                format!("{files} of storage, whose rows are here: backstay storage-files restore latest --to REF"),
+            );
+        }
         let mut text = columns.to_string();
         for mismatch in report.proof.iter().flat_map(|proof| &proof.mismatches) {
             text.push_str(&format!(
@@ -227,6 +234,7 @@ impl Outcome<'_> {
                 .map(|swap| swap.kept.as_str()),
             left_out: &report.left_out,
             not_in_backup: &self.not_in_backup,
+            rows_of_files: report.rows_of_files,
             failures: report
                 .failures
                 .iter()
@@ -279,6 +287,8 @@ pub(super) struct OutcomeJson<'r> {
     kept: Option<&'r str>,
     left_out: &'r [String],
     not_in_backup: &'r [String],
+    /// Each is about a file of the platform, to be restored by `storage-files restore`.
+    rows_of_files: u64,
     failures: Vec<FailureJson<'r>>,
     proof: Option<ProofJson<'r>>,
     /// How far definitions, rights and policies were compared: `not`, by their `names`, or their `text`; missing where that is

@@ -65,6 +65,8 @@ fn the_page_for_supabase_works() {
     assert!(drilled.contains("passed"), "{drilled}");
     let restored = live("new-project");
     assert!(restored.contains("with rights and policies: equal"), "{restored}");
+    let files = format!("{} files of storage, whose rows are here", rows.lines().count());
+    assert!(restored.contains(&files), "{restored}");
     assert_eq!(new.sql("postgres", STATE), before);
     live("files-back");
     for row in rows.lines() {
