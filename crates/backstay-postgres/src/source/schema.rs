@@ -69,6 +69,9 @@ impl Schema {
             let Some(source) = by_id.get(&printed.dump_id).map(|&index| &toc.entries[index]) else {
                 continue;
             };
+            if publishes_nothing(source, &toc.entries, &by_id) {
+                continue;
+            }
             let key = if source.table_oid == CONSTRAINT_CATALOG {
                 keys.remove(&source.oid)
             } else {
@@ -286,6 +289,24 @@ impl Piece {
     }
 }
 
+/// Whether an entry adds to a publication what the archive has not: `pg_dump` of 18 writes it also where the table, or the
+/// schema, is left out, and nobody could restore it.
+fn publishes_nothing(entry: &TocEntry, all: &[TocEntry], by_id: &HashMap<i32, usize>) -> bool {
+    match entry.kind.as_slice() {
+        b"PUBLICATION TABLE" => {
+            let mut needed = entry.dependencies.iter().filter_map(|id| by_id.get(id));
+            !needed.any(|&index| all[index].kind == b"TABLE")
+        }
+        b"PUBLICATION TABLES IN SCHEMA" => {
+            let schema = entry.namespace.as_deref().unwrap_or_default();
+            // That one is in every database, and has no entry where nothing of it was changed.
+            let is_it = |found: &TocEntry| found.kind == b"SCHEMA" && found.tag == schema;
+            schema != b"public" && !all.iter().any(is_it)
+        }
+        _ => false,
+    }
+}
+
 /// A name that ends no comment, in any encoding.
 fn in_a_comment(name: &str) -> String {
     let harmless = |c: char| if c.is_ascii_graphic() { c } else { ' ' };
@@ -362,5 +383,53 @@ fn place(entries: &mut [Entry], member: u32) {
         {
             span.member = member;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(dump_id: i32, kind: &str, namespace: &str, tag: &str, dependencies: &[i32]) -> TocEntry {
+        TocEntry {
+            dump_id,
+            has_data: false,
+            table_oid: 0,
+            oid: 0,
+            tag: tag.into(),
+            kind: kind.into(),
+            section: Section::PostData,
+            definition: Vec::new(),
+            drop_statement: Vec::new(),
+            copy_statement: Vec::new(),
+            namespace: Some(namespace.into()),
+            tablespace: None,
+            table_access_method: None,
+            relkind: None,
+            owner: None,
+            with_oids: false,
+            dependencies: dependencies.to_vec(),
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_not_published() {
+        let all = [
+            entry(1, "SCHEMA", "", "kept", &[]),
+            entry(2, "TABLE", "kept", "t", &[1]),
+            entry(3, "PUBLICATION", "", "p", &[]),
+            entry(10, "PUBLICATION TABLE", "kept", "p t", &[3, 2]),
+            entry(11, "PUBLICATION TABLE", "kept", "p gone", &[3, 9, 1]),
+            entry(12, "PUBLICATION TABLES IN SCHEMA", "kept", "p kept", &[3, 1]),
+            entry(13, "PUBLICATION TABLES IN SCHEMA", "gone", "p gone", &[3]),
+            entry(14, "PUBLICATION TABLES IN SCHEMA", "public", "p public", &[3]),
+        ];
+        let by_id = all
+            .iter()
+            .enumerate()
+            .map(|(index, entry)| (entry.dump_id, index))
+            .collect();
+        let dropped = all.iter().filter(|entry| publishes_nothing(entry, &all, &by_id));
+        assert_eq!(dropped.map(|entry| entry.dump_id).collect::<Vec<_>>(), [11, 13]);
     }
 }

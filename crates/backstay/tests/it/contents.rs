@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use backstay::manifest::TableRows;
-use backstay::{BackupError, BackupOptions, BackupReader, CancelToken, GlobalsOption, Inclusion, SourceError};
+use backstay::{
+    BackupError, BackupOptions, BackupReader, CancelToken, GlobalsOption, Inclusion, RestoreOptions, SourceError,
+};
 
 use crate::sabotage::{assert_untouched, back_up_hooked, chain, scene};
-use crate::support::{Cluster, back_up, default_installation, open, testdata};
+use crate::support::{Cluster, back_up, default_installation, installation_since, open, restore, testdata};
 
 #[test]
 fn the_same_database_gives_the_same_bytes() {
@@ -265,4 +267,43 @@ fn a_selection_takes_its_part_and_says_what_is_missing() {
         }
     }
     insta::assert_snapshot!("left_out", left_out);
+}
+
+/// `pg_dump` of 18 adds tables and schemas to publications that it was told to leave out.
+#[test]
+fn what_is_left_out_is_published_by_nobody() {
+    let installation = installation_since(15);
+    let cluster = Cluster::start(&installation);
+    for database in ["published", "by_backstay", "by_psql"] {
+        cluster.create_database(database);
+    }
+    cluster.sql(
+        "published",
+        "CREATE SCHEMA kept; CREATE SCHEMA \"left out\";
+         CREATE TABLE kept.t (x int); CREATE TABLE kept.\"no t\" (x int); CREATE TABLE \"left out\".t (x int);
+         CREATE PUBLICATION one FOR TABLE kept.t, kept.\"no t\", \"left out\".t;
+         CREATE PUBLICATION all_of_it FOR TABLES IN SCHEMA kept, public, \"left out\"",
+    );
+    let repository = cluster.repository("backups");
+    let report = back_up(&cluster, "published", &repository, |options| {
+        options.source.selection.exclude_schemas = vec!["\"left out\"".to_owned()];
+        options.source.selection.exclude_tables = vec!["kept.\"no t\"".to_owned()];
+    });
+    let report = report.unwrap();
+    let restored = restore(
+        &cluster,
+        &open(&repository, &report),
+        "by_backstay",
+        &RestoreOptions::default(),
+    );
+    let restored = restored.unwrap();
+    assert!(restored.is_complete(), "{:#?}", restored.failures);
+    let output = cluster.restore_by_psql("by_psql", &cluster.path("backups").join(report.published.pack.as_str()));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for database in ["by_backstay", "by_psql"] {
+        let published = "SELECT pubname, string_agg(tablename, ' ') FROM pg_publication_tables GROUP BY 1 ORDER BY 1";
+        assert_eq!(cluster.sql(database, published), "all_of_it|t\none|t", "{database}");
+        let schemas = "SELECT string_agg(pnnspid::regnamespace::text, ' ' ORDER BY pnnspid::regnamespace::text) FROM pg_publication_namespace";
+        assert_eq!(cluster.sql(database, schemas), "kept public", "{database}");
+    }
 }
